@@ -1,0 +1,1 @@
+"""runfold projections: what can be asked. Folds, views, queries."""

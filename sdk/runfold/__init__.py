@@ -1,0 +1,1 @@
+"""runfold: record what runs do. The public SDK."""

@@ -1,0 +1,1 @@
+"""runfold services: what runs. Processes and their wiring."""
