@@ -217,7 +217,7 @@ def lint_imports(root: Path, cache: Path) -> subprocess.CompletedProcess[str]:
         "--config",
         str(root / "pyproject.toml"),
     ]
-    # -P: the checkout's packages are found through PYTHONPATH alone, also when another copy is installed.
+    # PYTHONPATH goes before what is installed, so that the packages under `root` are the ones examined.
     path = ":".join(str(root / source_root) for source_root in SOURCE_ROOTS)
     return subprocess.run(
         command,
