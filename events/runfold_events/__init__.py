@@ -1,0 +1,1 @@
+"""runfold events: what is true. Contract, rules, ledger, stores."""

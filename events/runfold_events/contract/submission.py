@@ -1,0 +1,79 @@
+"""What a door hands to the ledger, and what the ledger answers."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from runfold_events.contract.commands import Command, ExperimentCommand
+from runfold_events.contract.envelope import JSON
+from runfold_events.contract.ids import StreamId, experiment_stream, run_stream
+
+
+class Actor(Struct, frozen=True):
+    """Who asked, and how we know: ``source`` is os, token, anonymous, kafka or system."""
+
+    name: str
+    source: str
+    admin: bool = False
+
+
+class Submission(Struct, frozen=True, kw_only=True):
+    """One numbered command with everything around it. ``(stream, writer_id, writer_seq)`` makes it idempotent."""
+
+    workspace: str
+    command: Command
+    writer_id: UUID
+    writer_seq: int
+    occurred_at: int  # client clock, UTC µs since the epoch
+    actor: Actor
+    door: str
+    content_type: str = JSON  # of a metric batch: the encoding the client used
+    hold: bool = False  # the writer's process holds the run that this command starts
+    correlation_id: UUID | None = None
+    causation_id: UUID | None = None
+    traceparent: str | None = None
+
+    @property
+    def stream(self) -> StreamId:
+        """The stream that the command concerns."""
+        command = self.command
+        if isinstance(command, ExperimentCommand):
+            return experiment_stream(self.workspace, command.experiment)
+        return run_stream(self.workspace, command.run_id)
+
+
+class EventRef(Struct, frozen=True):
+    """An event named in an answer."""
+
+    id: UUID
+    type: str
+    stream: str
+    stream_seq: int
+    partition: int
+    pos: int
+
+
+class Accepted(Struct, frozen=True, tag_field="outcome", tag="accepted", omit_defaults=True):
+    """The command took effect (or changed nothing: no events). ``repeated`` when it was answered before."""
+
+    token: str
+    events: tuple[EventRef, ...] = ()
+    repeated: bool = False
+    run_id: str | None = None
+
+
+class Refused(Struct, frozen=True, tag_field="outcome", tag="refused", omit_defaults=True):
+    """The command had no effect. ``event`` names the rejection where it is part of the audit trail."""
+
+    code: str
+    message: str
+    facts: dict[str, Any] = {}
+    token: str | None = None
+    event: EventRef | None = None
+    repeated: bool = False
+
+
+Outcome = Accepted | Refused

@@ -1,0 +1,239 @@
+"""The one way into the store: lock, load, decide, append.
+
+``Ledger.handle`` takes numbered commands from any door and answers each. One transaction covers what a batch has for
+one partition; a command that names an experiment or parent created by the same batch on another partition waits for
+that partition's commit. Nothing is retried here: a caller that got no answer sends the same numbers again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from runfold_events.contract import commands as c
+from runfold_events.contract import limits
+from runfold_events.contract.codec import decode_event
+from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.errors import Invalid, RunfoldError, Unavailable
+from runfold_events.contract.events import CommandRejected
+from runfold_events.contract.ids import check_workspace_name, experiment_stream, partition_of, run_stream
+from runfold_events.contract.metrics import decode_batch
+from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refused, Submission
+from runfold_events.contract.tokens import Token
+from runfold_events.contract.validation import check_command, check_text
+from runfold_events.ports import CommandKey, EventStore, IdSource
+from runfold_events.work import Repeated, Work, within
+
+DECLARED_LOST: Final = "declared_lost"
+
+
+class Ledger:
+    """Decides commands and appends their events."""
+
+    def __init__(self, store: EventStore, ids: IdSource) -> None:
+        self.store = store
+        self._ids = ids
+
+    async def handle(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """Handle commands in order and answer each, in the same order; what is answered Accepted is durable.
+
+        Raises:
+            Unavailable: the store could not be reached; some commands may have been committed. Sending the same
+                numbers again gives every command its one, true answer.
+        """
+        outcomes: list[Outcome | None] = [refusal_of(submission) for submission in submissions]
+        open_indexes = [index for index, outcome in enumerate(outcomes) if outcome is None]
+        for wave in _waves(submissions, open_indexes, self.store.partitions):
+            for partition, indexes in wave.items():
+                batch = [submissions[index] for index in indexes]
+                for index, outcome in zip(
+                    indexes, await self._handle_partition(partition, batch), strict=True
+                ):
+                    outcomes[index] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _handle_partition(self, partition: int, batch: list[Submission]) -> list[Outcome]:
+        """One transaction; a batch that the store cannot take is halved until the one to blame is alone."""
+        try:
+            answers = await self._transact(partition, batch)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                return [_broken(error)]
+            half = len(batch) // 2
+            first = await self._handle_partition(partition, batch[:half])
+            return first + await self._handle_partition(partition, batch[half:])
+        return await self._resolve(partition, answers)
+
+    async def _transact(self, partition: int, batch: list[Submission]) -> list[Outcome | Repeated]:
+        numbers = await self._reserve_numbers(batch)
+        streams: set[str] = {submission.stream for submission in batch} | _named_streams(batch)
+        writers = {(submission.stream, submission.writer_id) for submission in batch}
+        async with self.store.transaction(partition) as transaction:
+            loaded = await transaction.load(streams, writers)
+            work = Work(self.store.epoch, transaction.row, loaded, self._ids, numbers)
+            answers = [work.handle(submission) for submission in batch]
+            if work.has_changes:
+                await transaction.write(work.write())
+        return answers
+
+    async def _reserve_numbers(self, batch: list[Submission]) -> dict[str, list[int]]:
+        """Run numbers for the runs of ``batch`` that do not exist yet, by experiment stream."""
+        creations: dict[str, Submission] = {s.stream: s for s in batch if isinstance(s.command, c.CreateRun)}
+        if not creations:
+            return {}
+        known = await self.store.heads(creations)
+        wanted: dict[str, int] = {}
+        for name, submission in creations.items():
+            if name not in known and isinstance(submission.command, c.CreateRun):
+                experiment = experiment_stream(submission.workspace, submission.command.experiment)
+                wanted[experiment] = wanted.get(experiment, 0) + 1
+        numbers: dict[str, list[int]] = {}
+        for experiment, count in wanted.items():
+            first = await self.store.reserve_run_numbers(experiment, count)
+            numbers[experiment] = list(range(first, first + count))
+        return numbers
+
+    async def _resolve(self, partition: int, answers: list[Outcome | Repeated]) -> list[Outcome]:
+        """Answers for commands that were known already: what they gave the first time."""
+        repeated = [answer for answer in answers if isinstance(answer, Repeated)]
+        if not repeated:
+            return [answer for answer in answers if not isinstance(answer, Repeated)]
+        found = await self.store.outcomes({answer.key for answer in repeated if not answer.is_creation})
+        for answer in repeated:
+            if answer.is_creation:
+                found[answer.key] = await self._creation(answer.key[0])
+        token = str(Token(self.store.epoch, {partition: (await self.store.ends())[partition]}))
+        return [
+            first_outcome(answer, found.get(answer.key, []), token)
+            if isinstance(answer, Repeated)
+            else answer
+            for answer in answers
+        ]
+
+    async def _creation(self, stream: str) -> list[RecordedEvent]:
+        """The events that the run's first command gave: run.created and, where it asked for that, run.started."""
+        events = await self.store.read_stream(stream, 1, 2)
+        return [event for event in events if event.causes == events[0].causes]
+
+    async def outcome(self, key: CommandKey) -> Outcome | None:
+        """What the command ``(stream, writer, number)`` gave; None when it never came."""
+        stream, writer_id, number = key
+        mark = next((mark for mark in await self.store.writers(stream) if mark.writer_id == writer_id), None)
+        if mark is None or number > mark.highest or within(number, mark.gaps):
+            return None
+        repeated = Repeated(key, is_lost=within(number, mark.lost))
+        partition = partition_of(stream, self.store.partitions)
+        return (await self._resolve(partition, [repeated]))[0]
+
+
+def refusal_of(submission: Submission) -> Refused | None:
+    """Why a submission is malformed, whatever the store holds; None when it is not."""
+    try:
+        check_workspace_name(submission.workspace)
+        check_command(submission.command)
+        if not 1 <= submission.writer_seq <= limits.WRITER_SEQ_MAX:
+            raise Invalid(
+                f"writer_seq must be from 1 to {limits.WRITER_SEQ_MAX}; got {submission.writer_seq}",
+                facts={"field": "writer_seq", "limit": limits.WRITER_SEQ_MAX, "size": submission.writer_seq},
+            )
+        check_text(submission.actor.name, "actor", limits.ACTOR_CHARS_MAX)
+        check_text(submission.traceparent, "traceparent", limits.TRACEPARENT_CHARS_MAX)
+        _check_command_in_context(submission)
+    except RunfoldError as error:
+        return Refused(code=error.code, message=error.message, facts=error.facts)
+    return None
+
+
+def _check_command_in_context(submission: Submission) -> None:
+    command = submission.command
+    if isinstance(command, c.LogMetrics):
+        decode_batch(submission.content_type, bytes(command.batch))
+    elif isinstance(command, c.DeclareLost) and command.first != submission.writer_seq:
+        raise Invalid(
+            f"DeclareLost({command.first}..{command.last}) must be numbered {command.first}",
+            facts={"field": "writer_seq", "limit": command.first, "size": submission.writer_seq},
+        )
+
+
+def _named_streams(batch: Sequence[Submission]) -> set[str]:
+    """Streams whose unchanging facts the batch's creations need."""
+    named: set[str] = set()
+    for submission in batch:
+        command = submission.command
+        if isinstance(command, c.CreateRun):
+            named.add(experiment_stream(submission.workspace, command.experiment))
+            if command.parent_run_id is not None:
+                named.add(run_stream(submission.workspace, command.parent_run_id))
+    return named
+
+
+def _waves(
+    submissions: Sequence[Submission], indexes: list[int], partitions: int
+) -> list[dict[int, list[int]]]:
+    """Group by partition, so that what a command needs of another partition is committed in an earlier wave.
+
+    An erasure starts a wave of its own: it empties what was committed before it.
+    """
+    waves: list[dict[int, list[int]]] = []
+    wave_of_stream: dict[str, int] = {}
+    for index in indexes:
+        submission = submissions[index]
+        stream: str = submission.stream
+        partition = partition_of(stream, partitions)
+        wave = wave_of_stream.get(stream, 0)
+        if isinstance(submission.command, c.EraseRun) and stream in wave_of_stream:
+            wave += 1
+        for named in _named_streams([submission]):
+            if named in wave_of_stream:
+                same = partition_of(named, partitions) == partition
+                wave = max(wave, wave_of_stream[named] + (0 if same else 1))
+        wave_of_stream[stream] = wave
+        while len(waves) <= wave:
+            waves.append({})
+        waves[wave].setdefault(partition, []).append(index)
+    return waves
+
+
+def first_outcome(repeated: Repeated, events: list[RecordedEvent], token: str) -> Outcome:
+    """The answer that the command got when it was handled, rebuilt from its events."""
+    if repeated.is_lost and not events:
+        return Refused(
+            code=DECLARED_LOST,
+            message=f"command {repeated.key[2]} was declared lost by its writer",
+            facts={"writer_seq": repeated.key[2]},
+            token=token,
+            repeated=True,
+        )
+    refs = tuple(ref_of(event) for event in events)
+    rejected = next((event for event in events if event.type == "run.command_rejected"), None)
+    if rejected is None:
+        run_id = repeated.key[0].split("/", 2)[2] if events and events[0].type == "run.created" else None
+        return Accepted(token=token, events=refs, repeated=True, run_id=run_id)
+    body = decode_event(rejected)
+    if not isinstance(body, CommandRejected):
+        return Refused(
+            code="conflict", message="the run was erased", token=token, event=refs[0], repeated=True
+        )
+    return Refused(
+        code=body.code,
+        message=body.message,
+        facts=body.facts,
+        token=token,
+        event=ref_of(rejected),
+        repeated=True,
+    )
+
+
+def ref_of(event: RecordedEvent) -> EventRef:
+    """How an answer names an event."""
+    return EventRef(event.id, event.type, event.stream, event.stream_seq, event.partition, event.pos)
+
+
+def _broken(error: Exception) -> Refused:
+    return Refused(
+        code="error",
+        message=f"the command could not be handled: {type(error).__name__}: {error}",
+        facts={"error": type(error).__name__},
+    )

@@ -1,0 +1,359 @@
+"""One transaction's work: commands decided one after the other over what was loaded, nothing written yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from runfold_events.contract import commands as c
+from runfold_events.contract import events as e
+from runfold_events.contract.codec import command_digest, encode_event
+from runfold_events.contract.envelope import RecordedEvent, body_digest, chain_value
+from runfold_events.contract.ids import experiment_id, experiment_stream, run_stream, slice_of
+from runfold_events.contract.statuses import TERMINAL, Status
+from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refused, Submission
+from runfold_events.contract.tokens import Token
+from runfold_events.decision_state import State, decode_state, encode_state, evolve_stream
+from runfold_events.ports import (
+    CommandKey,
+    Head,
+    Holders,
+    IdSource,
+    Loaded,
+    PartitionRow,
+    Range,
+    Write,
+    WriterKey,
+    WriterMark,
+)
+from runfold_events.rules import experiment as experiment_rules
+from runfold_events.rules import run as run_rules
+from runfold_events.rules.decision import NOTHING, Context, Decision, ParentFacts, Rejection
+from runfold_events.rules.experiment import ExperimentState
+from runfold_events.rules.run_state import RunState
+
+_HOLDING: Final = (c.CreateRun, c.StartRun)
+
+
+class Repeated(Struct, frozen=True):
+    """Stands for the answer to a command that was known already; looked up after the commit."""
+
+    key: CommandKey
+    is_lost: bool = False  # its number was declared lost
+    is_creation: bool = False  # another writer, or an earlier number, created the same run
+
+
+class _Stream:
+    """A stream as it stands within this transaction."""
+
+    __slots__ = ("_bytes", "changed", "name", "seq", "state")
+
+    def __init__(self, name: str, head: Head | None) -> None:
+        self.name = name
+        self.seq = 0 if head is None else head.stream_seq
+        self.state: State | None = None if head is None else decode_state(head)
+        self._bytes = None if head is None else head.state
+        self.changed = False
+
+    @property
+    def status(self) -> Status | None:
+        return self.state.status if isinstance(self.state, RunState) else None
+
+    def apply(self, event: e.AnyEvent, event_id: UUID) -> None:
+        before = self.state
+        self.state = evolve_stream(before, event, event_id)
+        if self.state is not before:  # a metric batch leaves the state as it is, and its bytes too
+            self._bytes = None
+        self.seq += 1
+        self.changed = True
+
+    def head(self) -> Head:
+        if self.state is None:
+            raise ValueError(f"stream {self.name} has no state")
+        return Head(self.name, self.seq, encode_state(self.state) if self._bytes is None else self._bytes)
+
+
+class Work:
+    """Decides commands in order; :meth:`write` gives everything that is to be stored."""
+
+    def __init__(
+        self, epoch: UUID, row: PartitionRow, loaded: Loaded, ids: IdSource, run_numbers: dict[str, list[int]]
+    ) -> None:
+        self._epoch = epoch
+        self._row = row
+        self._loaded = loaded
+        self._ids = ids
+        self._run_numbers = run_numbers
+        self._streams: dict[str, _Stream] = {}
+        self._marks: dict[WriterKey, WriterMark] = dict(loaded.marks)
+        self._changed_marks: set[WriterKey] = set()
+        self._events: list[RecordedEvent] = []
+        self._chain = row.chain_head
+        self._holds: dict[str, set[UUID]] = {}
+        self._ended: set[str] = set()
+        self._lost: set[str] = set()
+        self._found: set[str] = set()
+        self._erased: list[str] = []
+
+    @property
+    def has_changes(self) -> bool:
+        """False when every command was refused without an event or known already."""
+        return bool(self._changed_marks)
+
+    def handle(self, submission: Submission) -> Outcome | Repeated:
+        """Decide one command and remember what it changes."""
+        stream = str(submission.stream)
+        key = (stream, submission.writer_id)
+        mark = self._marks.get(key) or WriterMark(stream, submission.writer_id, 0, None)
+        digest = command_digest(submission.command, submission.content_type)
+        stop = self._admit(mark, submission, digest)
+        if stop is not None:
+            return stop
+        decision = self._decide(stream, submission)
+        if isinstance(decision, Rejection) and not decision.recorded:
+            return self._refused(decision, None)
+        outcome = self._record(stream, submission, decision)
+        self._advance_mark(key, mark, submission, digest, decision)
+        if (
+            isinstance(submission.command, c.CreateRun)
+            and not submission.command.resume
+            and decision == NOTHING
+        ):
+            return Repeated((stream, submission.writer_id, submission.writer_seq), is_creation=True)
+        return outcome
+
+    def write(self) -> Write:
+        """Everything this transaction stores."""
+        return Write(
+            events=self._events,
+            heads=[stream.head() for stream in self._streams.values() if stream.changed],
+            marks=[self._marks[key] for key in self._changed_marks],
+            hold=[(stream, process) for stream, processes in self._holds.items() for process in processes],
+            lost=sorted(self._lost),
+            found=sorted(self._found),
+            ended=sorted(self._ended),
+            erase=self._erased,
+        )
+
+    # Numbers
+
+    def _admit(self, mark: WriterMark, submission: Submission, digest: bytes) -> Outcome | Repeated | None:
+        """An answer that needs no decision: known already, blocked, or out of turn."""
+        number = submission.writer_seq
+        if number <= mark.highest and not within(number, mark.gaps):
+            is_lost = within(number, mark.lost)
+            same = number != mark.highest or mark.digest is None or mark.digest == digest
+            if is_lost or (same and not isinstance(submission.command, c.DeclareLost)):
+                return Repeated((mark.stream, mark.writer_id, number), is_lost)
+            return self._refuse(
+                "idempotency_conflict",
+                f"command {number} of this writer came before with other content",
+                {"writer_seq": number, "highest": mark.highest, "stream": mark.stream},
+            )
+        if mark.refused_creation:
+            return self._refuse(
+                "conflict",
+                "this writer's run.create was refused on this run; nothing more of it is taken here",
+                {"stream": mark.stream, "refused_creation": True},
+            )
+        if number > mark.highest + 1:
+            return self._refuse(
+                "sequence_gap",
+                f"expected command {mark.highest + 1} of this writer, got {number}",
+                {"expected": mark.highest + 1, "got": number, "stream": mark.stream},
+            )
+        return None
+
+    def _advance_mark(
+        self, key: WriterKey, mark: WriterMark, submission: Submission, digest: bytes, decision: Decision
+    ) -> None:
+        command = submission.command
+        highest, lost = submission.writer_seq, mark.lost
+        if isinstance(command, c.DeclareLost) and not isinstance(decision, Rejection):
+            highest, lost = command.last, _joined(lost, (command.first, command.last))
+        refused = isinstance(decision, Rejection) and isinstance(command, c.CreateRun)
+        erased = isinstance(command, c.EraseRun) and not isinstance(decision, Rejection)
+        self._marks[key] = replace(
+            mark,
+            highest=highest,
+            digest=None if erased else digest,
+            lost=lost,
+            refused_creation=mark.refused_creation or refused,
+        )
+        self._changed_marks.add(key)
+
+    # Decisions
+
+    def _decide(self, stream: str, submission: Submission) -> Decision:
+        command = submission.command
+        state = self._stream(stream).state
+        if isinstance(command, c.ExperimentCommand):
+            known = state if isinstance(state, ExperimentState) else None
+            return experiment_rules.decide(
+                known, command, experiment_id(submission.workspace, command.experiment)
+            )
+        run = state if isinstance(state, RunState) else None
+        return run_rules.decide(run, command, self._context(stream, submission))
+
+    def _context(self, stream: str, submission: Submission) -> Context:
+        holders = self._loaded.holders.get(stream, Holders())
+        live: frozenset[UUID] = holders.live | self._holds.get(stream, set())
+        if stream in self._ended:
+            holders, live = Holders(), frozenset[UUID]()
+        context = Context(
+            writer_holds=submission.writer_id in live,
+            held_by_other=bool(live - {submission.writer_id}),
+            ever_held=holders.ever or bool(live),
+            will_hold=submission.hold,
+            content_type=submission.content_type,
+        )
+        command = submission.command
+        if not isinstance(command, c.CreateRun):
+            return context
+        experiment = experiment_stream(submission.workspace, command.experiment)
+        known = self._stream(experiment).state
+        return replace(
+            context,
+            experiment_id=known.experiment_id if isinstance(known, ExperimentState) else None,
+            parent=self._parent(submission.workspace, command.parent_run_id),
+            run_number=self._run_number(experiment, stream),
+        )
+
+    def _parent(self, workspace: str, run_id: str | None) -> ParentFacts | None:
+        if run_id is None:
+            return None
+        state = self._stream(run_stream(workspace, run_id)).state
+        if not isinstance(state, RunState):
+            return None
+        return ParentFacts(run_id, state.created.root_run_id, state.created.path)
+
+    def _run_number(self, experiment: str, stream: str) -> int:
+        if self._stream(stream).state is not None:
+            return 0
+        numbers = self._run_numbers.get(experiment)
+        return numbers[0] if numbers else 0
+
+    def _stream(self, name: str) -> _Stream:
+        stream = self._streams.get(name)
+        if stream is None:
+            stream = self._streams[name] = _Stream(name, self._loaded.heads.get(name))
+        return stream
+
+    # Events
+
+    def _record(self, stream: str, submission: Submission, decision: Decision) -> Outcome:
+        if isinstance(decision, Rejection):
+            rejected = e.CommandRejected(
+                command=c.command_type(submission.command),
+                code=decision.code,
+                message=decision.message,
+                facts=decision.facts,
+            )
+            return self._refused(decision, self._append(stream, submission, rejected))
+        before = self._stream(stream).status
+        refs = tuple(self._append(stream, submission, event) for event in decision)
+        self._note_holders(stream, submission, before, decision)
+        command = submission.command
+        return Accepted(
+            token=self._token(),
+            events=refs,
+            run_id=command.run_id if isinstance(command, c.CreateRun) else None,
+        )
+
+    def _append(self, stream: str, submission: Submission, event: e.AnyEvent) -> EventRef:
+        target = self._stream(stream)
+        content_type, body = encode_event(event)
+        salt = self._ids.salt()
+        recorded = RecordedEvent(
+            id=self._ids.event_id(),
+            type=e.event_type(event),
+            stream=stream,
+            stream_seq=target.seq + 1,
+            partition=self._row.partition,
+            pos=self._row.next_pos + len(self._events),
+            slice=slice_of(stream),
+            epoch=self._epoch,
+            occurred_at=submission.occurred_at,
+            recorded_at=self._row.now,
+            actor=submission.actor.name,
+            actor_source=submission.actor.source,
+            door=submission.door,
+            writer_id=submission.writer_id,
+            writer_seq=submission.writer_seq,
+            causation_id=submission.causation_id,
+            correlation_id=submission.correlation_id,
+            traceparent=submission.traceparent,
+            content_type=content_type,
+            salt=salt,
+            digest=body_digest(salt, body),
+            chain=b"",
+            body=body,
+        )
+        self._chain = chain_value(self._chain, recorded)
+        self._events.append(replace(recorded, chain=self._chain))
+        target.apply(event, recorded.id)
+        if isinstance(event, e.RunCreated):
+            self._take_run_number(submission.workspace, event)
+        return EventRef(
+            recorded.id, recorded.type, stream, recorded.stream_seq, recorded.partition, recorded.pos
+        )
+
+    def _take_run_number(self, workspace: str, event: e.RunCreated) -> None:
+        numbers = self._run_numbers.get(experiment_stream(workspace, event.experiment))
+        if numbers:
+            numbers.pop(0)
+
+    def _note_holders(
+        self, stream: str, submission: Submission, before: Status | None, events: Sequence[e.AnyEvent]
+    ) -> None:
+        """What the accepted command means for who holds the run, and for the lease keeper."""
+        state = self._stream(stream).state
+        if not isinstance(state, RunState):
+            return
+        over = state.status in TERMINAL or state.erased
+        if submission.hold and isinstance(submission.command, _HOLDING) and not over:
+            self._holds.setdefault(stream, set()).add(submission.writer_id)
+        if over and events:
+            self._ended.add(stream)
+            self._holds.pop(stream, None)
+        if any(isinstance(event, e.RunErased) for event in events):
+            self._erased.append(stream)
+        if state.status is Status.NOT_RESPONDING and before is not state.status:
+            self._lost.add(stream)
+            self._found.discard(stream)
+        elif before is Status.NOT_RESPONDING and before is not state.status:
+            self._found.add(stream)
+            self._lost.discard(stream)
+
+    # Answers
+
+    def _token(self) -> str:
+        return str(Token(self._epoch, {self._row.partition: self._row.next_pos + len(self._events)}))
+
+    def _refused(self, rejection: Rejection, event: EventRef | None) -> Refused:
+        return Refused(
+            code=rejection.code,
+            message=rejection.message,
+            facts=rejection.facts,
+            token=self._token(),
+            event=event,
+        )
+
+    def _refuse(self, code: str, message: str, facts: dict[str, object]) -> Refused:
+        return Refused(code=code, message=message, facts=facts, token=self._token())
+
+
+def within(number: int, ranges: Sequence[Range]) -> bool:
+    """True when ``number`` lies in one of ``ranges``."""
+    return any(first <= number <= last for first, last in ranges)
+
+
+def _joined(ranges: Sequence[Range], new: Range) -> tuple[Range, ...]:
+    """``ranges`` with ``new`` at the end, joined to the last one where they touch."""
+    if ranges and ranges[-1][1] + 1 == new[0]:
+        return (*ranges[:-1], (ranges[-1][0], new[1]))
+    return (*ranges, new)

@@ -1,0 +1,175 @@
+"""What views answer: plain frozen Structs, the same over SDK, HTTP and CLI. Times are aware UTC datetimes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from runfold_events.contract.commands import ErrorInfo, Params, Properties, Tags
+from runfold_events.contract.statuses import Status
+
+
+class MetricSummary(Struct, frozen=True, omit_defaults=True):
+    """One metric of a run. ``latest`` is the value with the greatest (step, time, writer, number, index).
+
+    ``min`` and ``max`` are over finite and infinite numbers, NaN left out; None where there was no number. Rows and
+    tables are summarised per column under ``name.column``.
+    """
+
+    latest: bool | int | float | str | None
+    count: int
+    step: int | None = None
+    time: datetime | None = None
+    min: float | None = None
+    max: float | None = None
+    nan_count: int = 0
+    kind: str = "scalar"
+
+
+class ChildCounts(Struct, frozen=True, omit_defaults=True):
+    """Direct children by status, and all descendants by status."""
+
+    direct: dict[Status, int] = {}
+    descendants: dict[Status, int] = {}
+
+
+class RunView(Struct, frozen=True, kw_only=True):
+    """The summary row of one run."""
+
+    workspace: str
+    run_id: str
+    experiment: str
+    experiment_id: UUID
+    number: int
+    status: Status
+    status_details: str | None = None  # of AdvanceRun
+    parent_run_id: str | None = None
+    root_run_id: str
+    path: tuple[str, ...]
+    name: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    run_type: str | None = None
+    target: str = "local"
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    created_by: str
+    archived: bool = False
+    erased: bool = False
+    error: ErrorInfo | None = None
+    cancel_reason: str | None = None
+    tags: Tags = {}
+    properties: Properties = {}
+    params: Params = {}
+    metrics: dict[str, MetricSummary] = {}
+    rejections: int = 0  # commands refused and recorded
+    lost_commands: int = 0  # commands that their writers declared lost
+    lost_values: int = 0  # metric values in those, as far as the writers counted them
+    updated_at: datetime  # recorded_at of the last event that is no metric batch
+
+
+class Page(Struct, frozen=True):
+    """Rows of a list, in order. ``next`` opens the following page; None on the last."""
+
+    rows: list[RunView]
+    next: str | None = None
+
+
+class RunQuery(Struct, frozen=True, kw_only=True):
+    """What a list of runs asks for.
+
+    ``filter`` is an expression of the filter language; ``tags`` and ``properties`` are the compatible filters
+    (all must match, compared as text): a key whose value is in ``tag_keys`` or ``property_keys`` must only exist.
+    ``order_by`` is a field path, with a leading ``-`` or trailing `` desc`` for descending; ties are broken by run id. ``fields`` names
+    the fields to load (``metrics`` and ``params`` may be narrowed: ``metrics.loss``); empty = all.
+    """
+
+    experiment: str | None = None
+    filter: str | None = None
+    order_by: str = "-created_at"
+    fields: tuple[str, ...] = ()
+    limit: int = 50
+    page: str | None = None
+    tags: Tags = {}
+    tag_keys: tuple[str, ...] = ()
+    properties: Properties = {}
+    property_keys: tuple[str, ...] = ()
+    status: tuple[Status, ...] = ()
+    run_type: str | None = None
+    include_children: bool = False  # without it: root runs only
+    parent_run_id: str | None = None  # direct children of this run
+    ancestor_run_id: str | None = None  # all descendants of this run
+    include_archived: bool = False
+
+
+class ExperimentView(Struct, frozen=True, kw_only=True):
+    """One experiment with what its runs add up to."""
+
+    workspace: str
+    experiment: str
+    experiment_id: UUID
+    description: str | None = None
+    tags: Tags = {}
+    archived: bool = False
+    created_at: datetime
+    created_by: str
+    last_activity_at: datetime
+    runs: dict[Status, int] = {}  # all runs, children included, by status
+
+
+class SeriesData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Points of one metric of one run, columnar, in compatible order: (time, writer, number, index).
+
+    ``columns`` holds one list per column, all of ``count`` values (None where a point lacks the column). Points of
+    several kinds under one name are merged; ``kind`` is that of the first.
+    """
+
+    run_id: str
+    name: str
+    kind: str
+    count: int
+    steps: list[int | None]
+    times_ms: list[int]
+    columns: dict[str, list[Any]]
+
+
+class SeriesInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What there is of one metric of one run, without its points."""
+
+    run_id: str
+    name: str
+    kind: str
+    count: int
+    columns: tuple[str, ...] = ()
+
+
+class HistoryEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of a run's audit trail: who did, or was refused, what and when, in words and with the facts."""
+
+    event_id: UUID
+    stream_seq: int
+    type: str
+    recorded_at: datetime
+    occurred_at: datetime
+    actor: str
+    actor_source: str
+    door: str
+    words: str
+    late: bool = False  # came after the run's end
+    erased: bool = False
+    body: dict[str, Any] | None = None
+
+
+class ProjectionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where one projection stands on one partition. ``error`` names the event that it cannot fold."""
+
+    projection: str
+    version: int
+    partition: int
+    position: int  # the next position to fold
+    end: int  # the store's end
+    error: str | None = None
