@@ -1,0 +1,1 @@
+"""What runfold costs on this machine: ``python -m benchmarks NAME``, or ``./dev bench NAME``."""
