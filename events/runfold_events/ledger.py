@@ -90,9 +90,9 @@ class Ledger:
                 experiment = experiment_stream(submission.workspace, submission.command.experiment)
                 wanted[experiment] = wanted.get(experiment, 0) + 1
         numbers: dict[str, list[int]] = {}
-        for experiment, count in wanted.items():
-            first = await self.store.reserve_run_numbers(experiment, count)
-            numbers[experiment] = list(range(first, first + count))
+        for stream, count in wanted.items():
+            first = await self.store.reserve_run_numbers(stream, count)
+            numbers[stream] = list(range(first, first + count))
         return numbers
 
     async def _resolve(self, partition: int, answers: list[Outcome | Repeated]) -> list[Outcome]:

@@ -1,0 +1,79 @@
+"""What an embedded program does beside its own work: fold what was appended, watch the leases."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from runfold_events.contract import limits
+from runfold_events.contract.errors import RunfoldError
+from runfold_events.sync import run_sync
+from runfold_services.keeper import KeeperGuard
+from runfold_services.tracker import Tracker
+
+FOLD_DELAY_S: Final = 0.05  # how far views may be behind an append of this process
+_log = structlog.get_logger("runfold.background")
+
+
+class Background:
+    """A daemon thread that folds within ``FOLD_DELAY_S`` of :meth:`wake`, and keeps the leases.
+
+    It starts with the first :meth:`wake`, so that a program which only reads has no thread.
+    """
+
+    def __init__(self, tracker: Tracker, *, lease_s: float = limits.LEASE_S) -> None:
+        self._tracker = tracker
+        self._guard = KeeperGuard(lease_s)
+        self._keep_interval_s = min(limits.HEARTBEAT_INTERVAL_S, lease_s / 4)
+        self._appended = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Something was appended."""
+        self._appended.set()
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None and not self._stopping.is_set():
+                self._thread = threading.Thread(target=self._run, name="runfold-background", daemon=True)
+                self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """End the thread after the fold it is in."""
+        with self._lock:
+            self._stopping.set()
+            self._appended.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        keep_at = time.monotonic()
+        while not self._stopping.is_set():
+            if self._appended.wait(max(0.0, keep_at - time.monotonic())):
+                self._stopping.wait(FOLD_DELAY_S)  # let a burst become one fold
+                self._appended.clear()
+                self._try(self._fold)
+            if time.monotonic() >= keep_at:
+                keep_at = time.monotonic() + self._keep_interval_s
+                if self._guard.tick(time.monotonic(), self._keep_interval_s):
+                    self._try(self._keep)
+
+    def _fold(self) -> None:
+        run_sync(self._tracker.fold())
+
+    def _keep(self) -> None:
+        if run_sync(self._tracker.keeper_pass()):
+            self._appended.set()
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """Whatever fails here is tried again with the next append or tick; readers catch up by themselves."""
+        try:
+            work()
+        except RunfoldError as error:
+            _log.warning("background work failed; will try again", error=str(error), code=error.code)

@@ -1,0 +1,117 @@
+"""The service over one store and its views: what :mod:`runfold_services.compose` hands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from runfold_events.clock import Clock
+from runfold_events.contract import limits
+from runfold_events.contract.commands import MarkLost
+from runfold_events.contract.errors import NotFound
+from runfold_events.contract.ids import run_stream, split_stream
+from runfold_events.contract.statuses import Status
+from runfold_events.contract.submission import Outcome, Submission
+from runfold_events.contract.tokens import Token
+from runfold_events.decision_state import run_state_of
+from runfold_events.ledger import Ledger
+from runfold_events.ports import WriterMark
+from runfold_events.rules.run_state import RunState
+from runfold_projections.ports import Views
+from runfold_services.keeper import Keeper
+from runfold_services.service import HeartbeatAnswer
+
+
+class FoldingViews(Views, Protocol):
+    """Views that this process keeps up to date itself."""
+
+    async def catch_up(self) -> int:
+        """Fold what has been appended since the last call; returns the number of events."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class Tracker:
+    """Commands go to the ledger, questions to the views, leases to the store. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        views: FoldingViews,
+        clock: Clock,
+        *,
+        lease_s: float = limits.LEASE_S,
+        on_append: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.views = views
+        self.keeper = Keeper(ledger, clock)
+        self._ledger = ledger
+        self._store = ledger.store
+        self._lease_s = lease_s
+        self.on_append = on_append  # a hint that views are behind; called after every commit
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """See :meth:`runfold_services.service.Service.submit`."""
+        try:
+            return await self._ledger.handle(submissions)
+        finally:
+            self.on_append()
+
+    async def heartbeat(
+        self, process_id: UUID, last_numbers: Mapping[str, int] | None = None
+    ) -> HeartbeatAnswer:
+        """See :meth:`runfold_services.service.Service.heartbeat`."""
+        await self._store.renew_lease(process_id, round(self._lease_s * 1_000_000))
+        if last_numbers:
+            await self._store.announce(
+                {(stream, process_id): number for stream, number in last_numbers.items()}
+            )
+        heads = await self._store.heads(await self._store.held_by(process_id))
+        requested = [stream for stream, head in heads.items() if _is_cancel_requested(run_state_of(head))]
+        return HeartbeatAnswer(tuple(sorted(_run_name(stream) for stream in requested)), self._lease_s)
+
+    async def release(self, process_id: UUID) -> None:
+        """See :meth:`runfold_services.service.Service.release`."""
+        streams = await self._store.end_lease(process_id)
+        if await self.keeper.mark(streams, MarkLost):
+            self.on_append()
+
+    async def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
+        """See :meth:`runfold_services.service.Service.writers`."""
+        stream = run_stream(workspace, run_id)
+        if not await self._store.heads([stream]):
+            raise NotFound(f"there is no run {run_id!r}", facts={"run_id": run_id})
+        return await self._store.writers(stream)
+
+    async def keeper_pass(self) -> int:
+        """Look once at all leases; returns how many runs were marked lost or found."""
+        return await self.keeper.pass_over()
+
+    async def fold(self) -> int:
+        """Bring the views up to the store's end; returns the number of events folded."""
+        return await self.views.catch_up()
+
+    async def token(self) -> Token:
+        """The committed end of every partition."""
+        return Token(self._store.epoch, dict(enumerate(await self._store.ends())))
+
+    async def close(self) -> None:
+        """Fold what is left, release everything."""
+        try:
+            await self.views.catch_up()
+        finally:
+            await self.views.close()
+            await self._store.close()
+
+
+def _is_cancel_requested(state: RunState | None) -> bool:
+    return state is not None and state.status is Status.CANCEL_REQUESTED
+
+
+def _run_name(stream: str) -> str:
+    workspace, _, run_id = split_stream(stream)
+    return f"{workspace}/{run_id}"
