@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from runfold_events.contract import commands as c
 from runfold_events.contract import events as e
@@ -294,7 +294,8 @@ class Work:
             body=body,
         )
         self._chain = chain_value(self._chain, recorded)
-        self._events.append(replace(recorded, chain=self._chain))
+        force_setattr(recorded, "chain", self._chain)  # its own value cannot be known before the rest is there
+        self._events.append(recorded)
         target.apply(event, recorded.id)
         if isinstance(event, e.RunCreated):
             self._take_run_number(submission.workspace, event)

@@ -37,12 +37,14 @@ class Background:
     def wake(self) -> None:
         """Something was appended."""
         self._appended.set()
-        if self._thread is not None:
-            return
-        with self._lock:
-            if self._thread is None and not self._stopping.is_set():
-                self._thread = threading.Thread(target=self._run, name="runfold-background", daemon=True)
-                self._thread.start()
+        if self._thread is None:
+            with self._lock:
+                self._start()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stopping.is_set():
+            self._thread = threading.Thread(target=self._run, name="runfold-background", daemon=True)
+            self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """End the thread after the fold it is in."""

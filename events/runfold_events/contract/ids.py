@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NewType
 from uuid import UUID, uuid5
 
@@ -14,6 +15,7 @@ StreamId = NewType("StreamId", str)
 # Namespace of every id that runfold derives; drawn once, fixed for ever.
 RUNFOLD_NAMESPACE: Final = UUID("5c1f3a52-7f0e-5b61-9a38-2d1f6f0c6e11")
 
+_SLICES_CACHED_MAX: Final = 65_536
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_.\-]+\Z")
 _EXPERIMENT_NAME: Final = re.compile(r"[A-Za-z0-9][\w\-]*\Z")
 _WORKSPACE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*\Z")
@@ -92,6 +94,7 @@ def idempotency_writer(actor: str, key: str) -> UUID:
     return uuid5(RUNFOLD_NAMESPACE, f"idempotency\0{actor}\0{key}")
 
 
+@lru_cache(maxsize=_SLICES_CACHED_MAX)
 def slice_of(stream: str) -> int:
     """``(murmur2(stream id) & 0x7fffffff) mod 1024``, stored on every event for ever."""
     return (murmur2(stream.encode()) & 0x7FFFFFFF) % limits.SLICES
