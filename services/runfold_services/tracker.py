@@ -9,6 +9,7 @@ from uuid import UUID
 from runfold_events.clock import Clock
 from runfold_events.contract import limits
 from runfold_events.contract.commands import MarkLost
+from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.errors import NotFound
 from runfold_events.contract.ids import run_stream, split_stream
 from runfold_events.contract.statuses import Status
@@ -94,6 +95,10 @@ class Tracker:
     async def fold(self) -> int:
         """Bring the views up to the store's end; returns the number of events folded."""
         return await self.views.catch_up()
+
+    async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
+        """Committed events with ``pos >= from_pos`` in order, at most ``events_max``."""
+        return await self._store.read(partition, from_pos, events_max)
 
     async def token(self) -> Token:
         """The committed end of every partition."""
