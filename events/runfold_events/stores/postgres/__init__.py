@@ -1,0 +1,6 @@
+"""The event store in Postgres."""
+
+from runfold_events.stores.postgres.schema import create_store, migrate
+from runfold_events.stores.postgres.store import PostgresStore
+
+__all__ = ["PostgresStore", "create_store", "migrate"]

@@ -1,0 +1,178 @@
+-- What the service may do, and what nobody may. Replaced as a whole with every schema version.
+
+-- The store's clock: UTC µs since the epoch.
+CREATE OR REPLACE FUNCTION now_us() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+$$;
+
+-- Append only. Erasure is the one update: body and salt become NULL, once run.erased stands later in the stream.
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'runfold: % on % is refused; the store is append-only', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE OR REPLACE FUNCTION refuse_update() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    kept events;
+BEGIN
+    kept := NEW;
+    kept.body := OLD.body;
+    kept.salt := OLD.salt;
+    IF NEW.body IS NULL AND NEW.salt IS NULL AND kept IS NOT DISTINCT FROM OLD AND EXISTS (
+        SELECT FROM events AS later
+        WHERE later.stream = OLD.stream AND later.stream_seq > OLD.stream_seq AND later.type = 'run.erased'
+    ) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'runfold: events never change; only a run that was erased loses its bodies'
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE OR REPLACE FUNCTION refuse_meta_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.partitions = OLD.partitions AND NEW.schema_version >= OLD.schema_version
+        AND (NEW.epoch = OLD.epoch OR current_setting('runfold.restoring', true) = 'yes') THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'runfold: epoch and partitions are fixed, the schema version only grows'
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE OR REPLACE TRIGGER events_update BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION refuse_update();
+CREATE OR REPLACE TRIGGER events_delete BEFORE DELETE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE OR REPLACE TRIGGER events_truncate BEFORE TRUNCATE ON events
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE OR REPLACE TRIGGER meta_update BEFORE UPDATE ON meta FOR EACH ROW EXECUTE FUNCTION refuse_meta_update();
+CREATE OR REPLACE TRIGGER meta_delete BEFORE DELETE ON meta FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE OR REPLACE TRIGGER meta_truncate BEFORE TRUNCATE ON meta FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE OR REPLACE TRIGGER partitions_delete BEFORE DELETE ON partitions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE OR REPLACE TRIGGER partitions_truncate BEFORE TRUNCATE ON partitions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE events ENABLE ALWAYS TRIGGER events_update;
+ALTER TABLE events ENABLE ALWAYS TRIGGER events_delete;
+ALTER TABLE events ENABLE ALWAYS TRIGGER events_truncate;
+ALTER TABLE meta ENABLE ALWAYS TRIGGER meta_update;
+ALTER TABLE meta ENABLE ALWAYS TRIGGER meta_delete;
+ALTER TABLE meta ENABLE ALWAYS TRIGGER meta_truncate;
+ALTER TABLE partitions ENABLE ALWAYS TRIGGER partitions_delete;
+ALTER TABLE partitions ENABLE ALWAYS TRIGGER partitions_truncate;
+
+-- First statement of every transaction: the lock, the cursor, the allocator, the chain's head and the clock.
+CREATE OR REPLACE FUNCTION lock_partition(
+    _partition integer, OUT next_offset bigint, OUT next_pos bigint, OUT chain_head bytea, OUT now bigint
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+BEGIN
+    SELECT p.next_offset, p.next_pos, p.chain_head INTO next_offset, next_pos, chain_head
+    FROM partitions AS p WHERE p.partition = _partition FOR UPDATE;
+    now := now_us(); -- after the lock, so that no transaction is dated before the one it waited for
+END $$;
+
+-- Heads, marks and holders in one round trip: the first column says which, the others are used as each needs them.
+CREATE OR REPLACE FUNCTION load_decision(_streams text[], _mark_streams text[], _mark_writers uuid[])
+RETURNS TABLE (
+    kind text, stream text, id uuid, number bigint, bytes bytea, gaps bigint[], lost bigint[], flag boolean
+) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    SELECT 'head', h.stream, NULL::uuid, h.stream_seq, h.state, NULL::bigint[], NULL::bigint[], NULL::boolean
+    FROM heads AS h WHERE h.stream = ANY (_streams)
+    UNION ALL
+    SELECT 'mark', m.stream, m.writer_id, m.highest, m.digest, m.gaps, m.lost, m.refused_creation
+    FROM writer_marks AS m
+    JOIN unnest(_mark_streams, _mark_writers) AS wanted (stream, writer_id) USING (stream, writer_id)
+    UNION ALL
+    SELECT 'holder', h.stream, h.process_id, NULL, NULL, NULL, NULL, coalesce(l.ends_at > now_us(), false)
+    FROM holders AS h LEFT JOIN leases AS l USING (process_id) WHERE h.stream = ANY (_streams)
+$$;
+
+-- All changes of one transaction. The caller holds the partition's row; next_pos is compared all the same, so that a
+-- caller whose lock was lost matches nothing.
+CREATE OR REPLACE FUNCTION append(
+    _partition integer, _next_pos bigint, _chain_head bytea, _next_offset bigint, _events events[], _heads heads[],
+    _marks writer_marks[], _hold_streams text[], _hold_processes uuid[], _lost text[], _found text[], _ended text[],
+    _erase text[]
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+BEGIN
+    UPDATE partitions SET
+        next_pos = next_pos + cardinality(_events), chain_head = _chain_head,
+        next_offset = coalesce(_next_offset, next_offset)
+    WHERE partition = _partition AND next_pos = _next_pos;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'runfold: partition % is not at position % any more', _partition, _next_pos
+            USING ERRCODE = 'serialization_failure';
+    END IF;
+    IF EXISTS (
+        SELECT FROM unnest(_events) WITH ORDINALITY AS e
+        WHERE e.partition <> _partition OR e.pos <> _next_pos + e.ordinality - 1
+    ) THEN
+        RAISE EXCEPTION 'runfold: positions are not dense from %', _next_pos USING ERRCODE = 'data_exception';
+    END IF;
+    INSERT INTO events SELECT * FROM unnest(_events);
+    INSERT INTO heads SELECT * FROM unnest(_heads)
+    ON CONFLICT (stream) DO UPDATE SET stream_seq = excluded.stream_seq, state = excluded.state;
+    INSERT INTO writer_marks SELECT * FROM unnest(_marks)
+    ON CONFLICT (stream, writer_id) DO UPDATE SET
+        highest = excluded.highest, refused_creation = excluded.refused_creation, digest = excluded.digest,
+        gaps = excluded.gaps, lost = excluded.lost;
+    PERFORM note_holders(_hold_streams, _hold_processes, _lost, _found, _ended);
+    PERFORM erase_bodies(_partition, _next_pos, _erase);
+END $$;
+
+CREATE OR REPLACE FUNCTION note_holders(
+    _hold_streams text[], _hold_processes uuid[], _lost text[], _found text[], _ended text[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(_hold_streams) > 0 THEN
+        INSERT INTO held (stream) SELECT DISTINCT unnest(_hold_streams) ON CONFLICT DO NOTHING;
+        INSERT INTO holders (stream, process_id) SELECT * FROM unnest(_hold_streams, _hold_processes)
+        ON CONFLICT DO NOTHING;
+    END IF;
+    IF cardinality(_lost) > 0 THEN
+        INSERT INTO held (stream, is_lost) SELECT unnest(_lost), true
+        ON CONFLICT (stream) DO UPDATE SET is_lost = true;
+    END IF;
+    IF cardinality(_found) > 0 THEN
+        UPDATE held SET is_lost = false WHERE stream = ANY (_found);
+    END IF;
+    IF cardinality(_ended) > 0 THEN
+        DELETE FROM holders WHERE stream = ANY (_ended);
+        DELETE FROM held WHERE stream = ANY (_ended);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION erase_bodies(_partition integer, _next_pos bigint, _streams text[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(_streams) > 0 THEN
+        UPDATE events SET body = NULL, salt = NULL
+        WHERE stream = ANY (_streams) AND partition = _partition AND pos < _next_pos AND body IS NOT NULL;
+        UPDATE writer_marks SET digest = NULL WHERE stream = ANY (_streams);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION announce(_streams text[], _writers uuid[], _numbers bigint[])
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    INSERT INTO announcements (stream, writer_id, number)
+    SELECT stream, writer_id, number FROM unnest(_streams, _writers, _numbers) AS n (stream, writer_id, number)
+    ORDER BY stream, writer_id -- one order for everybody: no deadlock
+    ON CONFLICT (stream, writer_id) DO UPDATE SET number = excluded.number
+    WHERE announcements.number < excluded.number
+$$;
+
+CREATE OR REPLACE FUNCTION reserve_run_numbers(_experiment_stream text, _count bigint)
+RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    INSERT INTO run_numbers (experiment_stream, next_number) VALUES (_experiment_stream, 1 + _count)
+    ON CONFLICT (experiment_stream) DO UPDATE SET next_number = run_numbers.next_number + _count
+    RETURNING next_number - _count
+$$;
+
+CREATE OR REPLACE FUNCTION renew_lease(_process_id uuid, _lease_us bigint)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    INSERT INTO leases (process_id, ends_at) VALUES (_process_id, now_us() + _lease_us)
+    ON CONFLICT (process_id) DO UPDATE SET ends_at = excluded.ends_at
+$$;
+
+CREATE OR REPLACE FUNCTION end_lease(_process_id uuid)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    DELETE FROM leases WHERE process_id = _process_id
+$$;

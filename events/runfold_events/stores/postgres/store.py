@@ -1,0 +1,294 @@
+"""The Postgres adapter of :class:`~runfold_events.ports.EventStore`.
+
+A transaction is four round trips: BEGIN, lock, load, append with COMMIT after it. The engine bounds a stopped owner:
+``lock_timeout`` for who waits, ``idle_in_transaction_session_timeout`` for who stands still while holding the row,
+``tcp_user_timeout`` for a peer that is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.errors import Invalid, Unavailable
+from runfold_events.failpoints import reach
+from runfold_events.ports import CommandKey, Head, Loaded, PartitionRow, Write, WriterKey, WriterMark
+from runfold_events.stores.postgres import rows
+from runfold_events.stores.postgres.failures import RETRY_AFTER_S, translated
+from runfold_events.stores.postgres.schema import check_version
+
+READ_EVENTS_MAX: Final = 100_000
+
+
+class PostgresTimeouts(Struct, frozen=True, kw_only=True):
+    """How long anything may stand still. ms, as Postgres takes them."""
+
+    lock_ms: int = 5_000
+    idle_in_transaction_ms: int = 2_000
+    statement_ms: int = 30_000
+    tcp_user_ms: int = 5_000
+    connect_s: float = 5.0
+    acquire_s: float = 10.0
+
+
+class PostgresStore:
+    """The append-only store over a pool of connections."""
+
+    def __init__(self, pool: asyncpg.Pool[Any], epoch: UUID, partitions: int, timeouts: PostgresTimeouts) -> None:
+        self._pool = pool
+        self._epoch = epoch
+        self._partitions = partitions
+        self._timeouts = timeouts
+        self._in_flight = [asyncio.Lock() for _ in range(partitions)]
+        self._is_closed = False
+
+    @classmethod
+    async def open(
+        cls, dsn: str, *, connections_max: int = 8, timeouts: PostgresTimeouts | None = None
+    ) -> PostgresStore:
+        """Connect as the service role and check that the database holds a store of ours.
+
+        Raises:
+            Invalid: no store there, or one of a newer version.
+            Unavailable: Postgres does not answer.
+        """
+        timeouts = timeouts or PostgresTimeouts()
+        settings = {
+            "search_path": "runfold",
+            "default_transaction_isolation": "read committed",
+            "lock_timeout": str(timeouts.lock_ms),
+            "idle_in_transaction_session_timeout": str(timeouts.idle_in_transaction_ms),
+            "statement_timeout": str(timeouts.statement_ms),
+            "tcp_user_timeout": str(timeouts.tcp_user_ms),
+            "application_name": "runfold",
+        }
+        try:
+            pool = await asyncpg.create_pool(
+                dsn, min_size=1, max_size=connections_max, timeout=timeouts.connect_s, server_settings=settings
+            )
+            meta = await pool.fetchrow("SELECT epoch, partitions, schema_version FROM meta")
+        except asyncpg.UndefinedTableError:
+            raise Invalid("the database holds no runfold store; create one first", facts={"field": "dsn"}) from None
+        except Exception as error:
+            raise translated(error) or error from error
+        if meta is None:
+            raise Invalid("the store has no identity: its creation did not end", facts={"field": "dsn"})
+        check_version(meta["schema_version"])
+        return cls(pool, UUID(int=meta["epoch"].int), meta["partitions"], timeouts)
+
+    @property
+    def epoch(self) -> UUID:
+        """See the port."""
+        return self._epoch
+
+    @property
+    def partitions(self) -> int:
+        """See the port."""
+        return self._partitions
+
+    @asynccontextmanager
+    async def transaction(self, partition: int) -> AsyncIterator[PostgresTransaction]:
+        """See the port. One transaction in flight per partition and process: the pool never fills with waiters."""
+        async with self._in_flight[partition], self._connection() as connection:
+            began = connection.transaction(isolation="read_committed")
+            await began.start()
+            try:
+                reach("postgres.lock.before")
+                row = await connection.fetchrow("SELECT * FROM lock_partition($1)", partition)
+                reach("postgres.lock.after")
+                assert row is not None  # a function with OUT parameters returns exactly one row
+                yield PostgresTransaction(connection, PartitionRow(partition, *row))
+                reach("postgres.commit.before")
+            except BaseException:
+                await _roll_back(began)
+                raise
+            await began.commit()
+            reach("postgres.commit.after")
+
+    async def read(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
+        """See the port."""
+        return await self._events(
+            "partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3", partition, from_pos, min(events_max, READ_EVENTS_MAX)
+        )
+
+    async def read_stream(self, stream: str, from_seq: int, events_max: int) -> list[RecordedEvent]:
+        """See the port."""
+        return await self._events(
+            "stream = $1 AND stream_seq >= $2 ORDER BY stream_seq LIMIT $3",
+            stream,
+            from_seq,
+            min(events_max, READ_EVENTS_MAX),
+        )
+
+    async def ends(self) -> tuple[int, ...]:
+        """See the port."""
+        found = await self._fetch("SELECT next_pos FROM partitions ORDER BY partition")
+        return tuple(row[0] for row in found)
+
+    async def outcomes(self, keys: Iterable[CommandKey]) -> dict[CommandKey, list[RecordedEvent]]:
+        """See the port."""
+        wanted = list(dict.fromkeys(keys))
+        events = await self._events(
+            "type <> 'run.metrics_logged' AND (stream, writer_id, writer_seq) IN (SELECT * FROM "
+            "unnest($1::text[], $2::uuid[], $3::bigint[])) ORDER BY partition, pos",
+            *_columns(wanted, 3),
+        )
+        outcomes: dict[CommandKey, list[RecordedEvent]] = {}
+        for event in events:
+            outcomes.setdefault((event.stream, event.writer_id, event.writer_seq), []).append(event)
+        return outcomes
+
+    async def heads(self, streams: Iterable[str]) -> dict[str, Head]:
+        """See the port."""
+        found = await self._fetch(
+            "SELECT stream, stream_seq, state FROM heads WHERE stream = ANY ($1)", list(set(streams))
+        )
+        return {row[0]: Head(*row) for row in found}
+
+    async def writers(self, stream: str) -> list[WriterMark]:
+        """See the port."""
+        found = await self._fetch(
+            "SELECT $1, writer_id, coalesce(m.highest, 0), m.digest, coalesce(m.gaps, '{}'), coalesce(m.lost, '{}'), "
+            "coalesce(m.refused_creation, false), coalesce(a.number, 0) "
+            "FROM (SELECT * FROM writer_marks WHERE stream = $1) AS m "
+            "FULL JOIN (SELECT * FROM announcements WHERE stream = $1) AS a USING (writer_id) ORDER BY writer_id",
+            stream,
+        )
+        return [rows.mark_of(row) for row in found]
+
+    async def announce(self, numbers: Mapping[WriterKey, int]) -> None:
+        """See the port."""
+        entries = [(stream, writer_id, number) for (stream, writer_id), number in numbers.items()]
+        if entries:
+            await self._fetch("SELECT announce($1, $2, $3)", *_columns(entries, 3))
+
+    async def reserve_run_numbers(self, experiment_stream: str, count: int) -> int:
+        """See the port."""
+        found = await self._fetch("SELECT reserve_run_numbers($1, $2)", experiment_stream, count)
+        return int(found[0][0])
+
+    async def renew_lease(self, process_id: UUID, lease_us: int) -> None:
+        """See the port."""
+        await self._fetch("SELECT renew_lease($1, $2)", process_id, lease_us)
+
+    async def end_lease(self, process_id: UUID) -> list[str]:
+        """See the port."""
+        await self._fetch("SELECT end_lease($1)", process_id)
+        return await self.held_by(process_id)
+
+    async def held_by(self, process_id: UUID) -> list[str]:
+        """See the port."""
+        return _texts(await self._fetch("SELECT stream FROM holders WHERE process_id = $1 ORDER BY stream", process_id))
+
+    async def without_live_holder(self, streams_max: int) -> list[str]:
+        """See the port."""
+        return _texts(
+            await self._fetch(
+                "SELECT stream FROM held WHERE NOT is_lost AND EXISTS (SELECT FROM holders AS h WHERE h.stream = held.stream) "
+                "AND NOT EXISTS (SELECT FROM holders AS h JOIN leases AS l USING (process_id) "
+                "WHERE h.stream = held.stream AND l.ends_at > now_us()) ORDER BY stream LIMIT $1",
+                streams_max,
+            )
+        )
+
+    async def lost_with_live_holder(self, streams_max: int) -> list[str]:
+        """See the port."""
+        return _texts(
+            await self._fetch(
+                "SELECT DISTINCT held.stream FROM held JOIN holders USING (stream) JOIN leases USING (process_id) "
+                "WHERE held.is_lost AND leases.ends_at > now_us() ORDER BY held.stream LIMIT $1",
+                streams_max,
+            )
+        )
+
+    async def close(self) -> None:
+        """See the port."""
+        self._is_closed = True
+        try:
+            await asyncio.wait_for(self._pool.close(), self._timeouts.acquire_s)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _events(self, where: str, *values: object) -> list[RecordedEvent]:
+        found = await self._fetch(f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE {where}", *values)
+        return [rows.event_of(row) for row in found]
+
+    async def _fetch(self, query: str, *values: object) -> list[Any]:
+        async with self._connection() as connection:
+            return list(await connection.fetch(query, *values))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection of the pool; the engine's errors become the port's."""
+        if self._is_closed:
+            raise Unavailable("the store is closed", facts={"retry_after": RETRY_AFTER_S})
+        try:
+            async with self._pool.acquire(timeout=self._timeouts.acquire_s) as connection:
+                yield connection
+        except Exception as error:
+            raise translated(error) or error from error
+
+
+class PostgresTransaction:
+    """See :class:`~runfold_events.ports.PartitionTransaction`."""
+
+    def __init__(self, connection: Any, row: PartitionRow) -> None:
+        self.row = row
+        self._connection = connection
+
+    async def load(self, streams: Iterable[str], writers: Iterable[WriterKey]) -> Loaded:
+        """See the port."""
+        reach("postgres.load.before")
+        found = await self._connection.fetch(
+            "SELECT * FROM load_decision($1, $2, $3)", list(set(streams)), *_columns(list(set(writers)), 2)
+        )
+        reach("postgres.load.after")
+        return rows.loaded_of(found)
+
+    async def write(self, write: Write) -> None:
+        """See the port."""
+        rows.check_dense(write.events, self.row)
+        head = write.events[-1].chain if write.events else self.row.chain_head
+        reach("postgres.append.before")
+        await self._connection.execute(
+            "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            self.row.partition,
+            self.row.next_pos,
+            head,
+            write.next_offset,
+            [rows.event_row(event) for event in write.events],
+            [rows.head_row(entry) for entry in write.heads],
+            [rows.mark_row(entry) for entry in write.marks],
+            *_columns(list(write.hold), 2),
+            list(write.lost),
+            list(write.found),
+            list(write.ended),
+            list(write.erase),
+        )
+        reach("postgres.append.after")
+
+
+async def _roll_back(transaction: Any) -> None:
+    """Roll back if the connection still can; a lost one has rolled back by itself."""
+    try:
+        await transaction.rollback()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        return
+
+
+def _columns(entries: list[Any], count: int) -> list[list[Any]]:
+    """Entries turned into ``count`` lists, for ``unnest``."""
+    return [[entry[index] for entry in entries] for index in range(count)]
+
+
+def _texts(found: Iterable[Any]) -> list[str]:
+    return [str(row[0]) for row in found]
+
+

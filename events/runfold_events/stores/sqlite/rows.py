@@ -1,0 +1,158 @@
+"""Between structs and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
+from runfold_events.ports import Head, PartitionRow, Range, WriterMark
+
+Row = tuple[Any, ...]
+
+POSITION_SHIFT: Final = 43  # position = partition << 43 | pos: 1,024 partitions of 2^43 events in 63 bits
+UUIDS_CACHED: Final = 4_096  # writers, epochs and correlations repeat from event to event
+
+_NO_RANGES: Final = "[]"
+_encode_ranges = msgspec.json.Encoder().encode
+_decode_ranges = msgspec.json.Decoder(tuple[Range, ...]).decode
+
+
+def position(partition: int, pos: int) -> int:
+    """The rowid of an event."""
+    return (partition << POSITION_SHIFT) + pos
+
+
+@lru_cache(UUIDS_CACHED)
+def _uuid(value: bytes) -> UUID:
+    return UUID(bytes=value)
+
+
+def event_of(row: Row) -> RecordedEvent:
+    """The event of a row that has the envelope's columns in the envelope's order."""
+    return RecordedEvent(
+        id=UUID(bytes=row[0]),
+        type=row[1],
+        stream=row[2],
+        stream_seq=row[3],
+        partition=row[4],
+        pos=row[5],
+        slice=row[6],
+        epoch=_uuid(row[7]),
+        occurred_at=row[8],
+        recorded_at=row[9],
+        actor=row[10],
+        actor_source=row[11],
+        door=row[12],
+        writer_id=_uuid(row[13]),
+        writer_seq=row[14],
+        causation_id=None if row[15] is None else UUID(bytes=row[15]),
+        correlation_id=None if row[16] is None else _uuid(row[16]),
+        traceparent=row[17],
+        data_version=row[18],
+        content_type=row[19],
+        subject=row[20],
+        key_id=row[21],
+        salt=row[22],
+        digest=row[23],
+        chain=row[24],
+        body=row[25],
+    )
+
+
+def check_dense(events: Sequence[RecordedEvent], row: PartitionRow) -> None:
+    """Raise :class:`LedgerDamaged` unless ``events`` go on from ``row`` without a hole."""
+    partition, pos = row.partition, row.next_pos
+    for event in events:
+        if event.pos != pos or event.partition != partition:
+            raise LedgerDamaged(
+                f"partition {partition} goes on at position {pos}, "
+                f"but the event says position {event.pos} of partition {event.partition}",
+                facts={"partition": partition, "expected": pos, "pos": event.pos},
+            )
+        pos += 1
+
+
+def event_rows(events: Iterable[RecordedEvent]) -> Iterator[Row]:
+    """Rows for ``append_event``, made one by one while they are inserted."""
+    for event in events:
+        causation, correlation = event.causation_id, event.correlation_id
+        yield (
+            (event.partition << POSITION_SHIFT) + event.pos,
+            event.id.bytes,
+            event.type,
+            event.stream,
+            event.stream_seq,
+            event.partition,
+            event.pos,
+            event.slice,
+            event.epoch.bytes,
+            event.occurred_at,
+            event.recorded_at,
+            event.actor,
+            event.actor_source,
+            event.door,
+            event.writer_id.bytes,
+            event.writer_seq,
+            None if causation is None else causation.bytes,
+            None if correlation is None else correlation.bytes,
+            event.traceparent,
+            event.data_version,
+            event.content_type,
+            event.subject,
+            event.key_id,
+            event.salt,
+            event.digest,
+            event.chain,
+            event.body,
+        )
+
+
+def head_of(row: Row) -> Head:
+    """The head of a row of ``heads``."""
+    return Head(row[0], row[1], row[2])
+
+
+def mark_of(row: Row) -> WriterMark:
+    """The mark of a row of ``writer_marks``."""
+    return WriterMark(
+        row[0],
+        UUID(bytes=row[1]),
+        row[2],
+        row[3],
+        _ranges_of(row[4]),
+        _ranges_of(row[5]),
+        bool(row[6]),
+        row[7],
+    )
+
+
+def mark_row(mark: WriterMark) -> Row:
+    """The row of ``writer_marks`` for a mark."""
+    return (
+        mark.stream,
+        mark.writer_id.bytes,
+        mark.highest,
+        mark.digest,
+        _ranges_text(mark.gaps),
+        _ranges_text(mark.lost),
+        int(mark.refused_creation),
+        mark.announced,
+    )
+
+
+def _ranges_text(ranges: tuple[Range, ...]) -> str:
+    return _encode_ranges(ranges).decode() if ranges else _NO_RANGES
+
+
+def _ranges_of(text: str) -> tuple[Range, ...]:
+    return () if text == _NO_RANGES else _decode_ranges(text)
+
+
+def json_array(values: Iterable[str]) -> str:
+    """A parameter for ``json_each``."""
+    return msgspec.json.encode(list(values)).decode()
