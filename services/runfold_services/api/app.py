@@ -1,0 +1,98 @@
+"""The application: Litestar routes requests to operations; a gate in front of it knows who may come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from runfold_events.contract.errors import RunfoldError
+from runfold_services.api.auth import Credentials, check_browser
+from runfold_services.api.operations import Operation
+from runfold_services.api.problems import encode_problem, problem_headers, problem_of
+from runfold_services.api.routes import OPERATIONS
+from runfold_services.api.serving import ACTOR_KEY, Endpoint, headers_of, send_problem
+from runfold_services.runtime import Runtime
+
+OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
+
+
+def create_app(
+    runtime: Runtime, credentials: Credentials, operations: Sequence[Operation] = OPERATIONS
+) -> Gate:
+    """The whole API as one ASGI application. It starts and stops ``runtime``."""
+    litestar = Litestar(
+        route_handlers=[_handler(operation, runtime) for operation in operations],
+        exception_handlers={HTTPException: _routing_problem, Exception: _routing_problem},
+        on_startup=[runtime.start],
+        on_shutdown=[runtime.stop],
+        openapi_config=None,  # ours is made from the operations themselves
+        logging_config=None,
+        debug=False,
+    )
+    return Gate(litestar, credentials)
+
+
+class Gate:
+    """Decides who a request comes from before anything else looks at it, known paths or not."""
+
+    def __init__(self, app: Any, credentials: Credentials) -> None:
+        self._app = app
+        self._credentials = credentials
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            headers = headers_of(scope)
+            try:
+                check_browser(headers, scope["method"], self._credentials)
+                if scope["path"] not in OPEN_PATHS:
+                    scope[ACTOR_KEY] = self._credentials.actor_of(headers.get("authorization"))
+            except RunfoldError as error:
+                await send_problem(error, scope, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _handler(operation: Operation, runtime: Runtime) -> HTTPRouteHandler:
+    endpoint = cast("ASGIApp", Endpoint(operation, runtime))
+
+    async def handle(request: Request[Any, Any, State]) -> ASGIApp:
+        return endpoint
+
+    path = operation.path.replace("}", ":str}")
+    # Litestar's status code is never used: the endpoint sends its own. 200 lets every method return something.
+    return HTTPRouteHandler(path, http_method=[operation.method], name=operation.name, status_code=200)(
+        handle
+    )
+
+
+def _routing_problem(request: Request[Any, Any, State], error: Exception) -> Response[bytes]:
+    """Litestar's own refusals (no such path, no such method) in our form."""
+    told = error
+    if isinstance(error, HTTPException):
+        told = _as_ours(request, error)
+    problem = problem_of(told)
+    headers = {name.decode(): value.decode() for name, value in problem_headers(told, problem)}
+    media_type = headers.pop("content-type")
+    return Response(
+        encode_problem(problem), status_code=problem.status, headers=headers, media_type=media_type
+    )
+
+
+def _as_ours(request: Request[Any, Any, State], error: HTTPException) -> RunfoldError:
+    path = request.scope["path"][:200]
+    if error.status_code == 404:
+        return RunfoldError(f"there is nothing at {path}", code="not_found", facts={"path": path})
+    if error.status_code == 405:
+        allow = sorted((error.headers or {}).get("allow", "").replace(" ", "").split(","))
+        return RunfoldError(
+            f"{request.method} is not for {path}; {', '.join(allow)} is",
+            code="method_not_allowed",
+            facts={"method": request.method, "allow": allow},
+        )
+    return RunfoldError(error.detail, code="invalid", facts={"field": "request"})

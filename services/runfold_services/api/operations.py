@@ -1,0 +1,62 @@
+"""What an operation of the API is: one method of one path, what goes in, what comes out, and the code that does it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+
+from runfold_events.contract import limits
+
+if TYPE_CHECKING:
+    from runfold_services.api.call import Call
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class Answer(Struct, kw_only=True):
+    """A successful answer. ``body`` is encoded already; ``token`` becomes the ``Runfold-Position`` header."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = None
+    token: str | None = None
+    location: str | None = None
+    stream: AsyncIterator[bytes] | None = None  # instead of ``body``
+
+
+class Received(Struct, kw_only=True):
+    """What a request brought, read and decoded."""
+
+    path: Mapping[str, str]
+    headers: Mapping[str, str]
+    query: Any
+    body: Any
+    body_bytes: int
+    content_type: str
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One operation; :mod:`runfold_services.api.openapi` describes what stands here and nothing else."""
+
+    method: Method
+    path: str
+    name: str  # operationId
+    tag: str
+    summary: str
+    run: Callable[[Call], Awaitable[Answer]]
+    answer: Any = None  # the type of a successful answer; None: no body
+    answer_type: str | None = None  # its media type where it is neither JSON nor msgpack
+    statuses: tuple[int, ...] = (200,)
+    body: Any = None  # the type of the request body; None: no body is read
+    body_is_raw: bool = False  # the body is kept byte for byte and not decoded here
+    body_is_optional: bool = False
+    body_bytes_max: int = limits.REQUEST_BODY_BYTES_MAX
+    query: type[Struct] | None = None
+    is_command: bool = (
+        False  # takes Runfold-Writer, Runfold-Writer-Seq and Idempotency-Key, answers a position
+    )
+    is_question: bool = False  # takes and answers Runfold-Position
+    is_admin: bool = False
+    is_open: bool = False  # needs no credentials

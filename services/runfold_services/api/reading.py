@@ -1,0 +1,98 @@
+"""Reading request bodies: within a limit of bytes and of time, whatever the client announces."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from runfold_events.contract.errors import LimitExceeded, RunfoldError, Unavailable
+
+BODY_WAIT_S_MAX: Final = 60.0
+BODIES_BYTES_MAX: Final = 256 * 1024 * 1024  # of all requests that are being read
+LINGER_BYTES_MAX: Final = 32 * 1024 * 1024
+LINGER_S_MAX: Final = 2.0
+
+
+class ClientGone(Exception):  # not an error of ours; ends the request without an answer
+    """The client closed the connection before its request was complete."""
+
+
+class BodyBudget:
+    """Bytes that all requests together hold while they are read."""
+
+    def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
+        self._left = bytes_max
+
+    def take(self, size: int) -> None:
+        """Account for ``size`` more bytes; raises :class:`Unavailable` when there is no room."""
+        if size > self._left:
+            raise Unavailable("too many large requests at once; send again later", facts={"retry_after": 1.0})
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        """The bytes were handed on."""
+        self._left += size
+
+
+class TooLargeBody(LimitExceeded):
+    """The body is over its limit; what is left of it has not been read."""
+
+
+async def read_body(receive: Any, announced: str | None, bytes_max: int, budget: BodyBudget) -> bytes:
+    """The whole body.
+
+    Raises:
+        LimitExceeded: it is over ``bytes_max``; reading stopped there, or did not begin.
+        RunfoldError: ``timeout``: it did not arrive in time.
+        ClientGone: the connection was closed.
+    """
+    if announced is not None and announced.isdecimal() and int(announced) > bytes_max:
+        raise _too_large(bytes_max, int(announced))
+    taken = 0
+    chunks: list[bytes] = []
+    try:
+        async with asyncio.timeout(BODY_WAIT_S_MAX):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientGone
+                chunk: bytes = message.get("body", b"")
+                if taken + len(chunk) > bytes_max:
+                    raise _too_large(bytes_max, taken + len(chunk))
+                budget.take(len(chunk))
+                taken += len(chunk)
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    except TimeoutError:
+        raise RunfoldError(
+            f"the request body did not arrive within {BODY_WAIT_S_MAX:.0f} s",
+            code="timeout",
+            facts={"field": "body", "limit": BODY_WAIT_S_MAX},
+        ) from None
+    finally:
+        budget.give_back(taken)
+
+
+async def linger(receive: Any) -> None:
+    """Read on for a while and throw away.
+
+    A connection that is closed with unread data is reset, and a reset can reach the client before the answer does.
+    """
+    left = LINGER_BYTES_MAX
+    try:
+        async with asyncio.timeout(LINGER_S_MAX):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _too_large(limit: int, size: int) -> TooLargeBody:
+    return TooLargeBody(
+        f"the request body may have {limit} bytes; it has {size} or more",
+        facts={"field": "body", "limit": limit, "size": size},
+    )

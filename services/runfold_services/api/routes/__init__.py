@@ -1,0 +1,34 @@
+"""All operations of the API, one module a resource."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runfold_services.api.operations import Operation
+from runfold_services.api.routes import (
+    children,
+    commands,
+    events,
+    experiments,
+    metrics,
+    processes,
+    run_data,
+    run_lifecycle,
+    runs,
+    streams,
+    system,
+)
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *commands.OPERATIONS,
+    *processes.OPERATIONS,
+    *experiments.OPERATIONS,
+    *runs.OPERATIONS,
+    *run_lifecycle.OPERATIONS,
+    *run_data.OPERATIONS,
+    *metrics.OPERATIONS,
+    *children.OPERATIONS,
+    *streams.OPERATIONS,
+    *events.OPERATIONS,
+    *system.OPERATIONS,
+)

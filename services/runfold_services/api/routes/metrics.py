@@ -1,0 +1,75 @@
+"""``…/runs/{id}/metrics`` and ``…/series``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Raw
+
+from runfold_events.contract import limits
+from runfold_events.contract.commands import LogMetrics
+from runfold_events.contract.metrics import MetricBatch
+from runfold_projections.model import SeriesData, SeriesInfo
+from runfold_services.api.bodies import WriteAnswer
+from runfold_services.api.call import Call
+from runfold_services.api.operations import Answer, Operation
+from runfold_services.api.parameters import MetricsParams, SeriesParams
+from runfold_services.api.routes.runs import RUN
+
+
+async def log_metrics(call: Call) -> Answer:
+    """The body is the batch and is stored byte for byte."""
+    return await call.write(LogMetrics(run_id=call.run_id, batch=Raw(call.body)))
+
+
+async def show_metrics(call: Call) -> Answer:
+    workspace, run_id, params = call.workspace, call.run_id, call.query
+    return await call.ask(
+        lambda views: views.metrics(
+            workspace, run_id, names=params.name, recursive=params.recursive, points_max=params.points_max
+        )
+    )
+
+
+async def list_series(call: Call) -> Answer:
+    workspace, run_id, recursive = call.workspace, call.run_id, call.query.recursive
+    return await call.ask(lambda views: views.series(workspace, run_id, recursive=recursive))
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path=RUN + "/metrics",
+        name="showMetrics",
+        tag="metrics",
+        summary="Points of a run's metrics, columnar",
+        run=show_metrics,
+        query=MetricsParams,
+        answer=list[SeriesData],
+        is_question=True,
+    ),
+    Operation(
+        method="POST",
+        path=RUN + "/metrics",
+        name="logMetrics",
+        tag="metrics",
+        summary="Log a batch of metric points, columnar; stored byte for byte",
+        run=log_metrics,
+        body=MetricBatch,
+        body_is_raw=True,
+        body_bytes_max=limits.METRIC_BATCH_BYTES_MAX,
+        answer=WriteAnswer,
+        is_command=True,
+    ),
+    Operation(
+        method="GET",
+        path=RUN + "/series",
+        name="listSeries",
+        tag="metrics",
+        summary="Which metrics a run has, without their points",
+        run=list_series,
+        query=SeriesParams,
+        answer=list[SeriesInfo],
+        is_question=True,
+    ),
+)

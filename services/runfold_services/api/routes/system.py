@@ -1,0 +1,85 @@
+"""Health, projections, and the description of the API itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runfold_events.contract.envelope import JSON
+from runfold_events.contract.errors import Unavailable
+from runfold_projections.model import ProjectionState
+from runfold_services.api.bodies import HealthAnswer
+from runfold_services.api.call import Call
+from runfold_services.api.operations import Answer, Operation
+
+
+async def live(call: Call) -> Answer:
+    """The process answers; nothing else is looked at."""
+    return call.answer(HealthAnswer(call.runtime.status))
+
+
+async def ready(call: Call) -> Answer:
+    """The server takes requests and every projection folds."""
+    if call.runtime.status != "ok":
+        raise Unavailable(f"the server is {call.runtime.status}", facts={"status": call.runtime.status})
+    backend = call.runtime.backend
+    states = await call.runtime.threads.query(backend.views.states)
+    stopped = sorted({state.projection for state in states if state.error is not None})
+    if stopped:
+        raise Unavailable(
+            f"stopped on an event that cannot be folded: {', '.join(stopped)}", facts={"projections": stopped}
+        )
+    return call.answer(HealthAnswer("ok"))
+
+
+async def list_projections(call: Call) -> Answer:
+    backend = call.runtime.backend
+    return call.answer(await call.runtime.threads.query(backend.views.states))
+
+
+async def show_openapi(call: Call) -> Answer:
+    from runfold_services.api.openapi import description
+    from runfold_services.api.routes import OPERATIONS as ALL
+
+    return Answer(body=description(ALL), content_type=JSON)
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/health/live",
+        name="live",
+        tag="system",
+        summary="The process is alive",
+        run=live,
+        answer=HealthAnswer,
+        is_open=True,
+    ),
+    Operation(
+        method="GET",
+        path="/health/ready",
+        name="ready",
+        tag="system",
+        summary="The server can do its work",
+        run=ready,
+        answer=HealthAnswer,
+        is_open=True,
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/system/projections",
+        name="listProjections",
+        tag="system",
+        summary="Where every projection stands",
+        run=list_projections,
+        answer=list[ProjectionState],
+    ),
+    Operation(
+        method="GET",
+        path="/schema/openapi.json",
+        name="openapi",
+        tag="system",
+        summary="This description",
+        run=show_openapi,
+        answer_type=JSON,
+    ),
+)

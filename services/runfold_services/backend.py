@@ -1,0 +1,33 @@
+"""What a server process needs of the service beyond what clients ask: fold, keep the leases, read events."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.tokens import Token
+from runfold_services.service import Service
+
+
+class Backend(Service, Protocol):
+    """A :class:`~runfold_services.service.Service` that a server drives. Safe to call from several threads.
+
+    A server calls :meth:`submit`, :meth:`heartbeat`, :meth:`release` and :meth:`keeper_pass` from its commit thread,
+    :meth:`fold` from its fold thread, and everything else from its query threads.
+    """
+
+    async def fold(self) -> int:
+        """Bring the views up to the store's end; returns the number of events folded."""
+        ...
+
+    async def keeper_pass(self) -> int:
+        """Look once at all leases; returns how many runs were marked lost or found."""
+        ...
+
+    async def token(self) -> Token:
+        """The committed end of every partition."""
+        ...
+
+    async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
+        """Committed events with ``pos >= from_pos`` in order, at most ``events_max``."""
+        ...

@@ -1,0 +1,64 @@
+"""uvicorn's HTTP protocol with a bound on what comes before a body (httptools has none), and with our errors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from runfold_events.contract.errors import Invalid, LimitExceeded, RunfoldError
+from runfold_services.api.problems import encode_problem, problem_headers, problem_of
+
+HEAD_BYTES_MAX: Final = 128 * 1024  # request line and headers
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """Answers a problem and closes when a request is no HTTP or its head is over :data:`HEAD_BYTES_MAX`."""
+
+    _head_bytes = 0  # of the head that is being received; the parser may hold all of them
+    _is_in_head = False
+    _is_head_too_large = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._is_head_too_large = True
+                self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        self._is_in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > HEAD_BYTES_MAX:
+            self._is_head_too_large = True
+            raise ValueError("the head is too large")  # ends parsing; answered by send_400_response
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls for any request that it cannot parse."""
+        error: RunfoldError
+        if self._is_head_too_large:
+            error = LimitExceeded(
+                f"request line and headers may have {HEAD_BYTES_MAX} bytes",
+                code="headers_too_large",
+                facts={"field": "headers", "limit": HEAD_BYTES_MAX},
+            )
+        else:
+            error = Invalid("this is no HTTP request that can be read", facts={"field": "request"})
+        problem = problem_of(error)
+        body = encode_problem(problem)
+        headers = [
+            *self.server_state.default_headers,
+            *problem_headers(error, problem),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[problem.status] + lines + b"\r\n" + body)
+        self.transport.close()

@@ -1,0 +1,206 @@
+"""One server process: listen, say so, serve, stop cleanly.
+
+The event loop's thread speaks HTTP; :mod:`runfold_services.threads` has the others. A server is told to stop by SIGTERM
+or SIGINT (or :meth:`Server.stop`): it closes its listening sockets, ends live streams, finishes requests in flight
+within ``stop_s``, folds what is left and closes the store. A second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import structlog
+import uvicorn
+
+from runfold_events.contract.errors import RunfoldError
+from runfold_services.api.app import create_app
+from runfold_services.api.auth import check_listen_address, load_credentials
+from runfold_services.backend import Backend
+from runfold_services.bounded_http import BoundedHttpProtocol
+from runfold_services.runtime import Runtime, StartFailed
+from runfold_services.settings import ServerSettings
+from runfold_services.telemetry import configure_logging
+
+BACKLOG: Final = 1_024
+KEEP_ALIVE_S: Final = 75  # longer than the idle time of common clients, so that they close first
+CONNECTIONS_MAX: Final = 10_000
+_log = structlog.stdlib.get_logger("runfold.server")
+
+
+class Server:
+    """A server around an open backend. :meth:`run` blocks; :meth:`stop` may be called from any thread."""
+
+    def __init__(self, backend: Backend, settings: ServerSettings, listener: socket.socket) -> None:
+        credentials = load_credentials(settings.token, settings.tokens_file)
+        check_listen_address(settings.host, credentials)
+        self._listener = listener
+        self._settings = settings
+        self.runtime = Runtime(backend, settings)
+        self.url = url_of(listener)
+        self._uvicorn = _Uvicorn(_config(create_app(self.runtime, credentials), settings))
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, on_ready: Callable[[str], None] = lambda url: None) -> None:
+        """Serve until told to stop. Calls ``on_ready`` with the URL once requests are answered."""
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(self._serve(on_ready))
+
+    def stop(self) -> None:
+        """Tell the server to stop. Returns at once."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._begin_stop)
+
+    async def _serve(self, on_ready: Callable[[str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        with _signals(self._loop, self._on_signal):
+            self._uvicorn.on_started = lambda: on_ready(self.url)
+            await self._uvicorn.serve_until_told([self._listener])
+
+    def _on_signal(self) -> None:
+        if self._uvicorn.should_exit:
+            self._uvicorn.force_exit = True
+        self._begin_stop()
+
+    def _begin_stop(self) -> None:
+        _log.info("stopping", in_flight=len(self._uvicorn.server_state.tasks))
+        self.runtime.begin_stop()
+        self._uvicorn.should_exit = True
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signal handling, which ends a stopped process by the signal instead of with 0."""
+
+    on_started: Callable[[], None] = staticmethod(lambda: None)
+
+    async def serve_until_told(self, sockets: list[socket.socket]) -> None:
+        await self._serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_started()
+
+
+def serve_backend(open_backend: Callable[[], Backend], settings: ServerSettings) -> None:
+    """Listen, open the backend, print the ready line, serve until SIGTERM or SIGINT, close the backend.
+
+    Raises:
+        RunfoldError: the server cannot start; the message says why and what to change.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    credentials = load_credentials(settings.token, settings.tokens_file)
+    check_listen_address(settings.host, credentials)
+    listener = listen(settings.host, settings.port)
+    try:
+        backend = open_backend()
+    except BaseException:
+        listener.close()
+        raise
+    Server(backend, settings, listener).run(_say_ready)
+
+
+def _say_ready(url: str) -> None:
+    """The one line on stdout, which scripts wait for."""
+    sys.stdout.write(f"runfold ready at {url}\n")
+    sys.stdout.flush()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; ``port`` 0 takes any free one.
+
+    Raises:
+        StartFailed: the address cannot be had; the message names it.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            if sys.platform != "win32":
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+        except BaseException:
+            listener.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise _cannot_listen(host, port, error) from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """``http://host:port`` of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> RunfoldError:
+    import errno
+
+    if getattr(error, "errno", None) == errno.EADDRINUSE:
+        return StartFailed(
+            f"port {port} on {host} is in use, maybe by a runfold that is up already; stop that one, or choose another "
+            "port: runfold up --port 0 takes any free one",
+            facts={"field": "port", "size": port},
+        )
+    return StartFailed(f"cannot listen on {host}:{port}: {error}", facts={"field": "host", "size": host})
+
+
+def _config(app: Any, settings: ServerSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedHttpProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=round(settings.stop_s) or 1,
+        limit_concurrency=CONNECTIONS_MAX,
+    )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+@contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, handler: Callable[[], None]) -> Generator[None]:
+    """``handler`` on SIGTERM and SIGINT; signals can only be had in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def told(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(handler)
+
+    try:
+        for number in numbers:
+            loop.add_signal_handler(number, handler)
+    except NotImplementedError:  # Windows: its loops have no signal handlers
+        for number in numbers:
+            signal.signal(number, told)
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,67 @@
+"""What a server is told from outside. The only place in this package that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from msgspec import Struct
+
+from runfold_events.contract import limits
+from runfold_events.contract.errors import Invalid
+
+HOST_DEFAULT: Final = "127.0.0.1"
+PORT_DEFAULT: Final = 8765
+
+LogFormat = Literal["auto", "json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """One server. Times are seconds."""
+
+    host: str = HOST_DEFAULT
+    port: int = PORT_DEFAULT  # 0: any free one
+    token: str | None = None  # the one credential; its bearer is admin
+    tokens_file: Path | None = None  # several credentials: name, token, optionally "admin", one a line
+    log_format: LogFormat = "auto"  # auto: console on a terminal, JSON otherwise
+    log_level: LogLevel = "info"
+    query_threads: int = 4
+    stop_s: float = 10.0  # how long requests in flight get to finish when the server is told to stop
+    fold_delay_s: float = 0.05  # how far views may be behind an append of this process
+    fold_poll_s: float = 0.25  # how far they may be behind an append of another process
+    lease_s: float = limits.LEASE_S
+
+
+def settings_from_environment(
+    environment: Mapping[str, str] | None = None, *, host: str = HOST_DEFAULT, port: int = PORT_DEFAULT
+) -> ServerSettings:
+    """Settings with what ``RUNFOLD_TOKEN``, ``RUNFOLD_TOKENS_FILE`` and ``RUNFOLD_LOG*`` say.
+
+    Raises:
+        Invalid: a variable has a value that it cannot have; the message names it.
+    """
+    env = os.environ if environment is None else environment
+    tokens_file = env.get("RUNFOLD_TOKENS_FILE")
+    return ServerSettings(
+        host=host,
+        port=port,
+        token=env.get("RUNFOLD_TOKEN") or None,
+        tokens_file=Path(tokens_file) if tokens_file else None,
+        log_format=cast("LogFormat", _one_of(env, "RUNFOLD_LOG_FORMAT", "auto", ("auto", "json", "console"))),
+        log_level=cast(
+            "LogLevel", _one_of(env, "RUNFOLD_LOG", "info", ("debug", "info", "warning", "error"))
+        ),
+    )
+
+
+def _one_of(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = env.get(name, default).lower()
+    if value not in allowed:
+        raise Invalid(
+            f"{name} must be one of {', '.join(allowed)}; got {value[:80]!r}",
+            facts={"field": name, "limit": list(allowed), "size": value[:80]},
+        )
+    return value

@@ -1,0 +1,48 @@
+"""Which thread does what in a server: the event loop speaks HTTP, and nothing that touches a disk runs on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from runfold_events.sync import run_sync
+
+T = TypeVar("T")
+
+
+class Threads:
+    """The threads beside the event loop.
+
+    ``commit``: one thread; appends and everything else that writes to the store, so that the loop keeps answering
+    while a commit waits for the disk. ``fold``: one thread; brings the views up to date. ``query``: a few threads;
+    questions, and the encoding of their answers.
+    """
+
+    def __init__(self, query_threads: int = 4) -> None:
+        self._commit = ThreadPoolExecutor(1, "runfold-commit")
+        self._fold = ThreadPoolExecutor(1, "runfold-fold")
+        self._query = ThreadPoolExecutor(query_threads, "runfold-query")
+
+    async def commit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work`` on the commit thread."""
+        return await _run(self._commit, work)
+
+    async def fold(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work`` on the fold thread."""
+        return await _run(self._fold, work)
+
+    async def query(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work`` on one of the query threads."""
+        return await _run(self._query, work)
+
+    def stop(self) -> None:
+        """Finish what was begun, then end the threads. Blocks."""
+        for executor in (self._query, self._fold, self._commit):
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+async def _run(executor: ThreadPoolExecutor, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(executor, lambda: run_sync(work()))

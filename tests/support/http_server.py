@@ -1,0 +1,98 @@
+"""A real server on a free port in a thread of the test's process, and plain HTTP to talk to it."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from runfold_services.backend import Backend
+from runfold_services.server import Server, listen
+from runfold_services.settings import ServerSettings
+
+TIMEOUT_S = 20.0
+
+
+class Reply(Struct):
+    """What a request got."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return msgspec.json.decode(self.body)
+
+    @property
+    def code(self) -> str:
+        """The stable code of a problem."""
+        assert self.headers["content-type"] == "application/problem+json", self
+        problem = self.json
+        assert problem["status"] == self.status
+        return str(problem["code"])
+
+
+class Client:
+    """One kept-alive connection."""
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        self.url = url
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self._headers = dict(headers or {})
+        self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send ``body`` (bytes as they are, anything else as JSON) and read the whole answer."""
+        sent = dict(self._headers)
+        if body is not None and not isinstance(body, bytes):
+            body = msgspec.json.encode(body)
+            sent["Content-Type"] = "application/json"
+        sent |= headers or {}
+        self._connection.request(method, path, body=body, headers=sent)
+        response = self._connection.getresponse()
+        named = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(response.status, named, response.read())
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Reply:
+        return self.request("POST", path, body, headers)
+
+
+@contextmanager
+def running(backend: Backend, settings: ServerSettings | None = None) -> Generator[Server]:
+    """A server that answers requests; stopped at the end of the block."""
+    settings = settings or ServerSettings(port=0, stop_s=5.0)
+    server = Server(backend, settings, listen(settings.host, 0))
+    ready = threading.Event()
+
+    def note_ready(url: str) -> None:
+        ready.set()
+
+    thread = threading.Thread(target=server.run, args=(note_ready,), name="server")
+    thread.start()
+    try:
+        assert ready.wait(TIMEOUT_S), "the server did not start"
+        yield server
+    finally:
+        server.stop()
+        thread.join(TIMEOUT_S)
+        assert not thread.is_alive(), "the server did not stop"
