@@ -1,0 +1,53 @@
+"""Hypothesis strategies for every command and event, made from their fields' types alone."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+from hypothesis import strategies as st
+from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import fields
+
+TEXTS: Final = st.text(max_size=8)
+INTEGERS: Final = st.integers(-(2**63), 2**63 - 1)
+FLOATS: Final = st.floats(allow_nan=False, allow_infinity=False)
+JSON_VALUES: Final = st.recursive(
+    st.none() | st.booleans() | INTEGERS | FLOATS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+
+_LEAVES: Final[dict[Any, st.SearchStrategy[Any]]] = {
+    str: TEXTS,
+    int: INTEGERS,
+    float: FLOATS,
+    bool: st.booleans(),
+    type(None): st.none(),
+    UUID: st.uuids(),
+    UnsetType: st.just(UNSET),
+    Any: JSON_VALUES,
+}
+
+
+def structs(kind: type[Struct], raw: st.SearchStrategy[Raw] | None = None) -> st.SearchStrategy[Any]:
+    """Any value of a Struct; ``raw`` gives the bytes of its raw fields."""
+    hints = get_type_hints(kind)
+    leaves = _LEAVES | ({} if raw is None else {Raw: raw})
+    return st.builds(kind, **{field.name: _of(hints[field.name], leaves) for field in fields(kind)})
+
+
+def _of(kind: Any, leaves: dict[Any, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    if kind in leaves:
+        return leaves[kind]
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return st.one_of([_of(argument, leaves) for argument in arguments])
+    if origin is dict:
+        return st.dictionaries(_of(arguments[0], leaves), _of(arguments[1], leaves), max_size=4)
+    if origin is tuple:
+        return st.lists(_of(arguments[0], leaves), max_size=4).map(tuple)
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return structs(kind)
+    return st.sampled_from(list(kind))  # an enumeration
