@@ -8,6 +8,7 @@ from typing import Final, cast
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from runfold_events.clock import ManualClock
 from runfold_events.contract import commands as c
@@ -59,10 +60,7 @@ class Process:
         )
         stream = str(submission.stream)
         self._numbers[stream] = self._numbers.get(stream, 0) + 1
-        numbered = Submission(
-            **{name: getattr(submission, name) for name in Submission.__struct_fields__}
-            | {"writer_seq": self._numbers[stream]}
-        )
+        numbered = replace(submission, writer_seq=self._numbers[stream])
         return run_sync(self._tracker.submit([numbered]))[0]
 
     def beat(self) -> tuple[str, ...]:
