@@ -11,7 +11,7 @@ from runfold_events.contract.errors import RunfoldError, Unavailable
 
 RETRY_AFTER_S: Final = 1.0
 
-# The engine is gone, full, locked, shutting down, or cut a session that stood still: the same numbers may be sent again.
+# The engine is gone, full, locked, stopping, or cut a session that stood still: the same numbers may be sent again.
 PASSING: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,

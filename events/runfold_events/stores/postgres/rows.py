@@ -143,7 +143,9 @@ def loaded_of(rows: Iterable[Sequence[Any]]) -> Loaded:
     return Loaded(
         heads=heads,
         marks=marks,
-        holders={stream: Holders(frozenset(by[True]), frozenset(by[False])) for stream, by in holders.items()},
+        holders={
+            stream: Holders(frozenset(by[True]), frozenset(by[False])) for stream, by in holders.items()
+        },
     )
 
 
@@ -151,5 +153,12 @@ def mark_of(row: Sequence[Any]) -> WriterMark:
     """A mark with what its writer has announced."""
     stream, writer_id, highest, digest, gaps, lost, refused_creation, announced = row
     return WriterMark(
-        stream, _uuid(writer_id), highest, digest, ranges_of(gaps), ranges_of(lost), refused_creation, announced
+        stream,
+        _uuid(writer_id),
+        highest,
+        digest,
+        ranges_of(gaps),
+        ranges_of(lost),
+        refused_creation,
+        announced,
     )

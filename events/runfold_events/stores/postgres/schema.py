@@ -45,8 +45,12 @@ async def create_store(
         await owner.execute(sql("functions.sql"))
         await _grant(owner, service_role)
         epoch = uuid4()
-        await owner.execute("INSERT INTO meta (schema_version, epoch, partitions) VALUES ($1, $2, $3)",
-                            SCHEMA_VERSION, epoch, partitions)
+        await owner.execute(
+            "INSERT INTO meta (schema_version, epoch, partitions) VALUES ($1, $2, $3)",
+            SCHEMA_VERSION,
+            epoch,
+            partitions,
+        )
         await owner.executemany(
             "INSERT INTO partitions (partition, chain_head) VALUES ($1, $2)",
             [(partition, CHAIN_START) for partition in range(partitions)],
@@ -74,7 +78,9 @@ async def migrate(owner: asyncpg.Connection[Any], *, service_role: str) -> list[
 
 def migrations(above: int) -> list[str]:
     """Names of the migrations that lead to versions above ``above``, in order: ``NNNN_{pre,post}_what.sql``."""
-    names = sorted(entry.name for entry in _HERE.joinpath("migrations").iterdir() if entry.name.endswith(".sql"))
+    names = sorted(
+        entry.name for entry in _HERE.joinpath("migrations").iterdir() if entry.name.endswith(".sql")
+    )
     return [name for name in names if int(name.split("_", 1)[0]) > above]
 
 

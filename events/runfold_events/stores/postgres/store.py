@@ -8,7 +8,7 @@ A transaction is four round trips: BEGIN, lock, load, append with COMMIT after i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -41,7 +41,9 @@ class PostgresTimeouts(Struct, frozen=True, kw_only=True):
 class PostgresStore:
     """The append-only store over a pool of connections."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], epoch: UUID, partitions: int, timeouts: PostgresTimeouts) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool[Any], epoch: UUID, partitions: int, timeouts: PostgresTimeouts
+    ) -> None:
         self._pool = pool
         self._epoch = epoch
         self._partitions = partitions
@@ -71,13 +73,22 @@ class PostgresStore:
         }
         try:
             pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=connections_max, timeout=timeouts.connect_s, server_settings=settings
+                dsn,
+                min_size=1,
+                max_size=connections_max,
+                timeout=timeouts.connect_s,
+                server_settings=settings,
             )
             meta = await pool.fetchrow("SELECT epoch, partitions, schema_version FROM meta")
         except asyncpg.UndefinedTableError:
-            raise Invalid("the database holds no runfold store; create one first", facts={"field": "dsn"}) from None
+            raise Invalid(
+                "the database holds no runfold store; create one first", facts={"field": "dsn"}
+            ) from None
         except Exception as error:
-            raise translated(error) or error from error
+            passing = translated(error)
+            if passing is None:
+                raise
+            raise passing from error
         if meta is None:
             raise Invalid("the store has no identity: its creation did not end", facts={"field": "dsn"})
         check_version(meta["schema_version"])
@@ -94,7 +105,7 @@ class PostgresStore:
         return self._partitions
 
     @asynccontextmanager
-    async def transaction(self, partition: int) -> AsyncIterator[PostgresTransaction]:
+    async def transaction(self, partition: int) -> AsyncGenerator[PostgresTransaction]:
         """See the port. One transaction in flight per partition and process: the pool never fills with waiters."""
         async with self._in_flight[partition], self._connection() as connection:
             began = connection.transaction(isolation="read_committed")
@@ -103,7 +114,10 @@ class PostgresStore:
                 reach("postgres.lock.before")
                 row = await connection.fetchrow("SELECT * FROM lock_partition($1)", partition)
                 reach("postgres.lock.after")
-                assert row is not None  # a function with OUT parameters returns exactly one row
+                if row is None or row["next_pos"] is None:
+                    raise Invalid(
+                        f"there is no partition {partition}", facts={"field": "partition", "size": partition}
+                    )
                 yield PostgresTransaction(connection, PartitionRow(partition, *row))
                 reach("postgres.commit.before")
             except BaseException:
@@ -115,7 +129,10 @@ class PostgresStore:
     async def read(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """See the port."""
         return await self._events(
-            "partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3", partition, from_pos, min(events_max, READ_EVENTS_MAX)
+            "partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3",
+            partition,
+            from_pos,
+            min(events_max, READ_EVENTS_MAX),
         )
 
     async def read_stream(self, stream: str, from_seq: int, events_max: int) -> list[RecordedEvent]:
@@ -185,14 +202,16 @@ class PostgresStore:
 
     async def held_by(self, process_id: UUID) -> list[str]:
         """See the port."""
-        return _texts(await self._fetch("SELECT stream FROM holders WHERE process_id = $1 ORDER BY stream", process_id))
+        return _texts(
+            await self._fetch("SELECT stream FROM holders WHERE process_id = $1 ORDER BY stream", process_id)
+        )
 
     async def without_live_holder(self, streams_max: int) -> list[str]:
         """See the port."""
         return _texts(
             await self._fetch(
-                "SELECT stream FROM held WHERE NOT is_lost AND EXISTS (SELECT FROM holders AS h WHERE h.stream = held.stream) "
-                "AND NOT EXISTS (SELECT FROM holders AS h JOIN leases AS l USING (process_id) "
+                "SELECT stream FROM held WHERE NOT is_lost "
+                "AND EXISTS (SELECT FROM holders AS h WHERE h.stream = held.stream) AND NOT EXISTS (SELECT FROM holders AS h JOIN leases AS l USING (process_id) "
                 "WHERE h.stream = held.stream AND l.ends_at > now_us()) ORDER BY stream LIMIT $1",
                 streams_max,
             )
@@ -217,7 +236,8 @@ class PostgresStore:
             self._pool.terminate()
 
     async def _events(self, where: str, *values: object) -> list[RecordedEvent]:
-        found = await self._fetch(f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE {where}", *values)
+        # Both parts are constants of this package; values are always parameters.
+        found = await self._fetch(f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE {where}", *values)  # noqa: S608
         return [rows.event_of(row) for row in found]
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
@@ -225,7 +245,7 @@ class PostgresStore:
             return list(await connection.fetch(query, *values))
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
+    async def _connection(self) -> AsyncGenerator[Any]:
         """A connection of the pool; the engine's errors become the port's."""
         if self._is_closed:
             raise Unavailable("the store is closed", facts={"retry_after": RETRY_AFTER_S})
@@ -233,7 +253,10 @@ class PostgresStore:
             async with self._pool.acquire(timeout=self._timeouts.acquire_s) as connection:
                 yield connection
         except Exception as error:
-            raise translated(error) or error from error
+            passing = translated(error)
+            if passing is None:
+                raise
+            raise passing from error
 
 
 class PostgresTransaction:
@@ -290,5 +313,3 @@ def _columns(entries: list[Any], count: int) -> list[list[Any]]:
 
 def _texts(found: Iterable[Any]) -> list[str]:
     return [str(row[0]) for row in found]
-
-
