@@ -211,8 +211,10 @@ class PostgresStore:
         return _texts(
             await self._fetch(
                 "SELECT stream FROM held WHERE NOT is_lost "
-                "AND EXISTS (SELECT FROM holders AS h WHERE h.stream = held.stream) AND NOT EXISTS (SELECT FROM holders AS h JOIN leases AS l USING (process_id) "
-                "WHERE h.stream = held.stream AND l.ends_at > now_us()) ORDER BY stream LIMIT $1",
+                "AND EXISTS (SELECT FROM holders AS h WHERE h.stream = held.stream) "
+                "AND NOT EXISTS (SELECT FROM holders AS h JOIN leases AS l USING (process_id) "
+                "WHERE h.stream = held.stream AND l.ends_at > now_us()) "
+                "ORDER BY stream LIMIT $1",
                 streams_max,
             )
         )
