@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 VIEW_PREFIX: Final = "view_"
+SCHEMA_TABLE: Final = "sqlite_master"
 
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
 
@@ -47,7 +48,7 @@ _HARMLESS: Final = frozenset(
     }
 )
 _PRAGMAS_READ: Final = frozenset(
-    {"data_version", "table_info", "index_list", "user_version", "application_id"}
+    {"data_version", "table_info", "index_list", "integrity_check", "user_version"}
 )
 _VIEW_DDL_NAME_FIRST: Final = frozenset({sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_DROP_TABLE})
 _VIEW_DDL_NAME_SECOND: Final = frozenset(
@@ -64,6 +65,9 @@ def authorizer(role: Role) -> Authorizer:
         action: int, first: str | None, second: str | None, database: str | None, inner: str | None
     ) -> int:
         if action in _HARMLESS or allowed(action, first or "", second or ""):
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_UPDATE and first == SCHEMA_TABLE:
+            # Asked when json_each is first used. A statement that names the schema table is refused by SQLite itself.
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_FUNCTION and second != "load_extension":
             return sqlite3.SQLITE_OK
@@ -92,7 +96,7 @@ def _events_may(action: int, first: str, second: str) -> bool:
 def _views_may(action: int, first: str, second: str) -> bool:
     if action in _WRITES:
         # Creating a table writes the schema table too; SQLite itself refuses statements that name it.
-        return first.startswith(VIEW_PREFIX) or first == "sqlite_master"
+        return first.startswith(VIEW_PREFIX) or first == SCHEMA_TABLE
     if action in _VIEW_DDL_NAME_FIRST:
         return first.startswith(VIEW_PREFIX)
     if action == sqlite3.SQLITE_ALTER_TABLE or action in _VIEW_DDL_NAME_SECOND:

@@ -22,6 +22,10 @@ SELECT stream, stream_seq, state FROM heads WHERE stream IN (SELECT value FROM j
 SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced
 FROM writer_marks WHERE stream = ? AND writer_id = ?
 
+-- name: marks_of_writer
+SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced
+FROM writer_marks WHERE stream IN (SELECT value FROM json_each(?)) AND writer_id = ?
+
 -- name: marks_of_stream
 SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced
 FROM writer_marks WHERE stream = ? ORDER BY writer_id
@@ -143,3 +147,29 @@ JOIN holders ON holders.process_id = leases.process_id
 JOIN held ON held.stream = holders.stream
 WHERE leases.ends_at > ? AND held.is_lost = 1
 ORDER BY held.stream LIMIT ?
+
+-- name: audit_events
+SELECT position, id, type, stream, stream_seq, partition, pos, slice, epoch, occurred_at, recorded_at, actor,
+    actor_source, door, writer_id, writer_seq, causation_id, correlation_id, traceparent, data_version, content_type,
+    subject, key_id, salt, digest, chain, body
+FROM events WHERE position >= ? AND position < ? ORDER BY position LIMIT ?
+
+-- name: audit_stream_numbers
+SELECT stream, stream_seq, position FROM events WHERE (stream, stream_seq) > (?, ?)
+ORDER BY stream, stream_seq LIMIT ?
+
+-- name: audit_erasures
+SELECT stream, max(pos) FROM events WHERE type = 'run.erased' GROUP BY stream
+
+-- name: audit_integrity
+PRAGMA integrity_check
+
+-- name: audit_schema
+SELECT type, name, tbl_name, sql FROM sqlite_schema
+
+-- name: audit_strays
+SELECT count(*) FROM events WHERE position < 0 OR position >= ?
+
+-- name: audit_heads
+SELECT stream, stream_seq, (SELECT max(stream_seq) FROM events WHERE events.stream = heads.stream) AS last
+FROM heads WHERE last IS NOT heads.stream_seq LIMIT ?

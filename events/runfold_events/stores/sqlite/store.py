@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
@@ -13,6 +14,7 @@ from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
 from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.ports import CommandKey, Head, WriterKey, WriterMark
 from runfold_events.stores.sqlite import forks
+from runfold_events.stores.sqlite.audit import SqliteAudit, lenient_text
 from runfold_events.stores.sqlite.authorizer import Role, authorizer
 from runfold_events.stores.sqlite.connection import MEMORY, open_connection, open_unrestricted
 from runfold_events.stores.sqlite.failures import Translating
@@ -212,6 +214,27 @@ class SqliteStore:
     async def lost_with_live_holder(self, streams_max: int) -> list[str]:
         """See the port."""
         return _first_column(self._rows(_LOST_WITH_LIVE_HOLDER, (self._clock.now_us(), streams_max)))
+
+    def audit(self) -> SqliteAudit:
+        """A snapshot for ``runfold_events.check``."""
+        self._check_open()
+        open_snapshot = self._share_snapshot if self._is_memory else self._open_snapshot
+        return SqliteAudit(open_snapshot, self._place, self.partitions)
+
+    def _open_snapshot(self, stack: ExitStack) -> sqlite3.Connection:
+        connection = open_connection(self._place, Role.READER)
+        stack.callback(connection.close)
+        connection.text_factory = lenient_text
+        connection.execute("BEGIN")
+        return connection
+
+    def _share_snapshot(self, stack: ExitStack) -> sqlite3.Connection:
+        # One connection: nobody writes while it is audited.
+        stack.enter_context(self._writer.lock.acquire(self._writer.lock_timeout_s))
+        connection = self._writer.connection()
+        stack.callback(setattr, connection, "text_factory", connection.text_factory)
+        connection.text_factory = lenient_text
+        return connection
 
     async def vacuum(self) -> None:
         """Rewrite the file without what was deleted or erased, and empty the log: no byte of it is left anywhere.

@@ -14,7 +14,7 @@ from runfold_events.ports import Head, Holders, Loaded, PartitionRow, Write, Wri
 from runfold_events.stores.sqlite import forks
 from runfold_events.stores.sqlite.failures import Translating
 from runfold_events.stores.sqlite.rows import check_dense, event_rows, head_of, json_array, mark_of, mark_row
-from runfold_events.stores.sqlite.steps import Step
+from runfold_events.stores.sqlite.steps import Row, Step
 from runfold_events.stores.sqlite.writer import Writer
 
 ERASED: Final = "run.erased"
@@ -24,6 +24,7 @@ _PARTITION_ROW: Final = Step("partition_row")
 _HEAD: Final = Step("head")
 _HEADS: Final = Step("heads")
 _MARK: Final = Step("mark")
+_MARKS_OF_WRITER: Final = Step("marks_of_writer")
 _HOLDERS: Final = Step("holders")
 _HOLDERS_OF_MANY: Final = Step("holders_of_many")
 _APPEND: Final = Step("append_event")
@@ -136,11 +137,16 @@ def load_heads(connection: sqlite3.Connection, streams: list[str]) -> dict[str, 
 
 
 def _load_marks(connection: sqlite3.Connection, writers: Iterable[WriterKey]) -> dict[WriterKey, WriterMark]:
-    marks: dict[WriterKey, WriterMark] = {}
-    for key in dict.fromkeys(writers):
-        for row in _MARK.rows(connection, (key[0], key[1].bytes)):
-            marks[key] = mark_of(row)
-    return marks
+    streams_of: dict[UUID, list[str]] = {}
+    for stream, writer_id in dict.fromkeys(writers):
+        streams_of.setdefault(writer_id, []).append(stream)
+    rows: list[Row] = []
+    for writer_id, streams in streams_of.items():
+        if len(streams) <= FEW_STREAMS_MAX:
+            rows += [row for stream in streams for row in _MARK.rows(connection, (stream, writer_id.bytes))]
+        else:
+            rows += _MARKS_OF_WRITER.rows(connection, (json_array(streams), writer_id.bytes))
+    return {(mark.stream, mark.writer_id): mark for mark in map(mark_of, rows)}
 
 
 def _load_holders(connection: sqlite3.Connection, streams: list[str], now: int) -> dict[str, Holders]:

@@ -37,12 +37,12 @@ CREATE TABLE partitions (
 -- position = partition * 2^43 + pos is the rowid, so events lie in commit order and need no second index for it.
 CREATE TABLE events (
     position INTEGER PRIMARY KEY CHECK (position = (partition << 43) + pos),
-    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    id BLOB NOT NULL UNIQUE,
     type TEXT NOT NULL,
     stream TEXT NOT NULL,
     stream_seq INTEGER NOT NULL,
     partition INTEGER NOT NULL,
-    pos INTEGER NOT NULL CHECK (pos >= 0 AND pos < 1 << 43),
+    pos INTEGER NOT NULL,
     slice INTEGER NOT NULL,
     epoch BLOB NOT NULL,
     occurred_at INTEGER NOT NULL,
@@ -76,9 +76,9 @@ CREATE INDEX events_erasure ON events (stream, stream_seq) WHERE type = 'run.era
 -- key is checked before: the position and the stream's number must be the next ones, the id must be new.
 CREATE TRIGGER events_insert BEFORE INSERT ON events BEGIN
     SELECT RAISE(ABORT, 'runfold: an event must take the next position, the next number of its stream and a new id')
-    WHERE NEW.pos IS NOT coalesce(
-            (SELECT pos FROM events WHERE position BETWEEN NEW.partition << 43 AND ((NEW.partition + 1) << 43) - 1
-             ORDER BY position DESC LIMIT 1), -1) + 1
+    WHERE NEW.position IS NOT 1 + max((NEW.partition << 43) - 1, coalesce(
+            (SELECT position FROM events WHERE position < (NEW.partition + 1) << 43
+             ORDER BY position DESC LIMIT 1), -1))
         OR NEW.stream_seq IS NOT coalesce(
             (SELECT stream_seq FROM events WHERE stream = NEW.stream ORDER BY stream_seq DESC LIMIT 1), 0) + 1
         OR EXISTS (SELECT 1 FROM events WHERE id = NEW.id);
