@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from runfold_events.contract.errors import RunfoldError
 from runfold_events.contract.submission import Outcome, Submission
+from runfold_services.api.live import Live
 from runfold_services.api.reading import BodyBudget
 from runfold_services.backend import Backend
 from runfold_services.committer import Committer
@@ -24,6 +25,8 @@ class Runtime:
         self.threads = Threads(settings.query_threads)
         self.bodies = BodyBudget()
         self.upkeep = Upkeep(backend, self.threads, settings)
+        self.live = Live(backend, self.threads)
+        self.upkeep.on_fold(self.live.advance)
         self.committer = Committer(self._submit, on_commit=self.upkeep.wake)
         self.status = "starting"
         self._tasks: list[asyncio.Task[None]] = []
@@ -36,6 +39,7 @@ class Runtime:
     def begin_stop(self) -> None:
         """End live streams, which would otherwise keep their connections open; say so in health."""
         self.status = "stopping"
+        self.live.end()
 
     async def stop(self) -> None:
         """Commit and answer what was queued, end all tasks, fold what is left, close the backend."""

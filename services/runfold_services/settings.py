@@ -33,6 +33,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     fold_delay_s: float = 0.05  # how far views may be behind an append of this process
     fold_poll_s: float = 0.25  # how far they may be behind an append of another process
     lease_s: float = limits.LEASE_S
+    stream_keep_alive_s: float = 15.0  # a live stream says at least this often that it is there
 
 
 def settings_from_environment(

@@ -58,5 +58,6 @@ class Operation(Struct, frozen=True, kw_only=True):
         False  # takes Runfold-Writer, Runfold-Writer-Seq and Idempotency-Key, answers a position
     )
     is_question: bool = False  # takes and answers Runfold-Position
+    is_stream: bool = False  # takes Last-Event-ID
     is_admin: bool = False
     is_open: bool = False  # needs no credentials

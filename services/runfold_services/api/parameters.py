@@ -18,7 +18,7 @@ from runfold_projections.model import RunQuery
 QUERY_STRING_BYTES_MAX: Final = 64 * 1024
 QUERY_PARAMETERS_MAX: Final = 1_000
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_COMMA_SEPARATED: Final = frozenset({"fields", "status"})
+COMMA_SEPARATED: Final = frozenset({"fields", "status"})
 S = TypeVar("S", bound=Struct)
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -117,7 +117,7 @@ def read_parameters(query_string: bytes, kind: type[S]) -> S:
     lists = {field.encode_name for field in msgspec.structs.fields(kind) if _is_list(field.type)}
     for name, value in _pairs(query_string):
         if name in lists:
-            parts = value.split(",") if name in _COMMA_SEPARATED else [value]
+            parts = value.split(",") if name in COMMA_SEPARATED else [value]
             given.setdefault(name, []).extend(parts)
         elif name in given:
             raise Invalid(f"{name} is given twice", facts={"field": name, "limit": 1, "size": 2})
@@ -131,18 +131,30 @@ def read_parameters(query_string: bytes, kind: type[S]) -> S:
 
 def run_query(params: RunListParams | ChildListParams, **place: Any) -> RunQuery:
     """A list's parameters, and what its path says, as a query."""
-    if params.limit > limits.PAGE_ROWS_MAX:
-        raise LimitExceeded(
-            f"limit may be at most {limits.PAGE_ROWS_MAX}; got {params.limit}",
-            facts={"field": "limit", "limit": limits.PAGE_ROWS_MAX, "size": params.limit},
-        )
     tags, tag_keys = _labels(params.tag)
     properties, property_keys = _labels(params.property)
     names = set(RunQuery.__struct_fields__) & set(params.__struct_fields__)
     same = {name: getattr(params, name) for name in names}
-    return RunQuery(
-        **same | place, tags=tags, tag_keys=tag_keys, properties=properties, property_keys=property_keys
+    return check_query(
+        RunQuery(
+            **same | place, tags=tags, tag_keys=tag_keys, properties=properties, property_keys=property_keys
+        )
     )
+
+
+def check_query(query: RunQuery) -> RunQuery:
+    """``query``, if it asks for a legal number of rows; the rest is checked where it is understood."""
+    if query.limit > limits.PAGE_ROWS_MAX:
+        raise LimitExceeded(
+            f"limit may be at most {limits.PAGE_ROWS_MAX}; got {query.limit}",
+            facts={"field": "limit", "limit": limits.PAGE_ROWS_MAX, "size": query.limit},
+        )
+    if query.limit < 1:
+        raise Invalid(
+            f"limit must be 1 or more; got {query.limit}",
+            facts={"field": "limit", "limit": 1, "size": query.limit},
+        )
+    return query
 
 
 def _labels(given: tuple[str, ...]) -> tuple[Tags, tuple[str, ...]]:

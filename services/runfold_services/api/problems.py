@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Set
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Struct
@@ -123,21 +123,20 @@ def problem_headers(error: BaseException, problem: Problem) -> list[tuple[bytes,
 
 def _clean(value: Any) -> Any:
     """``value`` as JSON can carry it: facts quote what clients send, and that may be anything."""
-    match value:
-        case str():
-            return _clean_text(value)
-        case bool() | None:
-            return value
-        case int():
-            return value if -(2**63) <= value < 2**64 else str(value)
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case Mapping():
-            return _clean_pairs(value)
-        case list() | tuple() | Set():
-            return _clean_items(value)
-        case _:
-            return _clean_text(str(value))
+    kind = cast("type[object]", type(value))
+    if value is None or kind is bool:
+        return value
+    if issubclass(kind, str):
+        return _clean_text(value)
+    if issubclass(kind, int):
+        return int(value) if -(2**63) <= value < 2**64 else str(value)
+    if issubclass(kind, float):
+        return value if math.isfinite(value) else str(value)
+    if issubclass(kind, Mapping):
+        return _clean_pairs(value)
+    if issubclass(kind, list | tuple | Set):
+        return _clean_items(value)
+    return _clean_text(str(value))
 
 
 def _clean_pairs(pairs: Mapping[Any, Any]) -> dict[str, Any]:

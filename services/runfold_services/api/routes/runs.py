@@ -29,7 +29,7 @@ from runfold_services.api.bodies import (
 from runfold_services.api.call import Call
 from runfold_services.api.negotiation import encode
 from runfold_services.api.operations import Answer, Operation
-from runfold_services.api.parameters import EraseParams, HistoryParams, RunListParams, run_query
+from runfold_services.api.parameters import EraseParams, HistoryParams, RunListParams, check_query, run_query
 
 RUNS: Final = "/api/v1/workspaces/{workspace}/runs"
 RUN: Final = RUNS + "/{run_id}"
@@ -86,7 +86,7 @@ async def list_runs_of_experiment(call: Call) -> Answer:
 
 
 async def query_runs(call: Call) -> Answer:
-    return await _page(call, call.body)
+    return await _page(call, check_query(call.body))
 
 
 async def _page(call: Call, query: RunQuery) -> Answer:
