@@ -125,6 +125,11 @@ class SqliteStore:
         return cls(MEMORY, identity, clock, writer, SharedReader(writer, lock_timeout_s))
 
     @property
+    def path(self) -> str:
+        """Where the file is; ``":memory:"`` when there is none."""
+        return str(self._place)
+
+    @property
     def epoch(self) -> UUID:
         """See the port."""
         return self._identity.epoch
