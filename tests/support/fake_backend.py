@@ -28,6 +28,7 @@ from runfold_projections.model import (
     SeriesData,
     SeriesInfo,
 )
+from runfold_projections.ports import Views
 from runfold_services.service import HeartbeatAnswer
 
 WHEN = datetime(2024, 5, 1, tzinfo=UTC)
@@ -111,7 +112,8 @@ class FakeBackend:
 
     def __init__(self) -> None:
         self.epoch = uuid4()
-        self.views = FakeViews(self)
+        self.fake = FakeViews(self)
+        self.views: Views = self.fake
         self.batches: list[list[Submission]] = []
         self.recorded: list[RecordedEvent] = []
         self.heartbeats: list[tuple[UUID, dict[str, int]]] = []
@@ -136,7 +138,7 @@ class FakeBackend:
         """One event named after the command, and for a creation its view."""
         command = submission.command
         if isinstance(command, c.CreateRun):
-            self.views.run_views[submission.workspace, command.run_id] = run_view(
+            self.fake.run_views[submission.workspace, command.run_id] = run_view(
                 command, submission.workspace
             )
         event = self._record(submission)
@@ -181,7 +183,7 @@ class FakeBackend:
         self.released.append(process_id)
 
     async def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
-        await self.views.run(workspace, run_id)
+        await self.fake.run(workspace, run_id)
         return []
 
     async def fold(self) -> int:

@@ -41,8 +41,8 @@ def create_app(
 class Gate:
     """Decides who a request comes from before anything else looks at it, known paths or not."""
 
-    def __init__(self, app: Any, credentials: Credentials) -> None:
-        self._app = app
+    def __init__(self, litestar: Litestar, credentials: Credentials) -> None:
+        self.litestar = litestar
         self._credentials = credentials
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -55,7 +55,7 @@ class Gate:
             except RunfoldError as error:
                 await send_problem(error, scope, send)
                 return
-        await self._app(scope, receive, send)
+        await self.litestar(scope, receive, send)
 
 
 def _handler(operation: Operation, runtime: Runtime) -> HTTPRouteHandler:

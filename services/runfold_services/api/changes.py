@@ -21,6 +21,7 @@ from runfold_services.backend import Backend
 EVENTS_MAX: Final = 20_000  # between two positions; beyond, a client loads anew what it shows
 RUNS_MAX: Final = 200  # changed between two positions, for those who follow a whole workspace
 METRIC_NAMES_MAX: Final = 1_000  # per run and message
+SYSTEM_STREAMS: Final = "_system/"
 _READ_EVENTS: Final = 500
 
 RunKey = tuple[str, str]  # (workspace, run id)
@@ -130,6 +131,8 @@ async def changes_between(
 def _note(
     event: RecordedEvent, interest: Interest, changed: dict[RunKey, _RunChange], messages: list[Message]
 ) -> None:
+    if event.stream.startswith(SYSTEM_STREAMS):
+        return
     workspace, kind, identity = split_stream(event.stream)
     if kind == "experiment" and workspace in interest.workspaces:
         told = ExperimentMessage(workspace=workspace, experiment_id=UUID(identity))

@@ -1,0 +1,189 @@
+"""Natural batching: what queued while the last commit ran goes into the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import uuid4
+
+import pytest
+
+from runfold_events.contract.commands import CompleteRun
+from runfold_events.contract.errors import NotFound, Unavailable
+from runfold_events.contract.submission import Accepted, Actor, Outcome, Submission
+from runfold_services.committer import Committer
+
+
+def command(name: str) -> Submission:
+    return Submission(
+        workspace="w",
+        command=CompleteRun(run_id=name),
+        writer_id=uuid4(),
+        writer_seq=1,
+        occurred_at=0,
+        actor=Actor("a", "anonymous"),
+        door="http",
+    )
+
+
+class SlowLedger:
+    """Commits when it is let; answers each command with its run's id as token."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.may_commit = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        names = [submission.stream.rpartition("/")[2] for submission in submissions]
+        self.batches.append(names)
+        await self.may_commit.wait()
+        if self.error is not None:
+            raise self.error
+        return [Accepted(token=name) for name in names]
+
+
+def tokens(outcomes: Sequence[Outcome]) -> list[str | None]:
+    return [outcome.token for outcome in outcomes]
+
+
+def test_an_idle_committer_commits_at_once_and_a_busy_one_takes_all_that_queued() -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit)
+        first = asyncio.create_task(committer.submit([command("a")], 10))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert ledger.batches == [["a"]]
+        rest = [
+            asyncio.create_task(committer.submit([command(f"{name}1"), command(f"{name}2")], 10))
+            for name in "bcd"
+        ]
+        await asyncio.sleep(0)
+        ledger.may_commit.set()
+
+        assert tokens(await first) == ["a"]
+        assert [tokens(await task) for task in rest] == [["b1", "b2"], ["c1", "c2"], ["d1", "d2"]]
+        assert ledger.batches == [["a"], ["b1", "b2", "c1", "c2", "d1", "d2"]]
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_is_bounded_by_commands_and_bytes_and_a_request_is_never_torn() -> None:
+    async def scenario(sizes: list[int], commands_max: int, bytes_max: int) -> list[list[str]]:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit, batch_commands_max=commands_max, batch_bytes_max=bytes_max)
+        tasks = [
+            asyncio.create_task(committer.submit([command(f"{i}a"), command(f"{i}b")], size))
+            for i, size in enumerate(sizes)
+        ]
+        await asyncio.sleep(0)
+        ledger.may_commit.set()
+        await asyncio.gather(*tasks)
+        return ledger.batches
+
+    by_count = asyncio.run(scenario([1, 1, 1, 1], commands_max=5, bytes_max=1_000))
+    assert by_count == [["0a", "0b", "1a", "1b"], ["2a", "2b", "3a", "3b"]]
+    by_bytes = asyncio.run(scenario([1, 60, 60, 500], commands_max=100, bytes_max=100))
+    assert by_bytes == [["0a", "0b", "1a", "1b"], ["2a", "2b"], ["3a", "3b"]]
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit, queue_commands_max=2, queue_bytes_max=100)
+        running = asyncio.create_task(committer.submit([command("a")], 1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        queued = asyncio.create_task(committer.submit([command("b")], 1))
+        await asyncio.sleep(0)
+
+        with pytest.raises(Unavailable) as by_count:
+            await committer.submit([command("c"), command("d")], 1)
+        with pytest.raises(Unavailable) as by_bytes:
+            await committer.submit([command("c")], 100)
+        assert by_count.value.retry_after > 0
+        assert by_bytes.value.facts["queued_commands"] == 1
+        ledger.may_commit.set()
+        await asyncio.gather(running, queued)
+        assert tokens(await committer.submit([command("e")], 1_000)) == ["e"], (
+            "an empty queue takes any request"
+        )
+        assert ["c"] not in ledger.batches
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("error", [Unavailable("locked"), ValueError("a bug")])
+def test_a_commit_that_fails_fails_for_all_of_its_requests_and_the_next_one_runs(error: Exception) -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        ledger.error = error
+        ledger.may_commit.set()
+        committer = Committer(ledger.submit)
+        both = [committer.submit([command("a")], 1), committer.submit([command("b")], 1)]
+        assert [type(e) for e in await asyncio.gather(*both, return_exceptions=True)] == [type(error)] * 2
+        ledger.error = None
+        assert tokens(await committer.submit([command("c")], 1)) == ["c"]
+
+    asyncio.run(scenario())
+
+
+def test_a_missing_outcome_is_never_passed_on_as_an_answer() -> None:
+    async def scenario() -> None:
+        async def forgetful(submissions: Sequence[Submission]) -> list[Outcome]:
+            return [Accepted(token="t")]
+
+        with pytest.raises(RuntimeError, match="2 commands got 1 outcomes"):
+            await Committer(forgetful).submit([command("a"), command("b")], 1)
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_that_goes_away_does_not_take_its_commands_along() -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit)
+        running = asyncio.create_task(committer.submit([command("a")], 1))
+        await asyncio.sleep(0)
+        leaving = asyncio.create_task(committer.submit([command("b")], 1))
+        staying = asyncio.create_task(committer.submit([command("c")], 1))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        ledger.may_commit.set()
+        await asyncio.gather(running, staying)
+        assert [name for batch in ledger.batches for name in batch] == ["a", "b", "c"]
+
+    asyncio.run(scenario())
+
+
+def test_closing_commits_what_was_queued_and_takes_nothing_more() -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit)
+        queued = [asyncio.create_task(committer.submit([command(name)], 1)) for name in "ab"]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(committer.close())
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="stopping"):
+            await committer.submit([command("c")], 1)
+        ledger.may_commit.set()
+        await closing
+        assert [tokens(await task) for task in queued] == [["a"], ["b"]]
+
+    asyncio.run(scenario())
+
+
+def test_a_commit_is_told_to_whoever_folds_and_a_failed_one_is_not() -> None:
+    async def scenario() -> None:
+        told: list[str] = []
+        ledger = SlowLedger()
+        ledger.may_commit.set()
+        committer = Committer(ledger.submit, on_commit=lambda: told.append("committed"))
+        await committer.submit([command("a")], 1)
+        ledger.error = NotFound("no")
+        with pytest.raises(NotFound):
+            await committer.submit([command("b")], 1)
+        assert told == ["committed"]
+
+    asyncio.run(scenario())
