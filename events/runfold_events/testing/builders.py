@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from runfold_events.contract.envelope import RecordedEvent, body_digest, chain_value
 from runfold_events.contract.ids import partition_of, slice_of
-from runfold_events.ports import EventStore, PartitionRow
+from runfold_events.ports import EventStore, IdSource, PartitionRow
 
 WRITER: Final = UUID(int=0xA11CE)
 ACTOR: Final = "tester"
@@ -41,9 +41,9 @@ class EventBuilder:
     It remembers the last number of each stream, so one builder serves one store.
     """
 
-    def __init__(self, epoch: UUID, ids: CountingIds | None = None) -> None:
+    def __init__(self, epoch: UUID, ids: IdSource | None = None) -> None:
         self._epoch = epoch
-        self._ids = ids or CountingIds()
+        self._ids: IdSource = ids or CountingIds()
         self._last: dict[str, int] = {}
 
     def event(
@@ -73,6 +73,10 @@ class EventBuilder:
             "body": body,
         }
         return RecordedEvent(**{**values, **fields})
+
+    def events(self, stream: str, count: int, **fields: Any) -> list[RecordedEvent]:
+        """``count`` events alike but for their ids and salts."""
+        return [self.event(stream, **fields) for _ in range(count)]
 
     def place(self, row: PartitionRow, events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
         """``events`` at the end of the partition that ``row`` shows: positions, stream numbers, chain."""

@@ -178,12 +178,12 @@ def _apply(connection: sqlite3.Connection, row: PartitionRow, write: Write) -> N
         next_offset = row.next_offset if write.next_offset is None else write.next_offset
         chain_head = events[-1].chain if events else row.chain_head
         _MOVE.run(connection, (next_offset, row.next_pos + len(events), chain_head, row.partition))
-    if write.erase:
-        _erase(connection, write)
     if write.heads:
         _PUT_HEAD.run_many(connection, ((head.stream, head.stream_seq, head.state) for head in write.heads))
     if write.marks:
         _PUT_MARK.run_many(connection, map(mark_row, write.marks))
+    if write.erase:
+        _erase(connection, write)
     _apply_holders(connection, write)
 
 
@@ -191,7 +191,6 @@ def _erase(connection: sqlite3.Connection, write: Write) -> None:
     wanted = set(write.erase)
     ends = {event.stream: event.stream_seq for event in write.events if event.type == ERASED}
     _ERASE_BODIES.run_many(connection, ((stream, ends[stream]) for stream in sorted(wanted)))
-    # Marks of the same write come after this, so what the caller says of them stands.
     _ERASE_DIGESTS.run_many(connection, ((stream,) for stream in sorted(wanted)))
 
 

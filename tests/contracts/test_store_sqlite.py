@@ -1,0 +1,20 @@
+"""The store's contract on a SQLite file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runfold_events.clock import ManualClock
+from runfold_events.ports import EventStore
+from runfold_events.stores.sqlite import SqliteStore
+from runfold_events.testing.store_contract import LOCK_TIMEOUT_S, SharedStoreContract
+
+
+class TestSqliteStore(SharedStoreContract):
+    async def open_store(
+        self, place: Path, clock: ManualClock, *, lock_timeout_s: float = LOCK_TIMEOUT_S
+    ) -> EventStore:
+        return SqliteStore.open(place, clock=clock, partitions=self.PARTITIONS, lock_timeout_s=lock_timeout_s)
+
+    def opener(self, place: Path) -> list[str]:
+        return ["runfold_events.stores.sqlite:SqliteStore.open", str(place)]
