@@ -84,8 +84,9 @@ class RunQuery(Struct, frozen=True, kw_only=True):
 
     ``filter`` is an expression of the filter language; ``tags`` and ``properties`` are the compatible filters
     (all must match, compared as text): a key whose value is in ``tag_keys`` or ``property_keys`` must only exist.
-    ``order_by`` is a field path, with a leading ``-`` or trailing `` desc`` for descending; ties are broken by run id. ``fields`` names
-    the fields to load (``metrics`` and ``params`` may be narrowed: ``metrics.loss``); empty = all.
+    ``order_by`` is a field path, with a leading ``-`` or trailing `` desc`` for descending; what has no value comes
+    last; ties are broken by the order of creation, in the same direction. ``fields`` names the fields to load
+    (``metrics`` and ``params`` may be narrowed: ``metrics.loss``); empty = all.
     """
 
     experiment: str | None = None

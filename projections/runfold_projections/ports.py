@@ -66,7 +66,7 @@ class Views(Protocol):
         recursive: bool = False,
         points_max: int | None = None,
     ) -> list[SeriesData]:
-        """Points of the named metrics (none named: all). ``points_max``: only the last so many points of each series."""
+        """Points of the named metrics (none named: all). ``points_max``: only the last so many of each series."""
         ...
 
     async def history(

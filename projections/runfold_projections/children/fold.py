@@ -1,0 +1,91 @@
+"""Fold events into what runs count as for the runs above them.
+
+A parent may live on another partition than its child, so each partition keeps its own contribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from runfold_events.contract import events as e
+from runfold_events.contract.ids import split_stream
+from runfold_events.contract.statuses import Status
+from runfold_projections.projection import FoldEvent, ViewTransaction
+from runfold_projections.status import STATUS_EVENTS, status_after
+
+_json = msgspec.json.Encoder().encode
+CountKey = tuple[str, str, int, str]  # workspace, ancestor, partition, status
+
+
+class ChildrenProjection:
+    """The place and status of every run that has a parent, and the counts that follow."""
+
+    name = "children"
+    version = 1
+    tables = (("child", "stream"), ("count", "workspace, ancestor_run_id, partition, status"))
+
+    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+        batch = _Batch(tx)
+        for event in events:
+            if event.type in STATUS_EVENTS and event.is_of_run and event.recorded.body is not None:
+                await batch.fold(event)
+        await batch.write()
+
+
+class _Child(Struct):
+    path: tuple[str, ...]
+    status: Status
+    partition: int
+
+
+class _Batch:
+    def __init__(self, tx: ViewTransaction) -> None:
+        self._tx = tx
+        self._children: dict[str, _Child | None] = {}  # by stream; None: a root, which nobody counts
+        self._counts: dict[CountKey, list[int]] = {}
+
+    async def fold(self, event: FoldEvent) -> None:
+        body, stream = event.body, event.recorded.stream
+        child = await self._load(stream, event.recorded.partition)
+        if isinstance(body, e.RunCreated | e.RunErased) and child is None and body.parent_run_id is not None:
+            child = _Child(body.path, status_after(body), event.recorded.partition)
+            self._children[stream] = child
+            self._count(stream, child, 1)
+        elif child is not None and body is not None:
+            self._count(stream, child, -1)
+            child.status = status_after(body)
+            self._count(stream, child, 1)
+
+    async def _load(self, stream: str, partition: int) -> _Child | None:
+        if stream not in self._children:
+            rows = await self._tx.fetch("child_to_fold", (stream,))
+            self._children[stream] = (
+                _Child(msgspec.json.decode(rows[0][0], type=tuple[str, ...]), Status(rows[0][1]), partition)
+                if rows
+                else None
+            )
+        return self._children[stream]
+
+    def _count(self, stream: str, child: _Child, change: int) -> None:
+        workspace = split_stream(stream)[0]
+        parent = child.path[-2]
+        for ancestor in child.path[:-1]:
+            counts = self._counts.setdefault(
+                (workspace, ancestor, child.partition, child.status.value), [0, 0]
+            )
+            counts[0] += change if ancestor == parent else 0
+            counts[1] += change
+
+    async def write(self) -> None:
+        children = [
+            (stream, _json(child.path).decode(), child.status.value)
+            for stream, child in self._children.items()
+            if child is not None
+        ]
+        await self._tx.execute_many("write_child", children)
+        changed = {key: counts for key, counts in self._counts.items() if counts != [0, 0]}
+        await self._tx.execute_many("add_count", [(*key, *counts) for key, counts in changed.items()])
+        await self._tx.execute_many("remove_zero", list(changed))

@@ -1,0 +1,1 @@
+"""The ``experiments`` projection: experiments, and what their runs add up to."""

@@ -1,0 +1,159 @@
+"""Compile a filter's tree to SQL over the tables of ``runs``. Every value of the user becomes a parameter.
+
+Conditions are true or false, never null, so that ``not`` means what it says: a comparison with something that a run
+does not have is false. Placeholders are plain ``?``, ``{p}`` stands for the tables' prefix, ``r`` is the run's row.
+The dialect is SQLite's; the two operators for patterns are all that is not plain SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from runfold_projections.filters.fields import Field
+from runfold_projections.filters.nodes import (
+    And,
+    Compare,
+    Has,
+    In,
+    IsNull,
+    Like,
+    Literal_,
+    Node,
+    Not,
+    Or,
+)
+from runfold_projections.filters.patterns import glob, like
+
+DURATION: Final = "(r.ended_at - r.started_at)"
+_METRIC_COLUMNS: Final = {"min": "min", "max": "max", "count": "count"}
+
+
+class Sql:
+    """SQL text with its parameters in order."""
+
+    __slots__ = ("parameters", "text")
+
+    def __init__(self, text: str, *parameters: Any) -> None:
+        self.text = text
+        self.parameters = list(parameters)
+
+
+def joined(word: str, parts: list[Sql]) -> Sql:
+    """Parts in parentheses, joined by ``and`` or ``or``."""
+    out = Sql(f"({f' {word} '.join(part.text for part in parts)})")
+    for part in parts:
+        out.parameters.extend(part.parameters)
+    return out
+
+
+def compile_filter(workspace: str, node: Node) -> Sql:
+    """A condition on the run's row ``r``."""
+    return _Compiler(workspace).node(node)
+
+
+def attribute_column(name: str) -> str:
+    """The expression of an attribute. ``name`` is one of ``fields.ATTRIBUTES``, never a text of the user."""
+    return DURATION if name == "duration_s" else f"r.{name}"
+
+
+class _Compiler:
+    def __init__(self, workspace: str) -> None:
+        self._workspace = workspace
+
+    def node(self, node: Node) -> Sql:
+        """The condition of any node."""
+        if isinstance(node, And):
+            return joined("AND", [self.node(item) for item in node.items])
+        if isinstance(node, Or):
+            return joined("OR", [self.node(item) for item in node.items])
+        if isinstance(node, Not):
+            inner = self.node(node.item)
+            return Sql(f"(NOT {inner.text})", *inner.parameters)
+        return self._leaf(node)
+
+    def _leaf(self, node: Compare | Like | In | IsNull | Has) -> Sql:
+        if isinstance(node, Has):
+            return self._exists(node.field, Sql(""))
+        if isinstance(node, IsNull):
+            present = self._present(node.field)
+            return present if node.negated else Sql(f"(NOT {present.text})", *present.parameters)
+        if isinstance(node, Compare):
+            return self._matching(
+                node.field, lambda column: _compare(column, node.operator, node.value), node.value
+            )
+        if isinstance(node, Like):
+            return self._matching(node.field, lambda column: _like(column, node), "")
+        return self._in(node)
+
+    def _present(self, field: Field) -> Sql:
+        if field.group == "attribute":
+            return Sql(f"({attribute_column(field.key)} IS NOT NULL)")
+        if field.group == "metric" and field.aggregate != "latest":
+            return self._exists(field, Sql(f" AND x.{_METRIC_COLUMNS[field.aggregate]} IS NOT NULL"))
+        return self._exists(field, Sql(" AND (x.number IS NOT NULL OR x.text IS NOT NULL)"))
+
+    def _matching(self, field: Field, test: Callable[[str], Sql], value: Literal_) -> Sql:
+        """``test`` of the column that holds what ``value`` is compared with; false where that is null."""
+        if field.group == "attribute":
+            column = attribute_column(field.key)
+            tested = test(column)
+            return Sql(f"({column} IS NOT NULL AND {tested.text})", *tested.parameters)
+        column = f"x.{_value_column(field, value)}"
+        tested = test(column)
+        return self._exists(field, Sql(f" AND {column} IS NOT NULL AND {tested.text}", *tested.parameters))
+
+    def _in(self, node: In) -> Sql:
+        """One test per column that the values are compared with; with ``not``, the run must have some value."""
+        columns: dict[str, list[Literal_]] = {}
+        for value in node.values:
+            column = "" if node.field.group == "attribute" else _value_column(node.field, value)
+            columns.setdefault(column, []).append(value)
+        parts = [
+            self._matching(node.field, lambda column, values=values: _in(column, values), values[0])
+            for values in columns.values()
+        ]
+        found = joined("OR", parts)
+        if not node.negated:
+            return found
+        present = self._present(node.field)
+        return joined("AND", [present, Sql(f"(NOT {found.text})", *found.parameters)])
+
+    def _exists(self, field: Field, condition: Sql) -> Sql:
+        """A condition on the label or metric row ``x`` of the run."""
+        if field.group == "metric":
+            head = "EXISTS (SELECT 1 FROM {p}metric x WHERE x.run_key = r.run_key AND x.name = ?"
+            return Sql(f"({head}{condition.text}))", field.key, *condition.parameters)
+        head = "EXISTS (SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
+        return Sql(f"({head}{condition.text}))", field.group, field.key, *condition.parameters)
+
+
+def _value_column(field: Field, value: Literal_) -> str:
+    if field.group == "metric" and field.aggregate != "latest":
+        return _METRIC_COLUMNS[field.aggregate]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "number" if is_number else "text"
+
+
+def _compare(column: str, operator: str, value: Literal_) -> Sql:
+    return Sql(f"({column} {operator} ?)", _bound(column, value))
+
+
+def _in(column: str, values: list[Literal_]) -> Sql:
+    marks = ", ".join("?" for _ in values)
+    return Sql(f"({column} IN ({marks}))", *(_bound(column, value) for value in values))
+
+
+def _bound(column: str, value: Literal_) -> Any:
+    """A boolean is 0 or 1 in a run's row, and the text true or false in a label or metric."""
+    if isinstance(value, bool):
+        return int(value) if column.startswith("r.") else "true" if value else "false"
+    return value
+
+
+def _like(column: str, node: Like) -> Sql:
+    if node.ignore_case:
+        test = Sql(f"({column} LIKE ? ESCAPE '\\')", like(node.pattern))
+    else:
+        test = Sql(f"({column} GLOB ?)", glob(node.pattern))
+    return Sql(f"(NOT {test.text})", *test.parameters) if node.negated else test

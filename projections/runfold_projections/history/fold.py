@@ -1,0 +1,49 @@
+"""Fold events into audit trails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runfold_projections.projection import FoldEvent, Row, ViewTransaction
+
+ERASED = "run.erased"
+
+
+class HistoryProjection:
+    """Keeps every event that is no metric batch, body as recorded. No body is decoded here, so none can stop it."""
+
+    name = "history"
+    version = 1
+    tables = (("entry", "stream, stream_seq"),)
+
+    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+        entries: dict[str, list[Row]] = {}
+        erased: list[str] = []
+        for event in events:
+            if event.is_metric_batch or event.recorded.body is None:
+                continue
+            if event.type == ERASED:
+                erased.append(event.recorded.stream)
+                entries.pop(event.recorded.stream, None)
+            entries.setdefault(event.recorded.stream, []).append(_entry(event))
+        if erased:
+            await tx.execute_many("remove_entries", [(stream,) for stream in erased])
+        await tx.execute_many("write_entry", [row for rows in entries.values() for row in rows])
+
+
+def _entry(event: FoldEvent) -> Row:
+    recorded = event.recorded
+    return (
+        recorded.stream,
+        recorded.stream_seq,
+        recorded.id.bytes,
+        recorded.type,
+        recorded.recorded_at,
+        recorded.occurred_at,
+        recorded.actor,
+        recorded.actor_source,
+        recorded.door,
+        recorded.data_version,
+        recorded.content_type,
+        recorded.body,
+    )

@@ -1,0 +1,203 @@
+"""Seal 4,096 points into the rows of a chunk, and read them back."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from runfold_events.contract.metrics import NO_STEP, Dtype
+from runfold_projections.metrics import codec
+from runfold_projections.metrics.points import WIDTHS, Part, Payload, join, values_of
+from runfold_projections.projection import Row
+from runfold_projections.values import as_number, decode_cells, encode_cells
+
+CHUNK_POINTS: Final = 4_096
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+Run = tuple[str | None, int]  # dtype (None: the points lack the column) and number of points
+
+
+class Chunk(Struct):
+    """The rows of one chunk, without their key."""
+
+    axes: Row  # count, time_min, time_max, step_min, step_max, times, steps, sources
+    columns: list[Row]  # name, count, nan_count, min, max, first, last, body
+
+
+def seal(parts: Sequence[Part]) -> Chunk:
+    """Pack consecutive parts, of any number of points in all."""
+    count = sum(part.count for part in parts)
+    times = b"".join(part.times for part in parts)
+    steps = _joined_steps(parts)
+    names = list(dict.fromkeys(name for part in parts for name in part.columns))
+    axes = (
+        count,
+        *_bounds(times),
+        *_step_bounds(steps),
+        codec.pack_integers(times),
+        None if steps is None else codec.pack_integers(steps),
+        _pack_sources(parts),
+    )
+    return Chunk(axes, [_seal_column(name, parts) for name in names])
+
+
+def _joined_steps(parts: Sequence[Part]) -> bytes | None:
+    if all(part.steps is None for part in parts):
+        return None
+    none = struct.pack("<q", NO_STEP)
+    return b"".join(none * part.count if part.steps is None else part.steps for part in parts)
+
+
+def _bounds(raw: bytes) -> tuple[int, int]:
+    import numpy as np
+
+    values = np.frombuffer(raw, dtype="<i8")
+    return int(values.min()), int(values.max())
+
+
+def _step_bounds(steps: bytes | None) -> tuple[int | None, int | None]:
+    """Least and greatest step, absent ones left out."""
+    if steps is None:
+        return None, None
+    import numpy as np
+
+    values = np.frombuffer(steps, dtype="<i8")
+    values = values[values != NO_STEP]
+    return (int(values.min()), int(values.max())) if len(values) else (None, None)
+
+
+def _pack_sources(parts: Sequence[Part]) -> bytes:
+    """Who sent which points: runs of (writer, number, index of the first, how many), columnar."""
+    writers = list(dict.fromkeys(part.writer_id for part in parts))
+    place = {writer: index for index, writer in enumerate(writers)}
+    runs = array("q")
+    for values in (
+        [place[part.writer_id] for part in parts],
+        [part.writer_seq for part in parts],
+        [part.point for part in parts],
+        [part.count for part in parts],
+    ):
+        runs.extend(values)
+    return _pack((b"".join(writers), len(parts), codec.pack_integers(runs.tobytes())))
+
+
+def unpack_sources(packed: bytes) -> list[tuple[bytes, int, int, int]]:
+    """(writer_id, writer_seq, index of the first point, number of points) of every run."""
+    ids, count, data = _unpack(packed)
+    writers = [ids[start : start + 16] for start in range(0, len(ids), 16)]
+    runs = array("q")
+    runs.frombytes(codec.unpack_integers(data, count * 4))
+    places, seqs, points, counts = (runs[i * count : (i + 1) * count] for i in range(4))
+    return [(writers[place], *rest) for place, *rest in zip(places, seqs, points, counts, strict=True)]
+
+
+def _seal_column(name: str, parts: Sequence[Part]) -> Row:
+    pieces: dict[str, list[Payload]] = {}
+    marks: list[Run] = []
+    for part in parts:
+        cell = part.columns.get(name)
+        marks.append((None if cell is None else cell[0], part.count))
+        if cell is not None:
+            pieces.setdefault(cell[0], []).append(cell[1])
+    runs = [(dtype, sum(n for _, n in group)) for dtype, group in groupby(marks, key=lambda run: run[0])]
+    joined = {dtype: join(dtype, payloads) for dtype, payloads in pieces.items()}
+    body = _pack((runs, {dtype: _pack_payload(dtype, data) for dtype, data in joined.items()}))
+    return (name, *_column_stats(runs, joined), body)
+
+
+def _pack_payload(dtype: str, data: Payload) -> Any:
+    if not isinstance(data, bytes):
+        raw = encode_cells(data)
+        return [len(raw), codec.pack_bytes(raw)]
+    if dtype == "f64":
+        return codec.pack_floats(data)
+    return codec.pack_integers(data) if dtype == "i64" else codec.pack_bytes(data)
+
+
+def unpack_column(body: bytes) -> list[tuple[Dtype | None, int, Payload]]:
+    """Runs of (type, number of points, values); type None and no values where points lack the column."""
+    runs, packed = _unpack(body)
+    sizes: dict[str, int] = {}
+    for dtype, count in runs:
+        if dtype is not None:
+            sizes[dtype] = sizes.get(dtype, 0) + count
+    data = {dtype: _unpack_payload(dtype, size, packed[dtype]) for dtype, size in sizes.items()}
+    taken = dict.fromkeys(sizes, 0)
+    out: list[tuple[Dtype | None, int, Payload]] = []
+    for dtype, count in runs:
+        if dtype is None:
+            out.append((None, count, []))
+            continue
+        width, start = WIDTHS.get(dtype, 1), taken[dtype]
+        taken[dtype] += count
+        out.append((dtype, count, data[dtype][start * width : (start + count) * width]))
+    return out
+
+
+def _unpack_payload(dtype: str, count: int, packed: Any) -> Payload:
+    if dtype not in WIDTHS:
+        size, data = packed
+        return decode_cells(codec.unpack_bytes(data, size))
+    if dtype == "f64":
+        return codec.unpack_floats(packed, count)
+    return codec.unpack_integers(packed, count) if dtype == "i64" else codec.unpack_bytes(packed, count)
+
+
+def _column_stats(runs: Sequence[Run], joined: dict[str, Payload]) -> Row:
+    """count, nan_count, min, max, first, last over what are numbers."""
+    count = sum(n for dtype, n in runs if dtype is not None)
+    least: list[Any] = []
+    greatest: list[Any] = []
+    nan_count = 0
+    for dtype, data in joined.items():
+        numbers, nans = _numbers(dtype, data)
+        nan_count += nans
+        if len(numbers):
+            least.append(numbers.min())
+            greatest.append(numbers.max())
+    first, last = _edge(runs[0][0], joined, 0), _edge(runs[-1][0], joined, -1)
+    return (
+        count,
+        nan_count,
+        _plain(min(least, default=None)),
+        _plain(max(greatest, default=None)),
+        first,
+        last,
+    )
+
+
+def _numbers(dtype: str, data: Payload) -> tuple[Any, int]:
+    import numpy as np
+
+    if isinstance(data, bytes) and dtype == "i64":
+        return np.frombuffer(data, dtype="<i8"), 0
+    if isinstance(data, bytes) and dtype == "f64":
+        floats = np.frombuffer(data, dtype="<f8")
+    else:
+        cells = [as_number(c) if isinstance(c, int | float) else None for c in values_of(dtype, data)]
+        floats = np.array([float(number) for number in cells if number is not None], dtype="<f8")
+    numbers = floats[~np.isnan(floats)]
+    return numbers, len(floats) - len(numbers)
+
+
+def _edge(dtype: str | None, joined: dict[str, Payload], index: int) -> Any:
+    if dtype is None:
+        return None
+    data = joined[dtype]
+    if isinstance(data, bytes):
+        width = WIDTHS[dtype]
+        data = data[:width] if index == 0 else data[-width:]
+    value = values_of(dtype, data)[index]
+    return None if isinstance(value, str) else as_number(value)
+
+
+def _plain(value: Any) -> int | float | None:
+    return None if value is None else value.item()

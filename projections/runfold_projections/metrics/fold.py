@@ -1,0 +1,158 @@
+"""Fold metric batches into series: sealed chunks of 4,096 points, and a tail of what each batch brought since.
+
+Which points stand in which chunk depends on their number alone, counted from the series' first: how events were cut
+into fold batches leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from runfold_projections.metrics.chunks import CHUNK_POINTS, seal
+from runfold_projections.metrics.points import Part, part_of, part_of_row
+from runfold_projections.projection import FoldEvent, Row, ViewTransaction
+
+ERASED: Final = "run.erased"
+_ORDINAL_BITS: Final = 14  # a batch has at most METRIC_SERIES_PER_BATCH_MAX = 10,000 series
+_PARTITION_SHIFT: Final = 52
+
+_json = msgspec.json.Encoder().encode
+
+
+class MetricsProjection:
+    """Series, their chunks and tails."""
+
+    name = "metrics"
+    version = 1
+    tables = (
+        ("series", "series_key"),
+        ("tail", "series_key, first"),
+        ("chunk", "series_key, chunk"),
+        ("column", "series_key, chunk, name"),
+    )
+
+    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+        batch = _Batch(tx)
+        for event in events:
+            if event.is_metric_batch:
+                for ordinal, series in enumerate(event.series):
+                    if series.count:
+                        await batch.add(event, ordinal)
+            elif event.type == ERASED:
+                await batch.erase(event.recorded.stream)
+        await batch.write()
+
+
+class _Series(Struct):
+    """One series, and what a batch of events adds to it."""
+
+    key: int
+    stream: str
+    name: str
+    kind: str
+    columns: list[str]
+    stored: int  # points that the tables hold already
+    is_new: bool
+    count: int
+    parts: list[Part] = []
+
+
+class _Batch:
+    def __init__(self, tx: ViewTransaction) -> None:
+        self._tx = tx
+        self._series: dict[tuple[str, str], _Series] = {}
+
+    async def add(self, event: FoldEvent, ordinal: int) -> None:
+        recorded, series = event.recorded, event.series[ordinal]
+        key = (recorded.stream, series.name)
+        found = self._series.get(key)
+        if found is None:
+            found = self._series[key] = await self._load(event, ordinal)
+        found.parts.append(part_of(series, recorded.writer_id.bytes, recorded.writer_seq))
+        found.count += series.count
+        for column in series.columns:
+            if column not in found.columns:
+                found.columns.append(column)
+
+    async def _load(self, event: FoldEvent, ordinal: int) -> _Series:
+        recorded, series = event.recorded, event.series[ordinal]
+        rows = await self._tx.fetch("series_to_fold", (recorded.stream, series.name))
+        if rows:
+            key, kind, columns, count = rows[0]
+            return _Series(
+                key, recorded.stream, series.name, kind, msgspec.json.decode(columns), count, False, count
+            )
+        key = recorded.partition << _PARTITION_SHIFT | recorded.pos << _ORDINAL_BITS | ordinal
+        return _Series(key, recorded.stream, series.name, series.kind, [], 0, True, 0)
+
+    async def erase(self, stream: str) -> None:
+        """Remove all of a run, whether the tables or only this batch know it."""
+        self._series = {key: series for key, series in self._series.items() if key[0] != stream}
+        keys = await self._tx.fetch("series_of_stream", (stream,))
+        for statement in ("remove_tail", "remove_columns", "remove_chunks", "remove_series"):
+            await self._tx.execute_many(statement, keys)
+
+    async def write(self) -> None:
+        tails: list[Row] = []
+        for series in self._series.values():
+            if series.count // CHUNK_POINTS > series.stored // CHUNK_POINTS:
+                tails.extend(await self._seal(series))
+            else:
+                tails.extend(_tail_rows(series.key, series.stored, series.parts))
+        if self._series:
+            await self._tx.execute_many("write_series", [_series_row(s) for s in self._series.values()])
+        if tails:
+            await self._tx.execute_many("write_tail", tails)
+
+    async def _seal(self, series: _Series) -> list[Row]:
+        """Write every chunk that is full now; returns the rows of the new tail."""
+        first = series.stored - series.stored % CHUNK_POINTS
+        parts = series.parts
+        if series.stored > first:
+            stored = [part_of_row(*row[1:]) for row in await self._tx.fetch("tail", (series.key,))]
+            parts = stored + parts
+            await self._tx.execute("remove_tail", (series.key,))
+        chunk_rows: list[Row] = []
+        column_rows: list[Row] = []
+        full, rest = _cut(parts)
+        for number, chunk_parts in enumerate(full, first // CHUNK_POINTS):
+            chunk = seal(chunk_parts)
+            chunk_rows.append((series.key, number, *chunk.axes))
+            column_rows.extend((series.key, number, *row) for row in chunk.columns)
+        await self._tx.execute_many("write_chunk", chunk_rows)
+        await self._tx.execute_many("write_column", column_rows)
+        return _tail_rows(series.key, first + len(full) * CHUNK_POINTS, rest)
+
+
+def _cut(parts: Sequence[Part]) -> tuple[list[list[Part]], list[Part]]:
+    """Groups of exactly CHUNK_POINTS points, and what is left over."""
+    full: list[list[Part]] = []
+    group: list[Part] = []
+    room = CHUNK_POINTS
+    for part in parts:
+        rest: Part | None = part
+        while rest is not None and rest.count >= room:
+            head, rest = (rest, None) if rest.count == room else rest.split(room)
+            full.append([*group, head])
+            group, room = [], CHUNK_POINTS
+        if rest is not None:
+            group.append(rest)
+            room -= rest.count
+    return full, group
+
+
+def _tail_rows(key: int, first: int, parts: Sequence[Part]) -> list[Row]:
+    rows: list[Row] = []
+    for part in parts:
+        rows.append((key, first, part.count, part.writer_id, part.writer_seq, part.point, part.to_body()))
+        first += part.count
+    return rows
+
+
+def _series_row(series: _Series) -> Row:
+    columns = _json(series.columns).decode()
+    return (series.key, series.stream, series.name, series.kind, columns, series.count)

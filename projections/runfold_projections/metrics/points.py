@@ -1,0 +1,116 @@
+"""Points on their way into chunks and out again.
+
+A :class:`Part` is what one series of one batch brought (or a piece of that). Fixed-width columns are kept as
+little-endian bytes, so that cutting and joining parts copies memory and touches no value.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from runfold_events.contract.metrics import DecodedSeries, Dtype, Values
+from runfold_projections.values import Cell, decode_cells, encode_cells
+
+WIDTHS: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+Payload = bytes | list[Cell]  # bytes by WIDTHS; a list for str and any
+
+if sys.byteorder != "little":  # the contract's packed columns have the same need
+    raise ImportError("runfold keeps points in little-endian memory; this machine's is big-endian")
+
+
+class Part(Struct):
+    """Consecutive points of one series from one batch."""
+
+    count: int
+    writer_id: bytes
+    writer_seq: int
+    point: int  # index, within the series of the batch, of the first one
+    times: bytes  # i64
+    steps: bytes | None  # i64, NO_STEP where a point has none
+    columns: dict[str, tuple[Dtype, Payload]]
+
+    def split(self, count: int) -> tuple[Part, Part]:
+        """The first ``count`` points, and the rest."""
+        return self._piece(0, count), self._piece(count, self.count)
+
+    def _piece(self, start: int, stop: int) -> Part:
+        words = slice(start * 8, stop * 8)
+        return Part(
+            stop - start,
+            self.writer_id,
+            self.writer_seq,
+            self.point + start,
+            self.times[words],
+            None if self.steps is None else self.steps[words],
+            {name: (dtype, _cut(dtype, data, start, stop)) for name, (dtype, data) in self.columns.items()},
+        )
+
+    def to_body(self) -> bytes:
+        """What a tail row keeps of it, beside its own columns."""
+        columns = [
+            (name, dtype, data if isinstance(data, bytes) else encode_cells(data))
+            for name, (dtype, data) in self.columns.items()
+        ]
+        return _pack((self.times, self.steps, columns))
+
+
+def part_of(series: DecodedSeries, writer_id: bytes, writer_seq: int) -> Part:
+    """The points that a batch brought for one series."""
+    return Part(
+        series.count,
+        writer_id,
+        writer_seq,
+        0,
+        series.times.tobytes(),
+        None if series.steps is None else series.steps.tobytes(),
+        {name: (dtype, payload_of(dtype, values)) for name, (dtype, values) in series.columns.items()},
+    )
+
+
+def part_of_row(count: int, writer_id: bytes, writer_seq: int, point: int, body: bytes) -> Part:
+    """A part back from its tail row."""
+    times, steps, columns = _unpack(body)
+    payloads = {
+        name: (dtype, data if dtype in WIDTHS else decode_cells(data)) for name, dtype, data in columns
+    }
+    return Part(count, writer_id, writer_seq, point, times, steps, payloads)
+
+
+def payload_of(dtype: str, values: Values) -> Payload:
+    """Values of one type as they are kept."""
+    if isinstance(values, array):
+        return values.tobytes()
+    return bytes(values) if dtype == "bool" else list(values)
+
+
+def values_of(dtype: str, data: Payload) -> Sequence[Any]:
+    """Undo :func:`payload_of`."""
+    if not isinstance(data, bytes):
+        return data
+    if dtype == "bool":
+        return [byte == 1 for byte in data]
+    values = array("d" if dtype == "f64" else "q")
+    values.frombytes(data)
+    return values
+
+
+def join(dtype: str, pieces: Iterable[Payload]) -> Payload:
+    """Payloads of one type, one after the other."""
+    if dtype in WIDTHS:
+        return b"".join(piece for piece in pieces if isinstance(piece, bytes))
+    return [cell for piece in pieces for cell in piece]
+
+
+def _cut(dtype: str, data: Payload, start: int, stop: int) -> Payload:
+    width = WIDTHS.get(dtype, 1)
+    return data[start * width : stop * width]

@@ -1,0 +1,52 @@
+-- One row per metric name of a run. series_key derives from the position of its first batch.
+CREATE TABLE {p}series (
+    series_key INTEGER PRIMARY KEY,
+    stream TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    columns TEXT NOT NULL,
+    count INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX {p}series_by_name ON {p}series (stream, name);
+
+-- Points after the last sealed chunk: one row per series of a batch. first counts the series' points from 0.
+CREATE TABLE {p}tail (
+    series_key INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    writer_id BLOB NOT NULL,
+    writer_seq INTEGER NOT NULL,
+    point INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (series_key, first)
+) WITHOUT ROWID;
+
+-- Exactly 4,096 points each, in the order of their positions: what all columns share.
+CREATE TABLE {p}chunk (
+    series_key INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    time_min INTEGER NOT NULL,
+    time_max INTEGER NOT NULL,
+    step_min INTEGER,
+    step_max INTEGER,
+    times BLOB NOT NULL,
+    steps BLOB,
+    sources BLOB NOT NULL,
+    PRIMARY KEY (series_key, chunk)
+) WITHOUT ROWID;
+
+-- One column of a chunk. min, max, first and last are of numbers; first and last are null where they are none or NaN.
+CREATE TABLE {p}column (
+    series_key INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    nan_count INTEGER NOT NULL,
+    min NUMERIC,
+    max NUMERIC,
+    first NUMERIC,
+    last NUMERIC,
+    body BLOB NOT NULL,
+    PRIMARY KEY (series_key, chunk, name)
+) WITHOUT ROWID;

@@ -1,0 +1,57 @@
+-- Writing: used by the fold
+
+-- name: series_to_fold
+SELECT series_key, kind, columns, count FROM {p}series WHERE stream = $1 AND name = $2;
+
+-- name: write_series
+INSERT INTO {p}series (series_key, stream, name, kind, columns, count) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (series_key) DO UPDATE SET columns = excluded.columns, count = excluded.count;
+
+-- name: write_tail
+INSERT INTO {p}tail (series_key, first, count, writer_id, writer_seq, point, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: remove_tail
+DELETE FROM {p}tail WHERE series_key = $1;
+
+-- name: write_chunk
+INSERT INTO {p}chunk (series_key, chunk, count, time_min, time_max, step_min, step_max, times, steps, sources)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: write_column
+INSERT INTO {p}column (series_key, chunk, name, count, nan_count, min, max, first, last, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- Erasing
+
+-- name: series_of_stream
+SELECT series_key FROM {p}series WHERE stream = $1;
+
+-- name: remove_series
+DELETE FROM {p}series WHERE series_key = $1;
+
+-- name: remove_chunks
+DELETE FROM {p}chunk WHERE series_key = $1;
+
+-- name: remove_columns
+DELETE FROM {p}column WHERE series_key = $1;
+
+-- Reading: used by fold and queries
+
+-- name: tail
+SELECT first, count, writer_id, writer_seq, point, body FROM {p}tail WHERE series_key = $1 ORDER BY first;
+
+-- name: all_series
+SELECT series_key, name, kind, columns, count FROM {p}series WHERE stream = $1 ORDER BY series_key;
+
+-- name: one_series
+SELECT series_key, name, kind, columns, count FROM {p}series WHERE stream = $1 AND name = $2;
+
+-- name: chunk_bounds
+SELECT chunk, time_min, time_max FROM {p}chunk WHERE series_key = $1 ORDER BY chunk;
+
+-- name: chunks
+SELECT chunk, times, steps, sources FROM {p}chunk WHERE series_key = $1 AND chunk >= $2 ORDER BY chunk;
+
+-- name: columns
+SELECT chunk, name, body FROM {p}column WHERE series_key = $1 AND chunk >= $2 ORDER BY chunk, name;

@@ -1,0 +1,199 @@
+"""Answers from whatever keeps the views: everything of the port but waiting, which depends on who folds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from runfold_events.contract.errors import Invalid, NotFound, Unavailable
+from runfold_events.contract.ids import partition_of, run_stream
+from runfold_projections.children import queries as children
+from runfold_projections.experiments import queries as experiments
+from runfold_projections.history import queries as history
+from runfold_projections.metrics import queries as metrics
+from runfold_projections.model import (
+    ChildCounts,
+    ExperimentView,
+    HistoryEntry,
+    Page,
+    ProjectionState,
+    RunQuery,
+    RunView,
+    SeriesData,
+    SeriesInfo,
+)
+from runfold_projections.projection import (
+    Catalogue,
+    Checkpoint,
+    EventSource,
+    Projection,
+    ViewSnapshot,
+    ViewStore,
+)
+from runfold_projections.runner import active_checkpoint
+from runfold_projections.runs import listing
+from runfold_projections.runs import queries as runs
+
+
+class ViewQueries:
+    """Reads views; :meth:`freshen` is where an adapter sees to it that they are up to date."""
+
+    def __init__(self, source: EventSource, store: ViewStore, projections: Sequence[Projection]) -> None:
+        self._source = source
+        self._store = store
+        self._projections = {projection.name: projection for projection in projections}
+
+    async def freshen(self) -> None:
+        """Called before every question."""
+
+    async def run(self, workspace: str, run_id: str) -> RunView:
+        """See :class:`~runfold_projections.ports.Views`, as for all methods here."""
+        async with self._reading("runs", stream=run_stream(workspace, run_id)) as (view,):
+            found = await runs.find_run(view, workspace, run_id)
+        if found is None:
+            raise _no_run(workspace, run_id)
+        return found
+
+    async def runs(self, workspace: str, query: RunQuery) -> Page:
+        async with self._reading("runs") as (view,):
+            return await listing.page(view, workspace, query, self._source.epoch)
+
+    async def count(self, workspace: str, query: RunQuery) -> int:
+        async with self._reading("runs") as (view,):
+            return await listing.count(view, workspace, query)
+
+    async def child_counts(self, workspace: str, run_id: str) -> ChildCounts:
+        async with self._reading("runs", "children") as (view, counts):
+            await _require(view, workspace, run_id)
+            return await children.child_counts(counts, workspace, run_id)
+
+    async def experiments(self, workspace: str, *, include_archived: bool = False) -> list[ExperimentView]:
+        async with self._reading("experiments") as (view,):
+            return await experiments.experiments(view, workspace, include_archived)
+
+    async def experiment(self, workspace: str, name: str) -> ExperimentView:
+        async with self._reading("experiments") as (view,):
+            found = await experiments.experiment(view, workspace, name)
+        if found is None:
+            raise NotFound(
+                f"there is no experiment {name!r} in workspace {workspace!r}",
+                facts={"workspace": workspace, "experiment": name},
+            )
+        return found
+
+    async def workspaces(self) -> list[str]:
+        async with self._reading("experiments") as (view,):
+            return await experiments.workspaces(view)
+
+    async def series(self, workspace: str, run_id: str, *, recursive: bool = False) -> list[SeriesInfo]:
+        async with self._reading("runs", "metrics") as (run_view, view):
+            found: list[SeriesInfo] = []
+            for one in await _run_ids(run_view, workspace, run_id, recursive):
+                found.extend(await metrics.series_infos(view, run_stream(workspace, one), one))
+            return found
+
+    async def metrics(
+        self,
+        workspace: str,
+        run_id: str,
+        *,
+        names: tuple[str, ...] = (),
+        recursive: bool = False,
+        points_max: int | None = None,
+    ) -> list[SeriesData]:
+        if points_max is not None and points_max < 1:
+            raise Invalid(
+                f"points_max must be at least 1; got {points_max}",
+                facts={"field": "points_max", "limit": 1, "size": points_max},
+            )
+        async with self._reading("runs", "metrics") as (run_view, view):
+            found: list[SeriesData] = []
+            for one in await _run_ids(run_view, workspace, run_id, recursive):
+                stream = run_stream(workspace, one)
+                found.extend(await metrics.series_data(view, stream, one, names, points_max))
+            return found
+
+    async def history(
+        self, workspace: str, run_id: str, *, from_seq: int = 1, limit: int = 1_000
+    ) -> list[HistoryEntry]:
+        stream = run_stream(workspace, run_id)
+        async with self._reading("runs", "history", stream=stream) as (run_view, view):
+            await _require(run_view, workspace, run_id)
+            return await history.entries(view, stream, from_seq, limit)
+
+    async def states(self) -> list[ProjectionState]:
+        ends = await self._source.ends()
+        async with self._store.snapshot() as session:
+            catalogue = await session.catalogue()
+        found: list[ProjectionState] = []
+        for (generation, partition), checkpoint in sorted(
+            catalogue.checkpoints.items(),
+            key=lambda item: (item[0][0].projection, item[0][0].number, item[0][1]),
+        ):
+            if catalogue.active.get(generation.projection) == generation:
+                found.append(_state(checkpoint, partition, ends))
+        return found
+
+    @asynccontextmanager
+    async def _reading(self, *names: str, stream: str | None = None) -> AsyncIterator[list[ViewSnapshot]]:
+        """The named views, all from one moment. With ``stream`` only its partition needs to be in order."""
+        await self.freshen()
+        ends = await self._source.ends()
+        partitions = (
+            range(self._source.partitions)
+            if stream is None
+            else (partition_of(stream, self._source.partitions),)
+        )
+        async with self._store.snapshot() as session:
+            catalogue = await session.catalogue()
+            for name in names:
+                for partition in partitions:
+                    self._check(catalogue, name, partition, ends)
+            yield [session.of(catalogue.active[name]) for name in names]
+
+    def _check(self, catalogue: Catalogue, name: str, partition: int, ends: Sequence[int]) -> None:
+        checkpoint = active_checkpoint(catalogue, self._projections[name], partition)
+        if checkpoint.stopped is not None:
+            raise Unavailable(
+                f"view {name} stopped at position {checkpoint.pos} of partition {partition}: {checkpoint.stopped}",
+                facts={
+                    "projection": name,
+                    "partition": partition,
+                    "pos": checkpoint.pos,
+                    "reason": checkpoint.stopped,
+                    "retry_after": 60.0,
+                },
+            )
+
+
+def _state(checkpoint: Checkpoint, partition: int, ends: Sequence[int]) -> ProjectionState:
+    return ProjectionState(
+        projection=checkpoint.generation.projection,
+        version=checkpoint.generation.version,
+        partition=partition,
+        position=checkpoint.pos,
+        end=ends[partition],
+        error=checkpoint.stopped,
+    )
+
+
+def _no_run(workspace: str, run_id: str) -> NotFound:
+    return NotFound(
+        f"there is no run {run_id!r} in workspace {workspace!r}",
+        facts={"workspace": workspace, "run_id": run_id},
+    )
+
+
+async def _require(view: ViewSnapshot, workspace: str, run_id: str) -> None:
+    if not await runs.run_exists(view, workspace, run_id):
+        raise _no_run(workspace, run_id)
+
+
+async def _run_ids(view: ViewSnapshot, workspace: str, run_id: str, recursive: bool) -> list[str]:
+    if not recursive:
+        await _require(view, workspace, run_id)
+        return [run_id]
+    found = await runs.run_and_descendants(view, workspace, run_id)
+    if not found:
+        raise _no_run(workspace, run_id)
+    return found

@@ -1,0 +1,251 @@
+"""Bring views up to the store: read events, move the checkpoints, fold, one transaction per batch.
+
+The first statement of a batch compares and sets the checkpoints, so that of two runners that fold the same events one
+finds nothing to change and goes on from what the other left. All projections that stand at the same position are folded
+together, each event decoded once. One that raises on an event is recorded as stopped there; the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+from uuid import UUID
+
+from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
+from runfold_events.contract.errors import Unavailable
+from runfold_projections.projection import (
+    Catalogue,
+    Checkpoint,
+    EventSource,
+    FoldEvent,
+    Generation,
+    Projection,
+    ViewSession,
+    ViewStore,
+)
+
+BATCH_EVENTS_MAX: Final = 2_048
+BATCH_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+_READ_EVENTS_FIRST: Final = 64  # doubled while bodies are small: no read brings more than memory bears
+_STOP_WORDS_CHARS_MAX: Final = 300
+
+Select = Callable[[Catalogue, int], list[Checkpoint]]
+
+
+class Rival(Exception):
+    """Somebody else moved the checkpoint: reload and go on."""
+
+
+class _Broken(Exception):
+    """A projection raised on these events."""
+
+    def __init__(self, checkpoint: Checkpoint, error: Exception) -> None:
+        super().__init__(checkpoint.generation.projection)
+        self.checkpoint = checkpoint
+        self.error = error
+
+
+class Folder:
+    """Folds batches of one partition into any generations that stand at the same position."""
+
+    def __init__(
+        self,
+        source: EventSource,
+        store: ViewStore,
+        projections: Sequence[Projection],
+        *,
+        batch_events_max: int = BATCH_EVENTS_MAX,
+        batch_body_bytes_max: int = BATCH_BODY_BYTES_MAX,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._projections = {projection.name: projection for projection in projections}
+        self._batch_events_max = batch_events_max
+        self._batch_body_bytes_max = batch_body_bytes_max
+        self._read_events = min(_READ_EVENTS_FIRST, batch_events_max)
+
+    async def fold(
+        self, select: Select, ends: Sequence[int], progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Fold what ``select`` picks of each partition up to ``ends``; returns the number of events folded.
+
+        ``select`` gives the checkpoints of one partition that are to move; it is asked before every batch.
+        """
+        folded = 0
+        for partition, end in enumerate(ends):
+            while True:
+                group, until = _furthest_behind(select(await self.catalogue(), partition), end)
+                if not group:
+                    break
+                try:
+                    count = await self._step(group, until)
+                except Rival:
+                    continue
+                folded += count
+                if progress is not None:
+                    progress(count * len(group))
+        return folded
+
+    async def catalogue(self) -> Catalogue:
+        """All generations and checkpoints, as they are now."""
+        async with self._store.snapshot() as session:
+            return await session.catalogue()
+
+    async def _step(self, checkpoints: Sequence[Checkpoint], until: int) -> int:
+        """Fold the next batch of one partition into generations that all stand at the same position."""
+        first = checkpoints[0]
+        events = await self._read(first.partition, first.pos, until)
+        await self._fold(checkpoints, [FoldEvent(event) for event in events])
+        return len(events)
+
+    async def _read(self, partition: int, pos: int, end: int) -> list[RecordedEvent]:
+        wanted = min(self._read_events, end - pos)
+        events = await self._source.read(partition, pos, wanted)
+        if len(events) < wanted or any(event.pos != pos + i for i, event in enumerate(events)):
+            raise LedgerDamaged(
+                f"partition {partition}: positions {pos} to {pos + wanted - 1} are not all there",
+                facts={"partition": partition, "pos": pos, "events": wanted, "found": len(events)},
+            )
+        size = 0
+        for count, event in enumerate(events):
+            size += len(event.body or b"")
+            if size > self._batch_body_bytes_max and count:
+                self._read_events = max(1, count)
+                return events[:count]
+        if size * 4 < self._batch_body_bytes_max:
+            self._read_events = min(self._read_events * 2, self._batch_events_max)
+        return events
+
+    async def _fold(self, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]) -> None:
+        try:
+            async with self._store.transaction() as session:
+                await self._apply(session, checkpoints, events)
+        except _Broken as broken:
+            if len(checkpoints) > 1:
+                await self._fold_apart(checkpoints, events)
+            elif len(events) > 1:
+                await self._fold_halves(checkpoints[0], events)
+            else:
+                await self._stop(broken, events[0])
+
+    async def _apply(
+        self, session: ViewSession, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]
+    ) -> None:
+        for checkpoint in checkpoints:
+            if not await session.advance(checkpoint, checkpoint.pos + len(events)):
+                raise Rival
+        for checkpoint in checkpoints:
+            projection = self._projections[checkpoint.generation.projection]
+            try:
+                await projection.apply(events, session.of(checkpoint.generation))
+            except Exception as error:
+                if self._store.is_engine_failure(error):
+                    raise
+                raise _Broken(checkpoint, error) from error
+
+    async def _fold_apart(self, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]) -> None:
+        """One of several projections cannot go on: each in a transaction of its own."""
+        for checkpoint in checkpoints:
+            await self._fold([checkpoint], events)
+
+    async def _fold_halves(self, checkpoint: Checkpoint, events: Sequence[FoldEvent]) -> None:
+        """Find the event that one projection cannot fold; what stands before it is folded."""
+        half = len(events) // 2
+        await self._fold([checkpoint], events[:half])
+        moved = await self._standing(checkpoint)
+        if moved.stopped is None and moved.pos == checkpoint.pos + half:
+            await self._fold([moved], events[half:])
+
+    async def _standing(self, checkpoint: Checkpoint) -> Checkpoint:
+        found = (await self.catalogue()).checkpoints.get((checkpoint.generation, checkpoint.partition))
+        if found is None:
+            raise Rival
+        return found
+
+    async def _stop(self, broken: _Broken, event: FoldEvent) -> None:
+        words = f"{type(broken.error).__name__}: {broken.error}"[:_STOP_WORDS_CHARS_MAX]
+        async with self._store.transaction() as session:
+            await session.stop(broken.checkpoint, f"{event.type} {event.recorded.id}: {words}")
+
+
+def _furthest_behind(checkpoints: Sequence[Checkpoint], end: int) -> tuple[list[Checkpoint], int]:
+    """Those that stand furthest back, and up to where: the next checkpoint, so that all go on together from there."""
+    places = sorted({checkpoint.pos for checkpoint in checkpoints if checkpoint.pos < end})
+    if not places:
+        return [], end
+    group = [checkpoint for checkpoint in checkpoints if checkpoint.pos == places[0]]
+    return group, places[1] if len(places) > 1 else end
+
+
+class Runner:
+    """Keeps the active generation of every projection up to date."""
+
+    def __init__(self, source: EventSource, folder: Folder, projections: Sequence[Projection]) -> None:
+        self._source = source
+        self._folder = folder
+        self._projections = tuple(projections)
+        self._retried: set[tuple[Generation, int]] = set()
+
+    async def catch_up(self) -> int:
+        """Fold up to the store's present end. Returns the number of events folded, whatever the number of projections.
+
+        A projection that stopped is tried again once by every runner: this program may know what another did not.
+
+        Raises:
+            LedgerDamaged: a checkpoint lies beyond the store's end, or events are missing.
+            Unavailable: the views belong to another epoch or another version; or the engine cannot answer.
+        """
+        ends = await self._source.ends()
+
+        def behind(catalogue: Catalogue, partition: int) -> list[Checkpoint]:
+            checkpoints = [active_checkpoint(catalogue, p, partition) for p in self._projections]
+            for checkpoint in checkpoints:
+                check_checkpoint(checkpoint, self._source.epoch, ends[partition])
+            return [c for c in checkpoints if c.pos < ends[partition] and self._may_try(c)]
+
+        return await self._folder.fold(behind, ends)
+
+    def _may_try(self, checkpoint: Checkpoint) -> bool:
+        if checkpoint.stopped is None:
+            return True
+        key = (checkpoint.generation, checkpoint.partition)
+        if key in self._retried:
+            return False
+        self._retried.add(key)
+        return True
+
+
+def active_checkpoint(catalogue: Catalogue, projection: Projection, partition: int) -> Checkpoint:
+    """Where the active generation of a projection stands on a partition."""
+    generation = catalogue.active.get(projection.name)
+    if generation is None or generation.version != projection.version:
+        found = "none" if generation is None else f"version {generation.version}"
+        raise Unavailable(
+            f"view {projection.name}: this program reads version {projection.version}, the store has {found}; "
+            "run `runfold rebuild`, or upgrade runfold if the store's is newer",
+            facts={"projection": projection.name, "version": projection.version},
+        )
+    checkpoint = catalogue.checkpoints.get((generation, partition))
+    if checkpoint is None:
+        raise LedgerDamaged(
+            f"view {projection.name} knows no partition {partition}; run `runfold rebuild`",
+            facts={"projection": projection.name, "partition": partition},
+        )
+    return checkpoint
+
+
+def check_checkpoint(checkpoint: Checkpoint, epoch: UUID, end: int) -> None:
+    """Raise unless the store can be what the checkpoint's view was folded from."""
+    name, partition = checkpoint.generation.projection, checkpoint.partition
+    if checkpoint.epoch != epoch:
+        raise Unavailable(
+            f"view {name} was folded from store epoch {checkpoint.epoch}, the store's is {epoch}: it was restored "
+            "since; run `runfold rebuild`",
+            facts={"projection": name, "partition": partition, "epoch": str(checkpoint.epoch)},
+        )
+    if checkpoint.pos > end:
+        raise LedgerDamaged(
+            f"view {name} has folded partition {partition} up to position {checkpoint.pos}, but the store ends at "
+            f"{end}: events are missing from the store",
+            facts={"projection": name, "partition": partition, "pos": checkpoint.pos, "end": end},
+        )

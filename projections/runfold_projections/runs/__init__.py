@@ -1,0 +1,1 @@
+"""The ``runs`` projection: one summary row per run, with rows to find it by."""

@@ -1,0 +1,215 @@
+"""Lists of runs: conditions, order, keyset pages, and only the fields that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from runfold_events.contract import limits
+from runfold_events.contract.errors import Invalid, LimitExceeded
+from runfold_projections.filters.compile import Sql, compile_filter, joined
+from runfold_projections.filters.fields import Field
+from runfold_projections.filters.parser import parse_field, parse_filter
+from runfold_projections.filters.tokens import check_text, is_storable
+from runfold_projections.model import MetricSummary, Page, RunQuery
+from runfold_projections.projection import Row, ViewSnapshot
+from runfold_projections.runs.cursor import Cursor, decode_cursor, encode_cursor, fingerprint
+from runfold_projections.runs.order import Order, parse_order
+from runfold_projections.runs.queries import COLUMNS, run_view, summaries
+
+HEAVY: Final = ("description", "error", "tags", "properties", "params")
+_GROUP_FIELDS: Final = {"tag": "tags", "property": "properties", "param": "params", "metric": "metrics"}
+
+
+async def page(view: ViewSnapshot, workspace: str, query: RunQuery, epoch: UUID) -> Page:
+    """One page of the runs that match, in order."""
+    if not 1 <= query.limit <= limits.PAGE_ROWS_MAX:
+        raise LimitExceeded(
+            f"limit must be from 1 to {limits.PAGE_ROWS_MAX}; got {query.limit}",
+            facts={"field": "limit", "limit": limits.PAGE_ROWS_MAX, "size": query.limit},
+        )
+    wanted = parse_fields(query.fields)
+    order = parse_order(query.order_by)
+    seal = fingerprint(epoch, workspace, query)
+    cursor = None if query.page is None else decode_cursor(query.page, seal)
+    where = conditions(workspace, query)
+    rows = await view.fetch_compiled(*_select(where, order, cursor, query.limit + 1))
+    more = len(rows) > query.limit
+    rows = rows[: query.limit]
+    following = encode_cursor(Cursor(*rows[-1]), seal) if more else None
+    return Page(rows=await _load(view, [row[0] for row in rows], wanted), next=following)
+
+
+async def count(view: ViewSnapshot, workspace: str, query: RunQuery) -> int:
+    """How many runs match."""
+    where = conditions(workspace, query)
+    rows = await view.fetch_compiled(f"SELECT count(*) FROM {{p}}run r WHERE {where.text}", where.parameters)
+    return int(rows[0][0])
+
+
+def _select(where: Sql, order: Order, cursor: Cursor | None, rows_max: int) -> tuple[str, list[Any]]:
+    after = None if cursor is None else order.after(cursor)
+    text = (
+        f"SELECT r.run_key, {order.rank}, {order.value} FROM {{p}}run r {order.join.text} WHERE {where.text}"
+        + ("" if after is None else f" AND {after.text}")
+        + f" ORDER BY {order.by} LIMIT ?"
+    )
+    parameters = [*order.join.parameters, *where.parameters]
+    if after is not None:
+        parameters.extend(after.parameters)
+    return text, [*parameters, rows_max]
+
+
+# Conditions
+
+
+def conditions(workspace: str, query: RunQuery) -> Sql:
+    """Everything that a run must fulfil."""
+    check_storable(workspace, "workspace")
+    parts = [Sql("r.workspace = ?", workspace)]
+    parts.extend(_scope(workspace, query))
+    for column, value in (("experiment", query.experiment), ("run_type", query.run_type)):
+        if value is not None:
+            parts.append(Sql(f"r.{column} = ?", check_storable(value, column)))
+    if query.status:
+        marks = ", ".join("?" for _ in query.status)
+        parts.append(Sql(f"r.status IN ({marks})", *(status.value for status in query.status)))
+    if not query.include_archived:
+        parts.append(Sql("r.archived = 0"))
+    parts.extend(_labels("tag", "tags", query.tags, query.tag_keys))
+    parts.extend(_labels("property", "properties", query.properties, query.property_keys))
+    if query.filter is not None and query.filter.strip():
+        parts.append(compile_filter(workspace, parse_filter(query.filter)))
+    return joined("AND", parts)
+
+
+def check_storable(value: str, field: str) -> str:
+    """A text that the store can be asked for."""
+    if not is_storable(value):
+        raise Invalid(f"{field} holds a lone surrogate, which is no character", facts={"field": field})
+    return value
+
+
+def _scope(workspace: str, query: RunQuery) -> list[Sql]:
+    """Where in the tree: below a run, or at the top, or anywhere."""
+    parts: list[Sql] = []
+    if query.parent_run_id is not None:
+        parts.append(Sql("r.parent_run_id = ?", check_storable(query.parent_run_id, "parent_run_id")))
+    if query.ancestor_run_id is not None:
+        below = "SELECT a.run_key FROM {p}ancestor a WHERE a.workspace = ? AND a.ancestor_run_id = ?"
+        ancestor = check_storable(query.ancestor_run_id, "ancestor_run_id")
+        parts.append(Sql(f"r.run_key IN ({below})", workspace, ancestor))
+    if not parts and not query.include_children:
+        parts.append(Sql("r.parent_run_id IS NULL"))
+    return parts
+
+
+def _labels(kind: str, field: str, values: dict[str, str | None], keys: Sequence[str]) -> list[Sql]:
+    if len(values) + len(keys) > limits.FILTER_NODES_MAX:
+        raise LimitExceeded(
+            f"{field}: at most {limits.FILTER_NODES_MAX} keys",
+            facts={"field": field, "limit": limits.FILTER_NODES_MAX, "size": len(values) + len(keys)},
+        )
+    head = "EXISTS (SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
+    parts: list[Sql] = []
+    for key, value in values.items():
+        check_storable(key, field)
+        if key in keys:
+            continue
+        if value is None:
+            parts.append(Sql(f"{head} AND x.text IS NULL)", kind, key))
+        else:
+            parts.append(Sql(f"{head} AND x.text = ?)", kind, key, check_storable(value, field)))
+    parts.extend(Sql(f"{head})", kind, check_storable(key, field)) for key in keys)
+    return parts
+
+
+# Fields
+
+
+class Wanted(Struct, frozen=True):
+    """What to load of each run: columns of its row, keys of its groups (None: all), names of its metrics."""
+
+    columns: tuple[str, ...]
+    keys: dict[str, frozenset[str]]  # by group field; a group that is not in here is not narrowed
+    metrics: tuple[str, ...] | None  # None: all
+
+
+EVERYTHING: Final = Wanted(COLUMNS, {}, None)
+
+
+def parse_fields(fields: Sequence[str]) -> Wanted:
+    """Read ``fields``.
+
+    Raises:
+        Invalid: a path that names nothing.
+        LimitExceeded: too many.
+    """
+    if not fields:
+        return EVERYTHING
+    if len(fields) > limits.FIELDS_MAX:
+        raise LimitExceeded(
+            f"fields may name {limits.FIELDS_MAX}; there are {len(fields)}",
+            facts={"field": "fields", "limit": limits.FIELDS_MAX, "size": len(fields)},
+        )
+    whole: set[str] = set()
+    keys: dict[str, set[str]] = {}
+    for text in fields:
+        check_text(text, "fields")
+        if text in _WHOLE:
+            whole.add(text)
+            continue
+        found = _field(text)
+        if found.group == "attribute":
+            whole.add(found.key)
+        else:
+            keys.setdefault(_GROUP_FIELDS[found.group], set()).add(found.key)
+    columns = tuple(c for c in COLUMNS if c not in HEAVY or c in whole or c in keys)
+    narrowed = {group: frozenset(names) for group, names in keys.items() if group not in whole}
+    metrics = None if "metrics" in whole else tuple(sorted(narrowed.pop("metrics", ())))
+    return Wanted(columns, narrowed, metrics)
+
+
+_WHOLE: Final = frozenset(
+    {"tags", "properties", "params", "metrics", "error", "path", "experiment_id", "workspace"}
+)
+
+
+def _field(text: str) -> Field:
+    try:
+        return parse_field(text)
+    except Invalid as error:
+        message = error.message.replace("filter", f"fields, {text[:80]!r}", 1)
+        raise Invalid(message, facts={**error.facts, "field": "fields"}) from None
+
+
+async def _load(view: ViewSnapshot, run_keys: Sequence[int], wanted: Wanted) -> list[Any]:
+    """The views of runs, in the order of their keys."""
+    if not run_keys:
+        return []
+    marks = ", ".join("?" for _ in run_keys)
+    columns = ", ".join(wanted.columns)
+    rows = await view.fetch_compiled(f"SELECT {columns} FROM {{p}}run WHERE run_key IN ({marks})", run_keys)
+    by_key = {row[0]: row for row in rows}
+    metrics = summaries(await _metrics(view, run_keys, wanted))
+    return [_view(by_key[key], metrics.get(key, {}), wanted) for key in run_keys]
+
+
+async def _metrics(view: ViewSnapshot, run_keys: Sequence[int], wanted: Wanted) -> list[Row]:
+    if wanted.metrics is None:
+        return await view.fetch_many("metrics_of_run", [(key,) for key in run_keys])
+    return await view.fetch_many(
+        "metric_of_run", [(key, name) for key in run_keys for name in wanted.metrics]
+    )
+
+
+def _view(row: Row, metrics: dict[str, MetricSummary], wanted: Wanted) -> Any:
+    found = run_view(row, metrics, wanted.columns)
+    for group, keys in wanted.keys.items():
+        values = getattr(found, group)
+        for key in [key for key in values if key not in keys]:
+            del values[key]  # decoded for this answer alone
+    return found

@@ -1,0 +1,110 @@
+"""The order of a list, and where a page goes on in it.
+
+Values come first in the asked direction, numbers before texts; what has no value comes last in both directions. Rows
+that are equal so far stand in the order of their creation, in the same direction. Texts count by their first 256
+characters.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from runfold_events.contract.errors import Invalid
+from runfold_projections.filters.compile import Sql, attribute_column
+from runfold_projections.filters.fields import Field
+from runfold_projections.filters.parser import parse_field
+from runfold_projections.runs.cursor import Cursor
+
+_ALWAYS: Final = frozenset(
+    {
+        "run_id",
+        "experiment",
+        "number",
+        "status",
+        "created_at",
+        "updated_at",
+        "created_by",
+        "root_run_id",
+        "target",
+    }
+    | {"archived", "erased", "rejections", "lost_commands", "lost_values"}
+)
+_LONG: Final = frozenset({"name", "display_name", "description", "status_details", "cancel_reason"})
+TEXT_CHARS: Final = 256
+
+
+class Order(Struct, frozen=True):
+    """How to sort: an optional join that brings the value, the rank and the value itself."""
+
+    join: Sql
+    rank: str  # 0 for numbers and plain values, 1 for texts, 2 for nothing; a constant where all have a value
+    value: str
+    descending: bool
+
+    @property
+    def by(self) -> str:
+        """The ORDER BY terms."""
+        direction = "DESC" if self.descending else "ASC"
+        rank = "" if self.rank == "0" else f"{self.rank}, "
+        return f"{rank}{self.value} {direction}, r.run_key {direction}"
+
+    def after(self, cursor: Cursor) -> Sql:
+        """The condition that a row comes after ``cursor``."""
+        beyond = "<" if self.descending else ">"
+        if cursor.rank == 2:
+            return Sql(f"({self.rank} = 2 AND r.run_key {beyond} ?)", cursor.run_key)
+        within = f"({self.value}, r.run_key) {beyond} (?, ?)"
+        if self.rank == "0":
+            return Sql(f"({within})", cursor.value, cursor.run_key)
+        return Sql(
+            f"({self.rank} > ? OR ({self.rank} = ? AND {within}))",
+            cursor.rank,
+            cursor.rank,
+            cursor.value,
+            cursor.run_key,
+        )
+
+
+def parse_order(text: str) -> Order:
+    """Read ``order_by``: a field path with a leading ``-`` or a trailing `` desc`` or `` asc``.
+
+    Raises:
+        Invalid: it names no field.
+    """
+    path, descending = text.strip(), False
+    if path.startswith("-"):
+        path, descending = path[1:], True
+    elif path.lower().endswith(" desc"):
+        path, descending = path[:-5], True
+    elif path.lower().endswith(" asc"):
+        path = path[:-4]
+    try:
+        return _order(parse_field(path, "order_by"), descending)
+    except Invalid as error:
+        raise Invalid(
+            error.message.replace("filter", "order_by", 1), facts={**error.facts, "field": "order_by"}
+        ) from None
+
+
+def _order(field: Field, descending: bool) -> Order:
+    if field.group == "attribute":
+        column = attribute_column(field.key)
+        value = f"substr({column}, 1, {TEXT_CHARS})" if field.key in _LONG else column
+        rank = "0" if field.key in _ALWAYS else f"(CASE WHEN {column} IS NULL THEN 2 ELSE 0 END)"
+        return Order(Sql(""), rank, value, descending)
+    if field.group == "metric":
+        join = Sql("LEFT JOIN {p}metric o ON o.run_key = r.run_key AND o.name = ?", field.key)
+        if field.aggregate != "latest":
+            column = f"o.{field.aggregate}"
+            return Order(join, f"(CASE WHEN {column} IS NULL THEN 2 ELSE 0 END)", column, descending)
+    else:
+        join = Sql(
+            "LEFT JOIN {p}label o ON o.run_key = r.run_key AND o.kind = ? AND o.key = ?",
+            field.group,
+            field.key,
+        )
+    rank = "(CASE WHEN o.number IS NOT NULL THEN 0 WHEN o.text IS NOT NULL THEN 1 ELSE 2 END)"
+    value = f"(CASE WHEN o.number IS NOT NULL THEN o.number ELSE substr(o.text, 1, {TEXT_CHARS}) END)"
+    return Order(join, rank, value, descending)

@@ -1,0 +1,74 @@
+"""Read run summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from runfold_events.contract.statuses import Status
+from runfold_projections.model import MetricSummary, RunView
+from runfold_projections.projection import Row, ViewSnapshot
+from runfold_projections.runs.row import RunRow, decode_error, decode_params, decode_path, decode_tags
+from runfold_projections.values import as_datetime, decode_cells, float_of, optional_datetime
+
+
+async def find_run(view: ViewSnapshot, workspace: str, run_id: str) -> RunView | None:
+    """One run with everything."""
+    rows = await view.fetch("run_by_id", (workspace, run_id))
+    if not rows:
+        return None
+    run_key = rows[0][0]
+    metrics = await view.fetch("metrics_of_run", (run_key,))
+    return run_view(rows[0], summaries(metrics).get(run_key, {}))
+
+
+async def run_exists(view: ViewSnapshot, workspace: str, run_id: str) -> bool:
+    """True for an erased run, too."""
+    return bool(await view.fetch("run_key", (workspace, run_id)))
+
+
+async def run_and_descendants(view: ViewSnapshot, workspace: str, run_id: str) -> list[str]:
+    """The run first, then what stands below it, oldest first; empty when there is no such run."""
+    return [row[0] for row in await view.fetch("run_and_descendants", (workspace, run_id))]
+
+
+def summaries(rows: Sequence[Row]) -> dict[int, dict[str, MetricSummary]]:
+    """Metric summaries by run key."""
+    found: dict[int, dict[str, MetricSummary]] = {}
+    for run_key, name, kind, count, nan_count, least, greatest, latest, step, time_ms in rows:
+        found.setdefault(run_key, {})[name] = MetricSummary(
+            latest=decode_cells(latest)[0],
+            count=count,
+            step=step,
+            time=as_datetime(time_ms * 1_000),
+            min=None if least is None else float_of(least),
+            max=None if greatest is None else float_of(greatest),
+            nan_count=nan_count,
+            kind=kind,
+        )
+    return found
+
+
+COLUMNS: Final = RunRow.__struct_fields__
+_OPTIONAL: Final = {"description": None, "error": None, "tags": "{}", "properties": "{}", "params": "{}"}
+
+
+def run_view(row: Row, metrics: dict[str, MetricSummary], columns: Sequence[str] = COLUMNS) -> RunView:
+    """The view of a row that holds ``columns``; only those that have a default may be left out."""
+    values: dict[str, Any] = {**_OPTIONAL, **dict(zip(columns, row, strict=True))}
+    del values["run_key"]
+    values["experiment_id"] = UUID(bytes=values["experiment_id"])
+    values["status"] = Status(values["status"])
+    values["path"] = decode_path(values["path"])
+    values["archived"] = bool(values["archived"])
+    values["erased"] = bool(values["erased"])
+    values["error"] = decode_error(values["error"])
+    values["tags"] = decode_tags(values["tags"])
+    values["properties"] = decode_tags(values["properties"])
+    values["params"] = decode_params(values["params"])
+    for name in ("created_at", "updated_at"):
+        values[name] = as_datetime(values[name])
+    for name in ("started_at", "ended_at"):
+        values[name] = optional_datetime(values[name])
+    return RunView(metrics=metrics, **values)

@@ -1,0 +1,214 @@
+"""Latest, least and greatest value of each metric of each run.
+
+Latest is the value with the greatest (step, time, writer_id, writer_seq, point); an absent step sorts lowest. The
+order in which batches arrive does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from runfold_events.contract import limits
+from runfold_events.contract.metrics import NO_STEP, DecodedSeries, Values
+from runfold_projections.projection import FoldEvent, Row, ViewTransaction
+from runfold_projections.values import Cell, Number, as_number, as_text, decode_cells, encode_cells, float_of
+
+Order = tuple[int, int, bytes, int, int]  # step, time, writer, number, point
+
+_NUMPY_FROM_VALUES: Final = 512  # below this the interpreter's own min and max are faster
+
+
+class Summary(Struct):
+    """What is known of one metric of one run."""
+
+    workspace: str
+    kind: str
+    count: int = 0
+    nan_count: int = 0
+    min: Number | None = None
+    max: Number | None = None
+    latest: Cell = None
+    order: Order | None = None
+
+    def add_stats(self, count: int, nan_count: int, least: Number | None, greatest: Number | None) -> None:
+        self.count += count
+        self.nan_count += nan_count
+        if least is not None and (self.min is None or least < self.min):
+            self.min = least
+        if greatest is not None and (self.max is None or greatest > self.max):
+            self.max = greatest
+
+    def offer(self, order: Order, value: Cell) -> None:
+        """``value`` becomes the latest unless there is a greater one."""
+        if self.order is None or order > self.order:
+            self.order, self.latest = order, value
+
+
+class MetricFold:
+    """Gathers the summaries of one batch of events."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, str], Summary] = {}
+
+    def add(self, run_key: int, event: FoldEvent) -> None:
+        """Take in one metric batch."""
+        workspace = event.recorded.stream.split("/", 1)[0]
+        for series in event.series:
+            if not series.count:
+                continue
+            best = _latest_point(series)
+            for column, (dtype, values) in series.columns.items():
+                name = series.name if column == series.name else f"{series.name}.{column}"
+                summary = self._found.get((run_key, name))
+                if summary is None:
+                    summary = self._found[run_key, name] = Summary(workspace, series.kind)
+                _add(summary, event, series, best, (dtype, values))
+
+    def forget(self, run_key: int) -> None:
+        """Drop what was gathered of an erased run."""
+        self._found = {key: found for key, found in self._found.items() if key[0] != run_key}
+
+    async def write(self, tx: ViewTransaction) -> None:
+        """Merge with what the table holds."""
+        if not self._found:
+            return
+        rows: list[Row] = []
+        for (run_key, name), summary in self._found.items():
+            if summary.order is None:  # nothing but absent cells
+                continue
+            stored = await tx.fetch("metric_to_fold", (run_key, name))
+            rows.append(_to_row(run_key, name, _merged(stored[0], summary) if stored else summary))
+        await tx.execute_many("write_metric", rows)
+
+
+def _merged(row: Row, new: Summary) -> Summary:
+    kind, count, nan_count, least, greatest, latest, step, *rest = row
+    merged = Summary(new.workspace, kind, count, nan_count, least, greatest)
+    merged.order = (NO_STEP if step is None else step, *rest)
+    merged.latest = decode_cells(latest)[0]
+    merged.add_stats(new.count, new.nan_count, new.min, new.max)
+    if new.order is not None:
+        merged.offer(new.order, new.latest)
+    return merged
+
+
+def _to_row(run_key: int, name: str, summary: Summary) -> Row:
+    if summary.order is None:
+        raise ValueError(f"metric {name} has no value")
+    step, *rest = summary.order
+    number = as_number(summary.latest)
+    text = as_text(summary.latest) if number is None or isinstance(summary.latest, str) else None
+    return (
+        run_key,
+        name,
+        summary.workspace,
+        summary.kind,
+        summary.count,
+        summary.nan_count,
+        summary.min,
+        summary.max,
+        encode_cells([summary.latest]),
+        number,
+        text,
+        None if step == NO_STEP else step,
+        *rest,
+    )
+
+
+def _add(
+    summary: Summary, event: FoldEvent, series: DecodedSeries, best: int, column: tuple[str, Values]
+) -> None:
+    dtype, values = column
+    stats = _STATS.get(dtype)
+    if stats is None:
+        summary.add_stats(len(values), 0, None, None)
+    else:
+        count, nan_count, least, greatest = stats(values)
+        summary.add_stats(count, nan_count, least, greatest)
+        if dtype == "any" and values[best] is None:
+            best = _latest_present(series, values)
+            if best < 0:
+                return
+    recorded = event.recorded
+    step = NO_STEP if series.steps is None else series.steps[best]
+    order = (step, series.times[best], recorded.writer_id.bytes, recorded.writer_seq, best)
+    summary.offer(order, values[best])
+
+
+def _latest_point(series: DecodedSeries) -> int:
+    """Index of the point with the greatest (step, time, index)."""
+    last = series.count - 1
+    times, steps = series.times, series.steps
+    if last == 0 or (times[last] == max(times) and (steps is None or steps[last] == max(steps))):
+        return last
+    if steps is None:
+        return max(range(series.count), key=lambda i: (times[i], i))
+    return max(range(series.count), key=lambda i: (steps[i], times[i], i))
+
+
+def _latest_present(series: DecodedSeries, values: Sequence[Any]) -> int:
+    times, steps = series.times, series.steps
+    present = [i for i, value in enumerate(values) if value is not None]
+    return max(present, key=lambda i: (NO_STEP if steps is None else steps[i], times[i], i), default=-1)
+
+
+Stats = tuple[int, int, Number | None, Number | None]  # count, NaN count, least, greatest
+
+
+def _float_stats(values: Values) -> Stats:
+    count = len(values)
+    if count == 1:
+        value = values[0]
+        return (1, 0, value, value) if value == value else (1, 1, None, None)  # noqa: PLR0124  # NaN
+    if count >= _NUMPY_FROM_VALUES:
+        return _float_stats_numpy(values)
+    total = sum(values)
+    if total == total:  # noqa: PLR0124  # no NaN among them; infinities of both signs take the slow way
+        return count, 0, min(values), max(values)
+    numbers = [value for value in values if value == value]  # noqa: PLR0124
+    if not numbers:
+        return count, count, None, None
+    return count, count - len(numbers), min(numbers), max(numbers)
+
+
+def _float_stats_numpy(values: Values) -> Stats:
+    import numpy as np
+
+    floats = np.frombuffer(values, dtype="<f8")  # type: ignore[call-overload]  # an array('d') is a buffer
+    least, greatest = float(floats.min()), float(floats.max())
+    if least == least:  # noqa: PLR0124
+        return len(floats), 0, least, greatest
+    numbers = floats[~np.isnan(floats)]
+    nan_count = len(floats) - len(numbers)
+    if not len(numbers):
+        return len(floats), nan_count, None, None
+    return len(floats), nan_count, float(numbers.min()), float(numbers.max())
+
+
+def _integer_stats(values: Values) -> Stats:
+    return len(values), 0, min(values), max(values)
+
+
+def _any_stats(values: Values) -> Stats:
+    present = [value for value in values if value is not None]
+    numbers: list[Number] = [
+        value
+        if not isinstance(value, int) or limits.INT64_MIN <= value <= limits.INT64_MAX
+        else float_of(value)
+        for value in present
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    nan_count = len(numbers)
+    numbers = [value for value in numbers if value == value]  # noqa: PLR0124
+    nan_count -= len(numbers)
+    return len(present), nan_count, min(numbers, default=None), max(numbers, default=None)
+
+
+_STATS: Final[dict[str, Callable[[Values], Stats]]] = {
+    "f64": _float_stats,
+    "i64": _integer_stats,
+    "any": _any_stats,
+}

@@ -1,0 +1,28 @@
+"""Which events set a run's status. Shared by the folds that count runs by status."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runfold_events.contract import events as e
+from runfold_events.contract.statuses import Status
+
+_FIXED: Final[dict[type, Status]] = {
+    e.RunCreated: Status.NOT_STARTED,
+    e.RunStarted: Status.RUNNING,
+    e.RunCancelRequested: Status.CANCEL_REQUESTED,
+    e.RunCompleted: Status.COMPLETED,
+    e.RunFailed: Status.FAILED,
+    e.RunCanceled: Status.CANCELED,
+    e.RunLost: Status.NOT_RESPONDING,
+}
+_NAMED: Final = (e.RunAdvanced, e.RunFound, e.RunErased)
+
+STATUS_EVENTS: Final = frozenset(str(kind.__struct_config__.tag) for kind in (*_FIXED, *_NAMED))
+
+
+def status_after(body: e.AnyEvent) -> Status:
+    """The status that an event of :data:`STATUS_EVENTS` leaves."""
+    if isinstance(body, _NAMED):
+        return body.status
+    return _FIXED[type(body)]

@@ -1,0 +1,300 @@
+"""Views in SQLite: in the file of the ledger they are folded from, or in memory.
+
+Folds commit with ``synchronous=NORMAL``: a view that a power cut sets back is folded again, and the log of the file is
+written by the ledger's own commits, which do wait for the disk.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from runfold_events.contract.errors import Unavailable
+from runfold_events.failpoints import reach
+from runfold_events.stores.sqlite import forks
+from runfold_events.stores.sqlite.authorizer import Role, authorizer
+from runfold_events.stores.sqlite.connection import MEMORY, connect, open_unrestricted
+from runfold_events.stores.sqlite.failures import Translating, primary_code, translate
+from runfold_events.stores.sqlite.lock import FileLock, ProcessLock
+from runfold_projections.projection import (
+    Catalogue,
+    Checkpoint,
+    Generation,
+    Parameters,
+    Row,
+    ViewSession,
+)
+from runfold_projections.statements import named_statements, schema_statements
+
+LOCK_TIMEOUT_S: Final = 30.0
+QUERY_TIME_S_MAX: Final = (
+    20.0  # a query that takes longer is interrupted: a hostile filter holds no thread for ever
+)
+_READERS_MAX: Final = 8  # idle connections that are kept for the next query
+_OPCODES_BETWEEN_CHECKS: Final = 200_000
+
+_PARAMETER: Final = re.compile(r"\$(\d+)")
+
+
+class _Statement:
+    """One statement in SQLite's spelling: plain ``?``, and which parameter stands where when not simply in order."""
+
+    __slots__ = ("_order", "sql")
+
+    def __init__(self, sql: str, prefix: str) -> None:
+        order = tuple(int(number) - 1 for number in _PARAMETER.findall(sql))
+        self._order = None if order == tuple(range(len(order))) else order
+        self.sql = _PARAMETER.sub("?", sql).replace("{p}", prefix)
+
+    def ordered(self, parameters: Parameters) -> Parameters:
+        return parameters if self._order is None else [parameters[index] for index in self._order]
+
+
+@cache
+def _adapted(path: str, prefix: str) -> dict[str, _Statement]:
+    """The named statements of a file, for the tables of one prefix."""
+    return {name: _Statement(sql, prefix) for name, sql in named_statements(path).items()}
+
+
+_CATALOGUE: Final = _adapted("stores/catalogue.sql", "")
+
+
+class _Tables:
+    """Access to the tables of one generation through one connection."""
+
+    __slots__ = ("_connection", "_prefix", "_statements")
+
+    def __init__(self, connection: sqlite3.Connection, generation: Generation) -> None:
+        self._connection = connection
+        self._prefix = generation.prefix
+        self._statements = _adapted(f"{generation.projection}/statements.sql", generation.prefix)
+
+    async def fetch(self, statement: str, parameters: Parameters = ()) -> list[Row]:
+        found = self._statements[statement]
+        return self._connection.execute(found.sql, found.ordered(parameters)).fetchall()
+
+    async def fetch_many(self, statement: str, keys: Sequence[Parameters]) -> list[Row]:
+        found, execute = self._statements[statement], self._connection.execute
+        rows: list[Row] = []
+        for key in keys:
+            rows.extend(execute(found.sql, found.ordered(key)))
+        return rows
+
+    async def fetch_compiled(self, sql: str, parameters: Parameters) -> list[Row]:
+        return self._connection.execute(sql.replace("{p}", self._prefix), parameters).fetchall()
+
+    async def execute(self, statement: str, parameters: Parameters = ()) -> int:
+        reach(f"views.{statement}")
+        found = self._statements[statement]
+        return self._connection.execute(found.sql, found.ordered(parameters)).rowcount
+
+    async def execute_many(self, statement: str, rows: Sequence[Parameters]) -> None:
+        if rows:
+            reach(f"views.{statement}")
+            found = self._statements[statement]
+            self._connection.executemany(found.sql, map(found.ordered, rows))
+
+
+class _Session:
+    """One transaction or snapshot."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def of(self, generation: Generation) -> _Tables:
+        return _Tables(self._connection, generation)
+
+    async def catalogue(self) -> Catalogue:
+        active: dict[str, Generation] = {}
+        building: dict[str, Generation] = {}
+        for projection, version, number, state in self._run("generations"):
+            found = active if state == "active" else building
+            found[projection] = Generation(projection, version, number)
+        checkpoints: dict[tuple[Generation, int], Checkpoint] = {}
+        for name, version, number, partition, epoch, pos, stopped in self._run("checkpoints"):
+            generation = Generation(name, version, number)
+            checkpoints[generation, partition] = Checkpoint(
+                generation=generation,
+                partition=partition,
+                epoch=UUID(bytes=epoch),
+                pos=pos,
+                stopped=stopped,
+            )
+        return Catalogue(active, building, checkpoints)
+
+    async def advance(self, checkpoint: Checkpoint, pos: int) -> bool:
+        reach("views.advance")
+        return self._run("advance", (*_key(checkpoint), pos)).rowcount == 1
+
+    async def stop(self, checkpoint: Checkpoint, why: str | None) -> bool:
+        return self._run("stop", (*_key(checkpoint), why)).rowcount == 1
+
+    async def create(self, generation: Generation, state: str, partitions: int, epoch: UUID) -> None:
+        key = (generation.projection, generation.version, generation.number)
+        for sql in schema_statements(f"{generation.projection}/schema.sqlite.sql"):
+            self._connection.execute(sql.replace("{p}", generation.prefix))
+        self._run("add_generation", (*key, state))
+        rows = [(*key, partition, epoch.bytes) for partition in range(partitions)]
+        self._connection.executemany(
+            _CATALOGUE["add_checkpoint"].sql, map(_CATALOGUE["add_checkpoint"].ordered, rows)
+        )
+
+    async def activate(self, generation: Generation) -> None:
+        for projection, version, number, _ in self._run("generations").fetchall():
+            other = Generation(projection, version, number)
+            if projection == generation.projection and other != generation:
+                await self.drop(other)
+        key = (generation.projection, generation.version, generation.number)
+        self._run("activate", key)
+
+    async def drop(self, generation: Generation) -> None:
+        for table in self._tables_of(generation.prefix):
+            self._connection.execute(f'DROP TABLE "{table}"')
+        key = (generation.projection, generation.version, generation.number)
+        self._run("remove_checkpoints", key)
+        self._run("remove_generation", key)
+
+    def _tables_of(self, prefix: str) -> list[str]:
+        return [row[0] for row in self._run("tables_of", (prefix,))]
+
+    def _run(self, name: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        found = _CATALOGUE[name]
+        return self._connection.execute(found.sql, found.ordered(parameters))
+
+
+def _key(checkpoint: Checkpoint) -> tuple[Any, ...]:
+    generation = checkpoint.generation
+    return (
+        generation.projection,
+        generation.version,
+        generation.number,
+        checkpoint.partition,
+        checkpoint.epoch.bytes,
+        checkpoint.pos,
+    )
+
+
+class SqliteViewStore:
+    """The tables of all views in one SQLite file, or in memory.
+
+    One connection writes, behind the lock that the ledger's own transactions take; readers have connections of their
+    own and never wait. In memory there is one connection for everything.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._in_memory = str(path) == MEMORY
+        self._lock: FileLock | ProcessLock = ProcessLock("views") if self._in_memory else FileLock(path)
+        self._translating = Translating(str(path))
+        self._writer: sqlite3.Connection | None = None
+        self._readers: list[sqlite3.Connection] = []
+        self._closed = False
+        with self._translating:
+            self._prepare()
+        forks.follow(self)
+
+    def _prepare(self) -> None:
+        with self._lock.acquire(LOCK_TIMEOUT_S):
+            writer = self._writing()
+            for sql in schema_statements("stores/catalogue.sqlite.sql"):
+                writer.execute(sql)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[ViewSession]:
+        """See :class:`~runfold_projections.projection.ViewStore`."""
+        self._check_open()
+        with self._lock.acquire(LOCK_TIMEOUT_S), self._translating:
+            writer = self._writing()
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield _Session(writer)
+                reach("views.commit.before")
+                writer.execute("COMMIT")
+                reach("views.commit.after")
+            except BaseException:
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+                raise
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[ViewSession]:
+        """See :class:`~runfold_projections.projection.ViewStore`."""
+        self._check_open()
+        if self._in_memory:
+            with (
+                self._lock.acquire(LOCK_TIMEOUT_S),
+                self._translating,
+                _bounded(self._writing()) as connection,
+            ):
+                yield _Session(connection)
+            return
+        with self._translating:
+            connection = self._readers.pop() if self._readers else connect(self._path)
+            try:
+                with _bounded(connection):
+                    connection.execute("BEGIN")
+                    yield _Session(connection)
+            finally:
+                self._give_back(connection)
+
+    def is_engine_failure(self, error: BaseException) -> bool:
+        """See :class:`~runfold_projections.projection.ViewStore`."""
+        if isinstance(error, sqlite3.Error):
+            return (
+                isinstance(translate(error, ""), Unavailable) or primary_code(error) == sqlite3.SQLITE_CORRUPT
+            )
+        return isinstance(error, Unavailable)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if self._closed or len(self._readers) >= _READERS_MAX:
+            connection.close()
+        else:
+            self._readers.append(connection)
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            writer = open_unrestricted(self._path)
+            writer.execute("PRAGMA synchronous = NORMAL")
+            writer.set_authorizer(authorizer(Role.VIEWS))
+            self._writer = writer
+        return self._writer
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable(f"the views in {self._path} are closed", facts={"path": str(self._path)})
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections alone; this process opens its own when it needs them."""
+        for connection in (self._writer, *self._readers):
+            forks.keep_for_ever(connection)
+        self._writer, self._readers = None, []
+        if self._in_memory:
+            self._closed = True
+
+    async def close(self) -> None:
+        """Close every connection; twice is fine."""
+        self._closed = True
+        for connection in (self._writer, *self._readers):
+            if connection is not None:
+                connection.close()
+        self._writer, self._readers = None, []
+
+
+@contextmanager
+def _bounded(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Interrupt what runs longer than QUERY_TIME_S_MAX."""
+    deadline = time.monotonic() + QUERY_TIME_S_MAX
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _OPCODES_BETWEEN_CHECKS)
+    try:
+        yield connection
+    finally:
+        connection.set_progress_handler(None, 0)

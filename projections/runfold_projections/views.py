@@ -1,0 +1,121 @@
+"""Views of an embedded program: whoever reads folds first, so an answer holds all that was committed before it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from runfold_events.contract.errors import PositionNotReached
+from runfold_events.contract.tokens import Token
+from runfold_projections.children.fold import ChildrenProjection
+from runfold_projections.experiments.fold import ExperimentsProjection
+from runfold_projections.history.fold import HistoryProjection
+from runfold_projections.metrics.fold import MetricsProjection
+from runfold_projections.projection import EventSource, Projection, ViewStore
+from runfold_projections.queries import ViewQueries
+from runfold_projections.rebuild import Progress, Rebuild, prepare
+from runfold_projections.runner import Folder, Runner, active_checkpoint
+from runfold_projections.runs.fold import RunsProjection
+from runfold_projections.stores.sqlite import SqliteViewStore
+
+
+def all_projections() -> list[Projection]:
+    """One of each, new: they remember what they have folded."""
+    return [
+        RunsProjection(),
+        ChildrenProjection(),
+        MetricsProjection(),
+        ExperimentsProjection(),
+        HistoryProjection(),
+    ]
+
+
+class SqliteSource(EventSource, Protocol):
+    """An event store that says where its file is; ``":memory:"`` when it has none."""
+
+    @property
+    def path(self) -> str: ...
+
+
+def open_sqlite_views(store: SqliteSource) -> EmbeddedViews:
+    """Views over a SQLite event store, kept in the same file (in memory: beside it)."""
+    return EmbeddedViews(store, SqliteViewStore(str(store.path)))
+
+
+class EmbeddedViews(ViewQueries):
+    """The ``Views`` port over a ledger in this process. Safe to use from several threads."""
+
+    def __init__(
+        self, source: EventSource, store: ViewStore, projections: Sequence[Projection] | None = None
+    ) -> None:
+        projections = all_projections() if projections is None else list(projections)
+        super().__init__(source, store, projections)
+        self._folder = Folder(source, store, projections)
+        self._runner = Runner(source, self._folder, projections)
+        self._all = projections
+        self._is_prepared = False
+        # One thread of a process folds; the others would only read the same events and find them folded.
+        self._folding = threading.Lock()
+
+    async def freshen(self) -> None:
+        """Fold what has been committed since."""
+        await self.catch_up()
+
+    async def catch_up(self) -> int:
+        """Fold up to the store's present end; returns the number of events folded.
+
+        Tables that an older version of a projection made are built anew first.
+        """
+        with self._folding:
+            if not self._is_prepared:
+                await self._prepare()
+            return await self._runner.catch_up()
+
+    async def _prepare(self) -> None:
+        outdated = await prepare(self._source, self._store, self._all)
+        if outdated:
+            await Rebuild(self._source, self._store, self._folder, outdated).run()
+        self._is_prepared = True
+
+    async def rebuild(self, names: Sequence[str] = (), progress: Progress | None = None) -> int:
+        """Fold the named views (none named: all) again from position 0, beside the ones in use; then switch.
+
+        Returns the number of events folded. Goes on where an interrupted rebuild stood.
+        """
+        chosen = [projection for projection in self._all if not names or projection.name in names]
+        with self._folding:
+            return await Rebuild(self._source, self._store, self._folder, chosen).run(progress)
+
+    async def reach(self, at: Token | None, wait_s: float = 5.0) -> Token:
+        """See :class:`~runfold_projections.ports.Views`. Nothing to wait for here: what is committed can be folded."""
+        await self.catch_up()
+        async with self._store.snapshot() as session:
+            catalogue = await session.catalogue()
+        ends: dict[int, int] = {}
+        for partition in range(self._source.partitions):
+            checkpoints = [active_checkpoint(catalogue, p, partition) for p in self._all]
+            # Who asks a view that has stopped is told so; it holds nobody else back.
+            running = [c.pos for c in checkpoints if c.stopped is None] or [c.pos for c in checkpoints]
+            ends[partition] = min(running)
+        position = Token(self._source.epoch, ends)
+        if at is not None:
+            _check_reached(at, position)
+        return position
+
+    async def close(self) -> None:
+        """Release connections; twice is fine."""
+        await self._store.close()
+
+
+def _check_reached(at: Token, position: Token) -> None:
+    if at.epoch != position.epoch:
+        raise PositionNotReached(
+            f"the token is of store epoch {at.epoch}; the store's epoch is {position.epoch}: forget the token",
+            facts={"position": str(position), "epoch": str(position.epoch), "asked": str(at)},
+        )
+    if any(end > position.ends.get(partition, 0) for partition, end in at.ends.items()):
+        raise PositionNotReached(
+            f"the views are at {position}, before the position asked for",
+            facts={"position": str(position), "asked": str(at)},
+        )
