@@ -1,1 +1,52 @@
-"""runfold: record what runs do. The public SDK."""
+"""runfold: record what runs do. Names, signatures and shapes are Azure ML's (``azureml.core``).
+
+    from runfold import Workspace, Experiment
+
+    experiment = Experiment(Workspace.from_config(), "explore-runs")
+    with experiment.start_logging() as run:
+        run.log("loss", 0.7, step=1)
+
+Errors are in :mod:`runfold.errors`, Azure ML's names for them in :mod:`runfold.exceptions`.
+"""
+
+from runfold._experiment import Experiment
+from runfold._journal import Rejection
+from runfold._metric import Metric
+from runfold._run import Run
+from runfold._version import VERSION
+from runfold._workspace import Workspace
+from runfold.errors import (
+    Conflict,
+    Invalid,
+    LimitExceeded,
+    NotFound,
+    PropertyImmutable,
+    RunEnded,
+    RunFailed,
+    RunfoldError,
+    RunRejected,
+    Unauthorized,
+    Unavailable,
+)
+
+__version__ = VERSION
+
+__all__ = [
+    "VERSION",
+    "Conflict",
+    "Experiment",
+    "Invalid",
+    "LimitExceeded",
+    "Metric",
+    "NotFound",
+    "PropertyImmutable",
+    "Rejection",
+    "Run",
+    "RunEnded",
+    "RunFailed",
+    "RunRejected",
+    "RunfoldError",
+    "Unauthorized",
+    "Unavailable",
+    "Workspace",
+]

@@ -1,0 +1,149 @@
+"""The transport to a ledger in this very process: no server, no socket, one SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
+
+from runfold._transport import Answer, Batch
+from runfold_events.contract.commands import LogMetrics
+from runfold_events.contract.envelope import JSON, MSGPACK
+from runfold_events.contract.submission import Actor, Outcome, Submission
+from runfold_events.contract.tokens import parse_token
+from runfold_events.sync import run_sync
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from runfold_events.ports import WriterMark
+    from runfold_projections.model import (
+        ChildCounts,
+        ExperimentView,
+        HistoryEntry,
+        Page,
+        RunQuery,
+        RunView,
+        SeriesData,
+        SeriesInfo,
+    )
+    from runfold_services.service import HeartbeatAnswer, Service
+
+T = TypeVar("T")
+
+_DOOR: Final = "embedded"
+_REACH_WAIT_S: Final = 10.0
+
+
+class EmbeddedTransport:
+    """Drives a :class:`~runfold_services.service.Service` without an event loop.
+
+    The service bounds its own waits (for the file's lock), so a command that takes long is never given up on here.
+    """
+
+    patience_s: float = 60.0
+
+    def __init__(self, service: Service, actor: Actor, traceparent: str | None = None) -> None:
+        self._service = service
+        self._actor = actor
+        self._traceparent = traceparent
+
+    def submit(self, batch: Batch) -> Answer:
+        submissions = [
+            Submission(
+                workspace=batch.workspace,
+                command=item.command,
+                writer_id=batch.writer_id,
+                writer_seq=item.writer_seq,
+                occurred_at=item.occurred_at,
+                actor=self._actor,
+                door=_DOOR,
+                content_type=MSGPACK if isinstance(item.command, LogMetrics) else JSON,
+                hold=batch.hold,
+                traceparent=self._traceparent,
+            )
+            for item in batch.items
+        ]
+        outcomes = run_sync(self._service.submit(submissions))
+        return Answer(outcomes, _token_of(outcomes))
+
+    def heartbeat(self, process_id: UUID, last_numbers: Mapping[str, int]) -> HeartbeatAnswer:
+        return run_sync(self._service.heartbeat(process_id, last_numbers))
+
+    def release(self, process_id: UUID) -> None:
+        run_sync(self._service.release(process_id))
+
+    def close(self) -> None:
+        run_sync(self._service.close())
+
+    def run(self, workspace: str, run_id: str, at: str | None) -> RunView:
+        return self._ask(at, lambda: self._service.views.run(workspace, run_id))
+
+    def runs(self, workspace: str, query: RunQuery, at: str | None) -> Page:
+        return self._ask(at, lambda: self._service.views.runs(workspace, query))
+
+    def count(self, workspace: str, query: RunQuery, at: str | None) -> int:
+        return self._ask(at, lambda: self._service.views.count(workspace, query))
+
+    def child_counts(self, workspace: str, run_id: str, at: str | None) -> ChildCounts:
+        return self._ask(at, lambda: self._service.views.child_counts(workspace, run_id))
+
+    def experiments(self, workspace: str, include_archived: bool, at: str | None) -> list[ExperimentView]:
+        return self._ask(
+            at, lambda: self._service.views.experiments(workspace, include_archived=include_archived)
+        )
+
+    def experiment(self, workspace: str, name: str, at: str | None) -> ExperimentView:
+        return self._ask(at, lambda: self._service.views.experiment(workspace, name))
+
+    def series(self, workspace: str, run_id: str, recursive: bool, at: str | None) -> list[SeriesInfo]:
+        return self._ask(at, lambda: self._service.views.series(workspace, run_id, recursive=recursive))
+
+    def metrics(
+        self,
+        workspace: str,
+        run_id: str,
+        names: tuple[str, ...],
+        recursive: bool,
+        points_max: int | None,
+        at: str | None,
+    ) -> list[SeriesData]:
+        return self._ask(
+            at,
+            lambda: self._service.views.metrics(
+                workspace, run_id, names=names, recursive=recursive, points_max=points_max
+            ),
+        )
+
+    def history(
+        self, workspace: str, run_id: str, from_seq: int, limit: int, at: str | None
+    ) -> list[HistoryEntry]:
+        return self._ask(
+            at,
+            lambda: self._service.views.history(workspace, run_id, from_seq=from_seq, limit=limit),
+        )
+
+    def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
+        return run_sync(self._service.writers(workspace, run_id))
+
+    def _ask(self, at: str | None, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Views of an embedded ledger are folded by whoever reads, so every answer is up to date."""
+        run_sync(self._service.views.reach(None if at is None else parse_token(at), _REACH_WAIT_S))
+        return run_sync(question())
+
+
+def _token_of(outcomes: list[Outcome]) -> str | None:
+    """The position that includes everything these outcomes tell of: an embedded store has one partition."""
+    return next((outcome.token for outcome in reversed(outcomes) if outcome.token is not None), None)
+
+
+def os_actor() -> Actor:
+    """Whoever runs this process, as the operating system knows them."""
+    import getpass
+    import os
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # no entry for this uid, as in many containers; OSError from Python 3.13 on
+        name = f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
+    return Actor(name, "os")

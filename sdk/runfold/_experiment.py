@@ -1,0 +1,338 @@
+"""An experiment: a name under which runs are gathered."""
+
+# pyright: reportPrivateUsage=false
+# Handles are friends of one another: what they share is no part of the public surface.
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from runfold._filters import Filter, label_filter, labels, status_filter, text
+from runfold_events.contract.commands import Command, CreateRun, EnsureExperiment, UpdateExperiment
+from runfold_events.contract.errors import Invalid
+from runfold_events.contract.ids import check_experiment_name, check_run_id, experiment_id
+
+if TYPE_CHECKING:
+    import builtins
+
+    from runfold._run import Run
+    from runfold._workspace import Workspace
+    from runfold_projections.model import ExperimentView, RunQuery, RunView
+
+VIEW_TYPES: Final = ("ActiveOnly", "ArchivedOnly", "All")
+
+
+class Experiment:
+    """Get or create the experiment ``name`` of a workspace.
+
+    Raises:
+        Invalid: the name is not 1 to 255 letters, digits, ``-`` and ``_``, beginning with a letter or digit.
+    """
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self._bind(workspace, check_experiment_name(name, "name"))
+        self._call(EnsureExperiment(experiment=name))
+
+    def _bind(self, workspace: Workspace, name: str, view: ExperimentView | None = None) -> None:
+        self._workspace = workspace
+        self._name = name
+        self._stream = workspace._connection.experiment_stream(workspace.name, name)
+        self._view = view
+
+    @classmethod
+    def _existing(cls, workspace: Workspace, name: str, view: ExperimentView | None = None) -> Experiment:
+        """A handle on what is known to exist."""
+        experiment = cls.__new__(cls)
+        experiment._bind(workspace, name, view)
+        return experiment
+
+    @staticmethod
+    def list(
+        workspace: Workspace,
+        experiment_name: str | None = None,
+        view_type: str = "ActiveOnly",
+        tags: Filter = None,
+    ) -> builtins.list[Experiment]:
+        """Experiments of a workspace, newest activity first.
+
+        Args:
+            workspace: where.
+            experiment_name: only the one of this name.
+            view_type: ``ActiveOnly``, ``ArchivedOnly`` or ``All``.
+            tags: a key that must exist, or a dict of values that must be equal (as text).
+
+        Raises:
+            Invalid: another ``view_type``, or ``tags`` of another type.
+        """
+        if view_type not in VIEW_TYPES:
+            raise Invalid(
+                f"view_type must be one of {', '.join(VIEW_TYPES)}; got {view_type!r}",
+                facts={"field": "view_type", "limit": VIEW_TYPES, "size": str(view_type)[:80]},
+            )
+        equal, existing = label_filter(tags, "tags")
+        views = workspace._ask(
+            lambda transport, at: transport.experiments(workspace.name, view_type != "ActiveOnly", at)
+        )
+        return [
+            Experiment._existing(workspace, view.experiment, view)
+            for view in views
+            if (experiment_name is None or view.experiment == experiment_name)
+            and (view.archived or view_type != "ArchivedOnly")
+            and all(view.tags.get(key, ...) == value for key, value in equal.items())
+            and all(key in view.tags for key in existing)
+        ]
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace it belongs to."""
+        return self._workspace
+
+    @property
+    def workspace_object(self) -> Workspace:
+        """The same as :attr:`workspace`."""
+        return self._workspace
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self._name
+
+    @property
+    def id(self) -> str:
+        """A UUID, derived from workspace and name."""
+        return str(experiment_id(self._workspace.name, self._name))
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """Tags as they were when last read; :meth:`refresh` reads them again."""
+        return dict(self._seen().tags)
+
+    @property
+    def description(self) -> str | None:
+        """The description, read anew; may be set."""
+        return self._fetch().description
+
+    @description.setter
+    def description(self, value: str | None) -> None:
+        self._call(UpdateExperiment(experiment=self._name, description=value))
+
+    @property
+    def archived(self) -> bool:
+        """Whether it is hidden from lists, as it was when last read."""
+        return self._seen().archived
+
+    # Runs
+
+    def start_logging(  # noqa: PLR0913  # Azure ML's signature, and ours added by keyword
+        self,
+        name: str | None = None,
+        run_id: str | None = None,
+        outputs: str | bool | None = None,
+        snapshot_directory: str | None = None,
+        *,
+        display_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        interrupt_on_cancel: bool = False,
+    ) -> Run:
+        """Create and start an interactive run that this process holds until it ends it.
+
+        Args:
+            name: default ``run_{id}``.
+            run_id: 1 to 256 of ``A-Z a-z 0-9 _ - .``, unique in the workspace; default: a new UUIDv7.
+            outputs: None or False. This version collects no output folder and says so rather than to ignore it.
+            snapshot_directory: None. This version takes no snapshots.
+            display_name: a name for people, that may change.
+            description: free text.
+            tags: mutable labels.
+            properties: immutable ones.
+            resume: re-open the run ``run_id`` if it exists and has not ended, whatever its other content.
+            interrupt_on_cancel: raise KeyboardInterrupt in the main thread when somebody asks to cancel the run.
+
+        Raises:
+            Conflict: a run with this id and other content exists.
+            RunEnded: with ``resume``, the run has ended.
+            Invalid: an id or text that cannot be, or a feature that is not there.
+        """
+        from runfold._run import create_runs
+
+        refuse_outputs(outputs)
+        if snapshot_directory is not None:
+            raise Invalid(
+                "this version of runfold takes no snapshots; leave snapshot_directory out or pass None",
+                facts={"field": "snapshot_directory", "limit": "None", "size": str(snapshot_directory)[:80]},
+            )
+        run_id = new_run_id() if run_id is None else check_run_id(run_id)
+        command = CreateRun(
+            run_id=run_id,
+            experiment=self._name,
+            resume=resume,
+            name=f"run_{run_id}" if name is None else name,
+            display_name=display_name,
+            description=description,
+            tags=labels(tags or {}, "tags"),
+            properties=labels(properties or {}, "properties"),
+        )
+        return create_runs(self, [command], interrupt=interrupt_on_cancel)[0]
+
+    def get_runs(
+        self,
+        type: str | None = None,
+        tags: Filter = None,
+        properties: Filter = None,
+        include_children: bool = False,
+    ) -> Iterator[Run]:
+        """Runs of this experiment, newest first; a generator that asks page after page while it is iterated.
+
+        Args:
+            type: the run's type, such as ``azureml.scriptrun``.
+            tags: a key that must exist, or a dict of values that must be equal (as text); several are ANDed.
+            properties: likewise.
+            include_children: child runs too, not only roots.
+
+        Raises:
+            Invalid: a filter of another type; when the call is made.
+        """
+        return self._runs(run_query(self, type, tags, properties, None, include_children))
+
+    def query(
+        self,
+        filter: str | None = None,
+        order_by: str = "-created_at",
+        fields: Sequence[str] = (),
+        limit: int | None = None,
+        *,
+        include_children: bool = False,
+        include_archived: bool = False,
+    ) -> Iterator[RunView]:
+        """Summaries of this experiment's runs; see :meth:`runfold.Workspace.query`."""
+        return self._workspace.query(
+            filter,
+            order_by,
+            fields,
+            limit,
+            experiment=self._name,
+            include_children=include_children,
+            include_archived=include_archived,
+        )
+
+    def _runs(self, query: RunQuery) -> Iterator[Run]:
+        from runfold._run import run_of_view
+
+        for view in self._workspace._pages(query):
+            yield run_of_view(self, view)
+
+    # Tags and archive
+
+    def tag(self, key: str, value: Any = None) -> None:
+        """Set one tag."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Merge tags into those that are there. :attr:`tags` shows them after :meth:`refresh`."""
+        self._call(UpdateExperiment(experiment=self._name, set_tags=labels(tags, "tags")))
+
+    def remove_tags(self, tags: Iterable[str]) -> None:
+        """Remove tags by key; unknown keys are ignored."""
+        self._call(UpdateExperiment(experiment=self._name, remove_tags=tag_keys(tags)))
+
+    def archive(self) -> None:
+        """Hide the experiment from lists. Its runs go on."""
+        self._call(UpdateExperiment(experiment=self._name, archived=True))
+
+    def reactivate(self, new_name: str | None = None) -> None:
+        """Undo :meth:`archive`.
+
+        Raises:
+            Invalid: ``new_name`` was given.
+        """
+        if new_name is not None:
+            raise Invalid(
+                "Cannot rename an experiment.",
+                facts={"field": "new_name", "limit": "None", "size": new_name[:80]},
+            )
+        self._call(UpdateExperiment(experiment=self._name, archived=False))
+
+    def refresh(self) -> None:
+        """Read tags and archiving again."""
+        self._fetch()
+
+    def get_portal_url(self) -> str:
+        """Where a server (for an embedded ledger: ``runfold up``) shows the experiment."""
+        return f"{self._workspace._web_base()}/experiments/{self._name}"
+
+    @property
+    def portal_url(self) -> str:
+        """The same as :meth:`get_portal_url`."""
+        return self.get_portal_url()
+
+    def __repr__(self) -> str:
+        return f"Experiment(Name: {self._name},\nWorkspace: {self._workspace.name})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Experiment._existing, (self._workspace, self._name)
+
+    def _call(self, command: Command) -> None:
+        self._workspace._connection.call(self._stream, command, strict=self._workspace._strict)
+
+    def _seen(self) -> ExperimentView:
+        return self._view or self._fetch()
+
+    def _fetch(self) -> ExperimentView:
+        workspace = self._workspace
+        self._view = workspace._ask(
+            lambda transport, at: transport.experiment(workspace.name, self._name, at)
+        )
+        return self._view
+
+
+def run_query(
+    experiment: Experiment | None,
+    type: str | None,
+    tags: Filter,
+    properties: Filter,
+    status: str | None,
+    include_children: bool,
+) -> RunQuery:
+    """The compatible filters of a list of runs; raises :class:`Invalid` for one that cannot be meant."""
+    from runfold_projections.model import RunQuery
+
+    equal_tags, existing_tags = label_filter(tags, "tags")
+    equal_properties, existing_properties = label_filter(properties, "properties")
+    return RunQuery(
+        experiment=None if experiment is None else experiment.name,
+        tags=equal_tags,
+        tag_keys=existing_tags,
+        properties=equal_properties,
+        property_keys=existing_properties,
+        status=status_filter(status),
+        run_type=type,
+        include_children=include_children,
+        include_archived=True,
+    )
+
+
+def tag_keys(tags: Iterable[str]) -> tuple[str, ...]:
+    """Keys of tags to remove: a list, or one key."""
+    if isinstance(tags, str):
+        return (tags,)
+    return tuple(text(key, "tags") for key in tags)
+
+
+def refuse_outputs(outputs: str | bool | None) -> None:
+    """Say that output folders are not collected, instead of dropping what was asked for."""
+    if outputs is not None and outputs is not False:
+        raise Invalid(
+            "this version of runfold collects no output folder; leave outputs out or pass None or False",
+            facts={"field": "outputs", "limit": "None or False", "size": str(outputs)[:80]},
+        )
+
+
+def new_run_id() -> str:
+    """A UUIDv7: unique, and in order of time."""
+    import uuid_utils
+
+    return str(uuid_utils.uuid7())

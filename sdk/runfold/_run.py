@@ -1,0 +1,114 @@
+"""A run: the handle that scripts hold."""
+
+# pyright: reportPrivateUsage=false
+# Handles are friends of one another: what they share is no part of the public surface.
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from runfold._filters import Filter
+from runfold._run_children import RunChildren
+from runfold._run_lifecycle import RunLifecycle
+from runfold._run_logging import RunLogging
+from runfold._run_reading import RunReading
+
+if TYPE_CHECKING:
+    from runfold._experiment import Experiment
+    from runfold._workspace import Workspace
+    from runfold_events.contract.commands import CreateRun
+    from runfold_projections.model import RunView
+
+
+class Run(RunLifecycle, RunLogging, RunChildren, RunReading):
+    """A handle on a run that exists: ``Run(experiment, run_id)``. It only attaches: who leaves changes nothing.
+
+    New runs come from :meth:`runfold.Experiment.start_logging`, :meth:`child_run` and :meth:`create_children`; these
+    are *held* by the process that made them. A run whose last holder goes without ending it becomes NotResponding.
+
+    Raises:
+        NotFound: there is no such run in this experiment.
+    """
+
+    @staticmethod
+    def get(workspace: Workspace, run_id: str) -> Run:
+        """A handle on a run of any experiment of ``workspace``.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        from runfold._experiment import Experiment
+
+        view = workspace._ask(lambda transport, at: transport.run(workspace.name, run_id, at))
+        return run_of_view(Experiment._existing(workspace, view.experiment), view)
+
+    @staticmethod
+    def list(
+        experiment: Experiment,
+        type: str | None = None,
+        tags: Filter = None,
+        properties: Filter = None,
+        status: str | None = None,
+        include_children: bool = False,
+        _rehydrate_runs: bool = True,
+    ) -> Iterator[Run]:
+        """Runs of an experiment, newest first; see :meth:`runfold.Experiment.get_runs`.
+
+        Args:
+            status: one status, exactly as it is spelt.
+
+        Raises:
+            Invalid: a filter of another type, or a status that there is not; when the call is made.
+        """
+        from runfold._experiment import run_query
+
+        return experiment._runs(run_query(experiment, type, tags, properties, status, include_children))
+
+    @property
+    def parent(self) -> Run | None:
+        """The parent run; None for a root."""
+        known = self._created or self._seen()
+        parent_id = known.parent_run_id
+        if parent_id is None:
+            return None
+        if self._parent is None:
+            self._parent = Run(self._experiment, parent_id)
+        return self._parent
+
+    _parent: Run | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Run(Experiment: {self._experiment.name},\n"
+            f"Id: {self._run_id},\n"
+            f"Type: {self.type},\n"
+            f"Status: {self.status})"
+        )
+
+
+def create_runs(experiment: Experiment, commands: list[CreateRun], *, interrupt: bool = False) -> list[Run]:
+    """Create runs in one request; handles on those that were accepted, or queued for a server that is gone."""
+    runs: list[Run] = []
+    for command in commands:
+        run = Run.__new__(Run)
+        run._bind(experiment, command.run_id, created=None if command.resume else command)
+        run._stream.interrupt = interrupt
+        runs.append(run)
+    workspace = experiment.workspace
+    workspace._connection.call_all(
+        [(run._stream, command) for run, command in zip(runs, commands, strict=True)],
+        strict=workspace._strict,
+    )
+    return runs
+
+
+def run_of_view(experiment: Experiment, view: RunView) -> Run:
+    """A handle on a run as a list or question showed it."""
+    if view.experiment != experiment.name:
+        from runfold._experiment import Experiment
+
+        experiment = Experiment._existing(experiment.workspace, view.experiment)
+    run = Run.__new__(Run)
+    run._bind(experiment, view.run_id, view=view)
+    return run

@@ -1,0 +1,317 @@
+"""Delivery: numbers commands, sends one request at a time in order, and sends the same numbers until it is answered.
+
+Everything here runs on one thread at a time (:mod:`runfold._connection` sees to that), needs no lock, and takes clock
+and transport from outside. What a request's answer means, command by command, is in :mod:`runfold._outcomes`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from runfold import _outcomes
+from runfold._journal import Journal, Pending, Rejection, Stream
+from runfold._packing import Packer
+from runfold._transport import Batch, Item, Transport
+from runfold_events.contract.commands import Command, CreateRun, DeclareLost, StartRun, command_type
+from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable
+from runfold_events.contract.submission import Accepted, Outcome, Refused
+
+BACKOFF_S_MIN: Final = 0.1
+BACKOFF_S_MAX: Final = 5.0
+RETRY_AFTER_S_MAX: Final = 30.0
+REJECTIONS_KEPT_MAX: Final = 1_000  # per run, in this process
+_BUFFER_FULL: Final = "the sender's buffer was full"
+
+_log = logging.getLogger("runfold")
+
+
+class Sender:
+    """One writer's delivery to one store.
+
+    ``deliver`` does one piece of work and says when to call it again; it never raises.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        transport: Callable[[], Transport],
+        *,
+        clock: Callable[[], float],
+        settled: Callable[[str | None], None],
+        before_hold: Callable[[UUID], None],
+    ) -> None:
+        self._journal = journal
+        self._transport = transport
+        self._clock = clock
+        self._settled = settled  # called with the new position whenever outcomes are known
+        self._before_hold = (
+            before_hold  # makes sure that the writer has a lease; raises what the transport raises
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what is on its way; for the child of a fork."""
+        self._packer = Packer()
+        self._backlog: deque[Pending] = deque()  # to be sent before anything in the journal
+        self._in_flight: list[Pending] = []  # numbered and sent; without an answer so far
+        self._commands_max = 0  # smaller requests after one was refused as a whole; 0: no such limit
+        self._retry_at = 0.0
+        self._backoff_s = BACKOFF_S_MIN
+        self.outage_since: float | None = None
+        self.has_more = False  # the last request had no room for all that waited
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is waiting and nothing is on its way."""
+        return not (self.is_busy or self._journal.entries or self._journal.full)
+
+    @property
+    def is_busy(self) -> bool:
+        """Something is on its way, or was, and must go again."""
+        return bool(self._in_flight or self._backlog)
+
+    def undelivered(self) -> tuple[int, int]:
+        """``(values, commands)`` that have not arrived. Values in the journal count as their cells."""
+        waiting = [*self._in_flight, *self._backlog]
+        waiting += [entry for entry in list(self._journal.entries) if isinstance(entry, Pending)]
+        commands = sum(1 for pending in waiting if pending.command is not None and not pending.cells)
+        return max(0, self._journal.cells - commands), commands
+
+    def last_numbers(self, *, with_journal: bool = False) -> dict[Stream, int]:
+        """The last number used, or about to be used, on each stream that waits for an answer."""
+        numbers: dict[Stream, int] = {}
+        for pending in [*self._in_flight, *self._backlog]:
+            if pending.stream is not None and pending.command is not None:
+                numbers[pending.stream] = numbers.get(pending.stream, pending.stream.next_seq - 1) + 1
+        if with_journal:
+            entries = list(self._journal.entries)
+            streams = {e.stream if isinstance(e, Pending) else e[0].stream for e in entries}
+            for stream in streams | self._journal.full:
+                if stream is not None:
+                    numbers[stream] = numbers.get(stream, stream.next_seq - 1) + 1
+        return numbers
+
+    def retry_now(self) -> None:
+        """Do not wait for the end of the present back-off."""
+        self._retry_at = 0.0
+
+    def wait_s(self) -> float:
+        """Seconds until :meth:`deliver` may send again."""
+        return max(0.0, self._retry_at - self._clock())
+
+    def deliver(self) -> None:
+        """Send one request, or send the one that was not answered again."""
+        if self._clock() < self._retry_at:
+            return
+        if not self._in_flight:
+            self._in_flight = self._next_request()
+        if not self._in_flight:
+            return
+        batch = [pending for pending in self._in_flight if pending.command is not None]
+        try:
+            answer = self._send(batch) if batch else None
+        except Unavailable as error:
+            self._postpone(error)
+        except RunfoldError as error:
+            self._refused_as_a_whole(batch, error)
+        except Exception as error:  # a fault of ours must not end delivery, nor the job
+            _log.exception("runfold: sending failed; will try again")
+            self._postpone(Unavailable(f"sending failed: {type(error).__name__}: {error}"))
+        else:
+            self._answered(answer)
+
+    # Making requests
+
+    def _next_request(self) -> list[Pending]:
+        before = self._take_backlog()
+        self.has_more = True
+        if self._backlog:
+            return self._number(before)
+        packed = self._packer.pack(self._journal.entries, before)
+        self._journal.taken(self._packer.entries_taken)
+        self.has_more = bool(self._journal.entries)
+        if not self.has_more:
+            packed += self._declarations(packed)
+        return self._number([pending for pending in packed if self._may_go(pending)])
+
+    def _take_backlog(self) -> list[Pending]:
+        """What goes first: of one workspace and writer, ending with a mark, and few while requests are refused."""
+        taken: list[Pending] = []
+        first: Stream | None = None
+        while self._backlog and (not self._commands_max or len(taken) < self._commands_max):
+            stream = self._backlog[0].stream
+            if stream is not None and first is not None and not _go_together(stream, first):
+                break
+            first = first or stream
+            pending = self._backlog.popleft()
+            if self._may_go(pending):
+                taken.append(pending)
+            if pending.command is None:
+                break
+        return taken
+
+    def _may_go(self, pending: Pending) -> bool:
+        """False for what was withdrawn, and for what follows a refused creation."""
+        if pending.withdrawn:
+            return False
+        stream = pending.stream
+        if stream is None or stream.refusal is None or isinstance(pending.command, CreateRun):
+            return True
+        self.refuse(pending, stream.refusal)
+        return False
+
+    def _declarations(self, packed: list[Pending]) -> list[Pending]:
+        """DeclareLost for values that found no room. Those of another writer's request come with that one."""
+        declared: list[Pending] = []
+        target = next((p.stream for p in packed if p.stream is not None), None)
+        for stream, values in self._journal.take_lost():
+            pending = Pending(stream, declare_lost(stream, _BUFFER_FULL, values))
+            target = target or stream
+            if _go_together(stream, target):
+                declared.append(pending)
+            else:
+                self._backlog.append(pending)
+        return declared
+
+    def _number(self, packed: list[Pending]) -> list[Pending]:
+        """Give every command the next number of its stream. The same numbers stay until there is an answer."""
+        following: dict[Stream, int] = {}
+        for pending in packed:
+            stream = pending.stream
+            if stream is None or pending.command is None:
+                continue
+            pending.seq = following.get(stream, stream.next_seq)
+            if isinstance(pending.command, DeclareLost):
+                span = pending.command.last - pending.command.first
+                pending.command = replace(pending.command, first=pending.seq, last=pending.seq + span)
+            following[stream] = _last_number(pending) + 1
+        return packed
+
+    def _send(self, batch: list[Pending]) -> _outcomes.Answered:
+        first = batch[0].stream
+        if first is None:
+            raise TypeError("a command without a stream")
+        hold = any(isinstance(pending.command, CreateRun | StartRun) for pending in batch)
+        if hold:
+            self._before_hold(first.writer_id)
+        items = [
+            Item(pending.command, pending.seq, pending.occurred_at)
+            for pending in batch
+            if pending.command is not None
+        ]
+        answer = self._transport().submit(
+            Batch(workspace=first.workspace, writer_id=first.writer_id, items=items, hold=hold)
+        )
+        if len(answer.outcomes) != len(batch):
+            raise Unavailable(f"{len(batch)} commands were sent, {len(answer.outcomes)} were answered")
+        return _outcomes.Answered(batch, answer.outcomes, answer.token)
+
+    # Reading answers
+
+    def _answered(self, answer: _outcomes.Answered | None) -> None:
+        """Settle what is settled; what must go again goes first, and marks stay behind it."""
+        again = [] if answer is None else _outcomes.settle(answer, self)
+        marks = [pending for pending in self._in_flight if pending.command is None]
+        self._in_flight = []
+        self.outage_since = None
+        self._backoff_s, self._retry_at = BACKOFF_S_MIN, 0.0
+        self._commands_max = 0 if not self._backlog else self._commands_max * 2
+        self._backlog.extendleft(reversed(again + (marks if again else [])))
+        if not again:
+            for mark in marks:
+                mark.outcome = Accepted(token="")
+        self._settled(None if answer is None else answer.token)
+
+    def _refused_as_a_whole(self, batch: list[Pending], error: RunfoldError) -> None:
+        """Nothing of the request was applied. Halve it until what is to blame is alone."""
+        marks = [pending for pending in self._in_flight if pending.command is None]
+        self._in_flight = []
+        if isinstance(error, Unauthorized):
+            self._unauthorized(batch + marks, error)
+            return
+        if len(batch) > 1:
+            self._commands_max = max(1, len(batch) // 2)
+            self._backlog.extendleft(reversed(batch + marks))
+            return
+        refused = Refused(code=error.code, message=error.message, facts=error.facts)
+        self._in_flight = batch + marks
+        self._answered(_outcomes.Answered(batch, [refused], None))
+
+    def _unauthorized(self, batch: list[Pending], error: Unauthorized) -> None:
+        """Whoever waits hears of it; values wait for better credentials."""
+        for pending in batch:
+            if pending.waited and pending.command is not None:
+                self.refuse(pending, error)
+        self._backlog.extendleft(reversed([pending for pending in batch if pending.outcome is None]))
+        self._postpone(Unavailable(error.message, facts={"retry_after": RETRY_AFTER_S_MAX}))
+        self._settled(None)
+
+    def _postpone(self, error: Unavailable) -> None:
+        now = self._clock()
+        if self.outage_since is None:
+            self.outage_since = now
+            _log.warning("runfold: not delivered, will try again: %s", error)
+        wait_s = min(float(error.facts.get("retry_after", 0.0)), RETRY_AFTER_S_MAX)
+        self._retry_at = now + max(wait_s, self._backoff_s * random.uniform(0.8, 1.2))
+        self._backoff_s = min(self._backoff_s * 2, BACKOFF_S_MAX)
+
+    # What _outcomes calls
+
+    def arrived(self, pending: Pending, outcome: Outcome) -> None:
+        """The command has its final answer and its number is used up."""
+        if pending.stream is not None:
+            pending.stream.next_seq = _last_number(pending) + 1
+        self.finish(pending, outcome)
+
+    def finish(self, pending: Pending, outcome: Outcome | RunfoldError) -> None:
+        """The command has its final answer; its room in the journal is free."""
+        self._journal.release(pending.cells, pending.text_chars)
+        pending.cells = pending.text_chars = 0
+        pending.outcome = outcome
+
+    def refuse(self, pending: Pending, error: RunfoldError, event_id: UUID | None = None) -> None:
+        """The final answer is a refusal: whoever waits raises it, otherwise it is kept for ``rejections()``."""
+        if not pending.waited:
+            self.note_rejection(pending, error, event_id)
+        self.finish(pending, error)
+
+    def note_rejection(self, pending: Pending, error: RunfoldError, event_id: UUID | None = None) -> None:
+        """Keep a refusal that nobody waited for."""
+        stream, command = pending.stream, pending.command
+        if stream is None or command is None:
+            return
+        _log.warning("runfold: %s was refused: %s", command_type(command), error)
+        rejection = Rejection(
+            command=command_type(command),
+            code=error.code,
+            message=error.message,
+            facts=error.facts,
+            time=datetime.now(UTC),
+            event_id=event_id,
+            values=pending.values,
+        )
+        if len(stream.rejections) < REJECTIONS_KEPT_MAX:
+            stream.rejections.append(rejection)
+
+
+def _go_together(one: Stream, other: Stream) -> bool:
+    """Whether commands of both may be in one request."""
+    return one.workspace == other.workspace and one.writer_id == other.writer_id
+
+
+def declare_lost(stream: Stream, reason: str, values: int, span: int = 1) -> Command:
+    """DeclareLost for ``span`` numbers; which ones is known when it is sent."""
+    return DeclareLost(run_id=stream.run_id or "", first=1, last=span, reason=reason, values=values)
+
+
+def _last_number(pending: Pending) -> int:
+    command = pending.command
+    return command.last if isinstance(command, DeclareLost) else pending.seq

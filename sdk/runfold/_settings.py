@@ -1,0 +1,103 @@
+"""What the environment says. The only module of the SDK that reads it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from runfold_events.contract.errors import Invalid
+from runfold_events.contract.ids import check_workspace_name
+
+DEFAULT_WORKSPACE: Final = "default"
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"", "0", "false", "no", "off"})
+# https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Where runs are recorded unless a program says otherwise.
+
+    Attributes:
+        home: folder of the embedded ledger (``RUNFOLD_HOME``; default: the user's data folder).
+        url: server to use instead of the embedded ledger (``RUNFOLD_URL``).
+        token: credential for that server (``RUNFOLD_TOKEN``).
+        workspace: workspace when no configuration file names one (``RUNFOLD_WORKSPACE``).
+        strict: lifecycle calls raise while the server is gone (``RUNFOLD_STRICT``).
+        traceparent: W3C trace context that this process was started in (``TRACEPARENT``).
+    """
+
+    home: Path
+    url: str | None = None
+    token: str | None = None
+    workspace: str = DEFAULT_WORKSPACE
+    strict: bool = False
+    traceparent: str | None = None
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment anew, so that a program may set it before it opens a workspace.
+
+    Raises:
+        Invalid: a variable has a value that cannot be meant; ``field`` names the variable.
+    """
+    env = os.environ if environ is None else environ
+    return Settings(
+        home=_home(env),
+        url=_url(env.get("RUNFOLD_URL", "")),
+        token=env.get("RUNFOLD_TOKEN") or None,
+        workspace=check_workspace_name(
+            env.get("RUNFOLD_WORKSPACE") or DEFAULT_WORKSPACE, "RUNFOLD_WORKSPACE"
+        ),
+        strict=_flag(env, "RUNFOLD_STRICT"),
+        traceparent=_traceparent(env.get("TRACEPARENT", "")),
+    )
+
+
+def check_url(url: str, field: str) -> str:
+    """``url`` without a trailing slash, if it is one that can be spoken to.
+
+    Raises:
+        Invalid: not an http or https address; ``field`` as given.
+    """
+    trimmed = url.strip().rstrip("/")
+    scheme, _, rest = trimmed.partition("://")
+    if scheme not in {"http", "https"} or not rest or any(c.isspace() for c in rest):
+        raise Invalid(
+            f"{field} must be an address such as http://127.0.0.1:8765; got {url[:80]!r}",
+            facts={"field": field, "limit": "http:// or https://", "size": url[:80]},
+        )
+    return trimmed
+
+
+def _url(text: str) -> str | None:
+    return check_url(text, "RUNFOLD_URL") if text.strip() else None
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    named = env.get("RUNFOLD_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs  # its import costs more than the rest of this module, and is seldom needed in tests
+
+    return Path(platformdirs.user_data_dir("runfold", appauthor=False))
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "").strip().lower()
+    if value not in _TRUE | _FALSE:
+        raise Invalid(
+            f"{name} must be 1 or 0; got {value[:80]!r}",
+            facts={"field": name, "limit": "1 or 0", "size": value[:80]},
+        )
+    return value in _TRUE
+
+
+def _traceparent(text: str) -> str | None:
+    """Somebody else's variable: what is malformed is left out, as the standard asks."""
+    return text if _TRACEPARENT.match(text) else None

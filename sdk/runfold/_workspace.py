@@ -1,0 +1,317 @@
+"""A workspace: where runs are recorded, and the way in to everything in it."""
+
+# pyright: reportPrivateUsage=false
+# Handles are friends of one another: what they share is no part of the public surface.
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from runfold import _config, _process
+from runfold._connection import Connection
+from runfold._settings import Settings, check_url, load_settings
+from runfold._transport import Transport
+from runfold_events.contract.ids import check_workspace_name
+
+if TYPE_CHECKING:
+    from runfold._experiment import Experiment
+    from runfold._run import Run
+    from runfold_projections.model import RunQuery, RunView
+
+T = TypeVar("T")
+
+_FIRST_PAGE_ROWS: Final = 50
+_NEXT_PAGES_ROWS: Final = 500
+_FLUSH_BEFORE_QUERY_S: Final = 10.0
+_EMBEDDED_BASE: Final = "http://127.0.0.1:8765"  # where `runfold up` shows what the embedded ledger holds
+
+_told: set[str] = set()  # homes that this process has named on stderr
+
+
+class Workspace:
+    """A named set of experiments and runs, in an embedded ledger or on a server.
+
+    Without ``url`` (and without ``RUNFOLD_URL``) the embedded ledger of ``home`` is used (``RUNFOLD_HOME``; default:
+    the user's data folder). Handles on the same place share one connection; threads and forked processes may use them.
+
+    Args:
+        subscription_id: kept for scripts written for Azure ML, and for :meth:`write_config`; means nothing here.
+        resource_group: likewise.
+        workspace_name: default ``RUNFOLD_WORKSPACE``, else ``default``.
+        auth: accepted and not used; credentials come from ``token``.
+        url: a server, such as ``http://127.0.0.1:8765``.
+        token: its credential; default ``RUNFOLD_TOKEN``.
+        home: folder of the embedded ledger.
+        strict: lifecycle calls raise ``Unavailable`` while the server is gone, instead of being queued; and ``log``
+            raises it when there is no room for more values. Default ``RUNFOLD_STRICT``, else False.
+
+    Raises:
+        Invalid: a name or address that cannot be.
+    """
+
+    def __init__(
+        self,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        workspace_name: str | None = None,
+        auth: object = None,
+        *,
+        url: str | None = None,
+        token: str | None = None,
+        home: str | Path | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        settings = load_settings()
+        self._name = check_workspace_name(workspace_name or settings.workspace, "workspace_name")
+        self._subscription_id = subscription_id
+        self._resource_group = resource_group
+        self._strict = settings.strict if strict is None else strict
+        if url is not None:
+            self._url: str | None = check_url(url, "url")
+        else:
+            self._url = None if home is not None else settings.url
+        self._token = token if token is not None else settings.token
+        self._home = settings.home if home is None else Path(home).expanduser().absolute()
+        self._connection = _connect(self._url, self._token, self._home, settings)
+        if self._url is None and url is None and home is None and workspace_name is None:
+            _tell_once(self._name, self._home)
+
+    @staticmethod
+    def from_config(
+        path: str | Path | None = None,
+        auth: object = None,
+        _logger: object = None,
+        _file_name: str | None = None,
+    ) -> Workspace:
+        """The workspace that a configuration file names.
+
+        ``path`` is a file, or a folder to search from (default: the current one), upwards. ``RUNFOLD_URL`` wins over
+        the file's ``url``. With neither a file nor a path this is :class:`Workspace()`.
+
+        Raises:
+            Invalid: ``path`` was given and leads to no file, or the file names no workspace.
+        """
+        start = (Path.cwd() if path is None else Path(path).expanduser()).absolute()
+        found = start if start.is_file() else _config.find_config(start, _file_name)
+        if found is None:
+            if path is not None:
+                raise _config.not_found(start, _file_name)
+            return Workspace()
+        config = _config.read_config(found)
+        return Workspace(
+            config.subscription_id,
+            config.resource_group,
+            config.workspace,
+            auth,
+            url=load_settings().url or config.url,
+        )
+
+    def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
+        """Write ``.azureml/config.json`` under ``path`` (default: the current folder) for :meth:`from_config`."""
+        config = _config.Config(
+            workspace=self._name,
+            subscription_id=self._subscription_id,
+            resource_group=self._resource_group,
+            url=self._url,
+        )
+        _config.write_config(
+            config, Path.cwd() if path is None else Path(path), file_name or _config.FILE_NAME
+        )
+
+    @property
+    def name(self) -> str:
+        """The workspace's name."""
+        return self._name
+
+    @property
+    def subscription_id(self) -> str | None:
+        """As given; means nothing here."""
+        return self._subscription_id
+
+    @property
+    def resource_group(self) -> str | None:
+        """As given; means nothing here."""
+        return self._resource_group
+
+    @property
+    def location(self) -> str:
+        """The server's address, or the embedded ledger's folder."""
+        return self._url or str(self._home)
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        """Active experiments by name, the one with the newest activity first."""
+        from runfold._experiment import Experiment
+
+        return {experiment.name: experiment for experiment in Experiment.list(self)}
+
+    def get_run(self, run_id: str) -> Run:
+        """A handle on a run of any experiment of this workspace.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        from runfold._run import Run
+
+        return Run.get(self, run_id)
+
+    def get_details(self) -> dict[str, Any]:
+        """``{"name", "id", "location", "subscriptionId", "resourceGroup", "type"}``."""
+        return {
+            "name": self._name,
+            "id": f"{self.location}#{self._name}",
+            "location": self.location,
+            "subscriptionId": self._subscription_id,
+            "resourceGroup": self._resource_group,
+            "type": "server" if self._url else "embedded",
+        }
+
+    def query(
+        self,
+        filter: str | None = None,
+        order_by: str = "-created_at",
+        fields: Sequence[str] = (),
+        limit: int | None = None,
+        *,
+        experiment: str | None = None,
+        include_children: bool = False,
+        include_archived: bool = False,
+    ) -> Iterator[RunView]:
+        """Summaries of runs of all experiments, page after page while they are iterated. Ours.
+
+        Args:
+            filter: an expression such as ``status = "Running" and metrics.loss < 0.1 and tags.quality like "fan%"``.
+            order_by: a field such as ``metrics.loss``; a leading ``-`` for descending.
+            fields: what to load of each run, such as ``["metrics.loss", "params.lr"]``; default: everything.
+            limit: at most so many runs; default: all.
+            experiment: of this experiment only.
+            include_children: child runs too.
+            include_archived: archived runs too.
+
+        Raises:
+            Invalid: the filter, a field or the order cannot be read; when the call is made, with its first page.
+        """
+        from runfold_projections.model import RunQuery
+
+        self._connection.flush(_FLUSH_BEFORE_QUERY_S)
+        rows = self._pages(
+            RunQuery(
+                experiment=experiment,
+                filter=filter,
+                order_by=order_by,
+                fields=tuple(fields),
+                include_children=include_children,
+                include_archived=include_archived,
+            ),
+            limit,
+        )
+        return _eager_first(rows)
+
+    def __repr__(self) -> str:
+        return f"Workspace(Name: {self._name},\nLocation: {self.location})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (
+            self._subscription_id,
+            self._resource_group,
+            self._name,
+            self._url,
+            str(self._home),
+            self._strict,
+        )
+
+    # For the other handles
+
+    def _ask(self, question: Callable[[Transport, str | None], T]) -> T:
+        return self._connection.ask(question)
+
+    def _pages(self, query: RunQuery, limit: int | None = None) -> Iterator[RunView]:
+        """Rows of a list, page after page. The first page is small: many callers want only the newest run."""
+        import msgspec
+
+        left = limit
+        page_rows = _FIRST_PAGE_ROWS
+        while left is None or left > 0:
+            rows = page_rows if left is None else min(left, page_rows)
+            asked = msgspec.structs.replace(query, limit=rows)
+            page = self._ask(lambda transport, at, asked=asked: transport.runs(self._name, asked, at))  # type: ignore[misc]
+            yield from page.rows
+            if page.next is None:
+                return
+            left = None if left is None else left - len(page.rows)
+            query = msgspec.structs.replace(query, page=page.next)
+            page_rows = _NEXT_PAGES_ROWS
+
+    def _web_base(self) -> str:
+        return f"{self._url or _EMBEDDED_BASE}/api/v1/workspaces/{self._name}"
+
+
+def _eager_first(rows: Iterator[T]) -> Iterator[T]:
+    """``rows``, with what goes wrong on the first page raised here and now."""
+    from itertools import chain
+
+    first = list(_take(rows, 1))
+    return chain(first, rows)
+
+
+def _take(rows: Iterator[T], count: int) -> Iterator[T]:
+    for _ in range(count):
+        try:
+            yield next(rows)
+        except StopIteration:
+            return
+
+
+def _connect(url: str | None, token: str | None, home: Path, settings: Settings) -> Connection:
+    if url is not None:
+        return _process.shared_connection(
+            ("http", url, token), lambda: Connection(lambda: _open_http(url, token, settings))
+        )
+    return _process.shared_connection(
+        ("embedded", str(home)), lambda: Connection(lambda: _open_embedded(home, settings))
+    )
+
+
+def _open_http(url: str, token: str | None, settings: Settings) -> Transport:
+    from runfold._http import HttpTransport
+
+    return HttpTransport(url, token, settings.traceparent)
+
+
+def _open_embedded(home: Path, settings: Settings) -> Transport:
+    from runfold._embedded import EmbeddedTransport, os_actor
+    from runfold_services.compose import open_embedded
+
+    return EmbeddedTransport(open_embedded(home), os_actor(), settings.traceparent)
+
+
+def _tell_once(name: str, home: Path) -> None:
+    if str(home) not in _told:
+        _told.add(str(home))
+        print(  # noqa: T201  # once per process: nobody should have to guess where runs went
+            f"runfold: no configuration file and no RUNFOLD_URL; recording in the embedded workspace {name!r} "
+            f"under {home} (see it with `runfold up`)",
+            file=sys.stderr,
+        )
+
+
+def _reopen(
+    subscription_id: str | None,
+    resource_group: str | None,
+    name: str,
+    url: str | None,
+    home: str,
+    strict: bool,
+) -> Workspace:
+    """The same workspace in another process. Credentials do not travel: they come from that process's environment."""
+    return Workspace(
+        subscription_id,
+        resource_group,
+        name,
+        url=url,
+        home=None if url is not None else home,
+        strict=strict,
+    )

@@ -1,0 +1,25 @@
+"""Azure ML's exception names, so that ``except`` clauses of existing scripts keep their meaning.
+
+Where one of Azure's names covers several of our kinds, it stands for their common root: ``ServiceException`` there is
+whatever a server answers, here any :class:`~runfold.errors.RunfoldError`.
+"""
+
+from __future__ import annotations
+
+from runfold.errors import Invalid, RunFailed, RunfoldError
+
+AzureMLException = RunfoldError
+ServiceException = RunfoldError
+RunEnvironmentException = RunfoldError
+ExperimentExecutionException = RunfoldError
+UserErrorException = Invalid
+ActivityFailedException = RunFailed
+
+__all__ = [
+    "ActivityFailedException",
+    "AzureMLException",
+    "ExperimentExecutionException",
+    "RunEnvironmentException",
+    "ServiceException",
+    "UserErrorException",
+]
