@@ -1,0 +1,286 @@
+"""Commands and events as CloudEvents 1.0 in Kafka's binary mode: attributes in ``ce_`` headers, data in the value.
+
+Source: CloudEvents 1.0.2, "Kafka Protocol Binding", sections 3.2 and 3.2.3. The record key is the stream id, so the
+default partitioner of the Java client and of aiokafka finds the store's partition.
+
+A command's value is the command as JSON; of ``run.log_metrics`` it is the metric batch itself, in the encoding that
+``content-type`` names. An event's value is the stored body, byte for byte; a body that was erased before it was
+published is an empty value with ``ce_erased: true`` (a null value would be a tombstone).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from runfold_events.contract import limits
+from runfold_events.contract.commands import (
+    INTERNAL_COMMANDS,
+    Command,
+    LogMetrics,
+    command_type,
+)
+from runfold_events.contract.envelope import JSON, MSGPACK, RecordedEvent
+from runfold_events.contract.errors import Invalid, LimitExceeded
+from runfold_events.contract.ids import split_stream
+from runfold_events.contract.submission import Actor, Submission
+
+Headers = Sequence[tuple[str, bytes]]
+
+TYPE_PREFIX: Final = "dev.runfold."
+TYPE_SUFFIX: Final = ".v1"
+SOURCE_PREFIX: Final = "/workspaces/"
+REPLY_TOPIC: Final = re.compile(r"runfold\.replies\.[A-Za-z0-9._\-]{1,200}\Z")
+SPEC_VERSION: Final = "1.0"
+SEQUENCE_DIGITS: Final = 20
+_EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LOG_METRICS: Final = "run.log_metrics"
+
+_command_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Command)
+_command_encoder = msgspec.json.Encoder()
+
+
+class Record(Struct, frozen=True):
+    """A Kafka record, without its place."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Key, value and headers; a broker adds less than 100 bytes to that."""
+        return len(self.key) + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
+
+
+class IncomingCommand(Struct, frozen=True):
+    """A command read from a record, and where its sender wants the answer."""
+
+    submission: Submission
+    reply_to: str | None
+    correlation: bytes | None  # as the sender wrote it, echoed in the reply
+
+
+def ce_type(name: str) -> str:
+    """``run.created`` as a CloudEvents type: ``dev.runfold.run.created.v1``."""
+    return f"{TYPE_PREFIX}{name}{TYPE_SUFFIX}"
+
+
+def plain_type(value: str) -> str:
+    """The reverse of :func:`ce_type`; raises :class:`Invalid` for a type that is not ours."""
+    if not (value.startswith(TYPE_PREFIX) and value.endswith(TYPE_SUFFIX)):
+        raise _invalid("ce_type", f"{TYPE_PREFIX}…{TYPE_SUFFIX}", value)
+    return value.removeprefix(TYPE_PREFIX).removesuffix(TYPE_SUFFIX)
+
+
+def rfc3339(time_us: int) -> str:
+    """UTC µs since the epoch as RFC 3339, which CloudEvents wants."""
+    return (_EPOCH_START + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
+
+
+def from_rfc3339(text: str, field: str = "ce_time") -> int:
+    """The reverse of :func:`rfc3339`; any offset is accepted."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment - _EPOCH_START) // timedelta(microseconds=1)
+    except (ValueError, TypeError):
+        raise _invalid(field, "RFC 3339 with an offset", text) from None
+
+
+# Events
+
+
+def event_record(event: RecordedEvent) -> Record:
+    """The record that announces a stored event."""
+    workspace, _, subject = split_stream(event.stream)
+    headers = {
+        "ce_specversion": SPEC_VERSION,
+        "ce_type": ce_type(event.type),
+        "ce_source": f"{SOURCE_PREFIX}{workspace}",
+        "ce_subject": subject,
+        "ce_id": str(event.id),
+        "ce_time": rfc3339(event.occurred_at),
+        "ce_recordedtime": rfc3339(event.recorded_at),
+        "ce_partitionkey": event.stream,
+        "ce_sequence": f"{event.pos:0{SEQUENCE_DIGITS}d}",
+        "ce_streamseq": str(event.stream_seq),
+        "ce_epoch": str(event.epoch),
+        "ce_digest": event.digest.hex(),
+        "ce_actor": event.actor,
+        "ce_actorsource": event.actor_source,
+        "ce_writerid": str(event.writer_id),
+        "ce_writerseq": str(event.writer_seq),
+        "ce_dataversion": str(event.data_version),
+        "ce_causationid": None if event.causation_id is None else str(event.causation_id),
+        "ce_correlationid": None if event.correlation_id is None else str(event.correlation_id),
+        "ce_erased": "true" if event.body is None else None,
+        "traceparent": event.traceparent,
+        "content-type": event.content_type,
+    }
+    return Record(event.stream.encode(), event.body or b"", _encoded(headers))
+
+
+# Commands
+
+
+def command_record(submission: Submission, *, reply_to: str | None = None) -> Record:
+    """The record that carries a command; checked against :data:`limits.COMMAND_BYTES_MAX` before it is sent.
+
+    Raises:
+        LimitExceeded: the record would be too large.
+        Invalid: ``reply_to`` is no reply topic.
+    """
+    command = submission.command
+    if reply_to is not None and not REPLY_TOPIC.match(reply_to):
+        raise _invalid("reply_to", REPLY_TOPIC.pattern, reply_to)
+    is_metrics = isinstance(command, LogMetrics)
+    headers = {
+        "ce_specversion": SPEC_VERSION,
+        "ce_type": ce_type(command_type(command)),
+        "ce_source": f"{SOURCE_PREFIX}{submission.workspace}",
+        "ce_subject": split_stream(submission.stream)[2],
+        "ce_id": f"{submission.writer_id}:{submission.writer_seq}",
+        "ce_time": rfc3339(submission.occurred_at),
+        "ce_partitionkey": submission.stream,
+        "ce_writerid": str(submission.writer_id),
+        "ce_writerseq": str(submission.writer_seq),
+        "ce_correlationid": None if submission.correlation_id is None else str(submission.correlation_id),
+        "ce_causationid": None if submission.causation_id is None else str(submission.causation_id),
+        "ce_hold": "true" if submission.hold else None,
+        "reply_to": reply_to,
+        "traceparent": submission.traceparent,
+        "content-type": submission.content_type if is_metrics else JSON,
+    }
+    value = bytes(command.batch) if isinstance(command, LogMetrics) else _command_encoder.encode(command)
+    record = Record(submission.stream.encode(), value, _encoded(headers))
+    if record.size_bytes > limits.COMMAND_BYTES_MAX:
+        raise LimitExceeded(
+            f"a command may have {limits.COMMAND_BYTES_MAX} bytes, envelope included; it has {record.size_bytes}",
+            facts={"field": "command", "limit": limits.COMMAND_BYTES_MAX, "size": record.size_bytes},
+        )
+    return record
+
+
+def read_command(
+    key: bytes | None, value: bytes | None, headers: Headers, *, actor: Actor
+) -> IncomingCommand:
+    """The command of a record.
+
+    Args:
+        key: must be the stream id of the command; a record under another key would break the stream's order.
+        value: the data.
+        headers: attributes and transport headers.
+        actor: whom the broker's authentication, or the topic's policy, names as sender.
+
+    Raises:
+        Invalid: not one of our commands; ``field`` names the header or the place in the value.
+    """
+    given = _decoded(headers)
+    command, content_type = _command(given, value or b"")
+    if isinstance(command, INTERNAL_COMMANDS):
+        raise _invalid("ce_type", "a command that services may send", command_type(command))
+    submission = Submission(
+        workspace=_workspace(given),
+        command=command,
+        writer_id=_uuid(given, "ce_writerid"),
+        writer_seq=_number(given, "ce_writerseq"),
+        occurred_at=from_rfc3339(_required(given, "ce_time")),
+        actor=actor,
+        door="kafka",
+        content_type=content_type,
+        hold=given.get("ce_hold") == "true",
+        correlation_id=_optional_uuid(given, "ce_correlationid"),
+        causation_id=_optional_uuid(given, "ce_causationid"),
+        traceparent=given.get("traceparent"),
+    )
+    if (key or b"") != submission.stream.encode():
+        raise _invalid("key", submission.stream, (key or b"").decode(errors="replace"))
+    reply_to = given.get("reply_to")
+    if reply_to is not None and not REPLY_TOPIC.match(reply_to):
+        raise _invalid("reply_to", REPLY_TOPIC.pattern, reply_to)
+    correlation = given.get("ce_correlationid")
+    return IncomingCommand(submission, reply_to, None if correlation is None else correlation.encode())
+
+
+def _command(given: Mapping[str, str], value: bytes) -> tuple[Command, str]:
+    name = plain_type(_required(given, "ce_type"))
+    content_type = given.get("content-type", JSON)
+    if len(value) > limits.COMMAND_BYTES_MAX:
+        raise LimitExceeded(
+            f"a command may have {limits.COMMAND_BYTES_MAX} bytes; it has {len(value)}",
+            facts={"field": "value", "limit": limits.COMMAND_BYTES_MAX, "size": len(value)},
+        )
+    if name == _LOG_METRICS:
+        if content_type not in {JSON, MSGPACK}:
+            raise _invalid("content-type", f"{JSON} or {MSGPACK}", content_type)
+        return LogMetrics(run_id=_required(given, "ce_subject"), batch=msgspec.Raw(value)), content_type
+    if content_type != JSON:
+        raise _invalid("content-type", JSON, content_type)
+    try:
+        command: Command = _command_decoder.decode(value)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Invalid(
+            f"value is not a command: {error}", facts={"field": "value", "limit": "schema"}
+        ) from None
+    if command_type(command) != name:
+        raise _invalid("ce_type", ce_type(command_type(command)), ce_type(name))
+    return command, content_type
+
+
+def _workspace(given: Mapping[str, str]) -> str:
+    source = _required(given, "ce_source")
+    if not source.startswith(SOURCE_PREFIX):
+        raise _invalid("ce_source", f"{SOURCE_PREFIX}NAME", source)
+    return source.removeprefix(SOURCE_PREFIX)
+
+
+def _encoded(headers: Mapping[str, str | None]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, value.encode()) for name, value in headers.items() if value is not None)
+
+
+def _decoded(headers: Headers) -> dict[str, str]:
+    decoded: dict[str, str] = {}
+    for name, value in headers:
+        try:
+            decoded[name.lower()] = value.decode()
+        except UnicodeDecodeError:
+            raise _invalid(name, "UTF-8", value.decode(errors="replace")) from None
+    return decoded
+
+
+def _required(given: Mapping[str, str], name: str) -> str:
+    if name not in given:
+        raise Invalid(f"the record has no header {name}", facts={"field": name, "limit": "required"})
+    return given[name]
+
+
+def _number(given: Mapping[str, str], name: str) -> int:
+    text = _required(given, name)
+    if not (text.isascii() and text.isdigit() and len(text) <= SEQUENCE_DIGITS):
+        raise _invalid(name, "a whole number", text)
+    return int(text)
+
+
+def _uuid(given: Mapping[str, str], name: str) -> UUID:
+    text = _required(given, name)
+    try:
+        return UUID(text)
+    except ValueError:
+        raise _invalid(name, "a UUID", text) from None
+
+
+def _optional_uuid(given: Mapping[str, str], name: str) -> UUID | None:
+    return _uuid(given, name) if name in given else None
+
+
+def _invalid(field: str, wanted: str, got: str) -> Invalid:
+    return Invalid(
+        f"{field} must be {wanted}; got {got[:80]!r}",
+        facts={"field": field, "limit": wanted, "size": got[:80]},
+    )
