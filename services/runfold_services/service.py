@@ -27,7 +27,10 @@ class HeartbeatAnswer(Struct, frozen=True):
 class Service(Protocol):
     """Everything a client can ask of runfold."""
 
-    views: Views
+    @property
+    def views(self) -> Views:
+        """The questions."""
+        ...
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """Handle commands in order; one outcome each, in the same order. Durable when it returns.

@@ -1,0 +1,1 @@
+"""One module per group of commands. They ask the session, and say how the answer looks; nothing else."""

@@ -1,0 +1,74 @@
+"""Answers to what ends, hides or erases a run."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from runfold.cli.answer import Answer
+from runfold.cli.render.data import run_data
+from runfold.cli.render.statuses import is_plain, status_text
+from runfold.cli.session import Session
+from runfold_events.contract.commands import ArchiveRun, EraseRun, RestoreRun
+from runfold_events.contract.errors import NotFound
+from runfold_events.contract.statuses import Status
+from runfold_projections.model import RunView
+
+
+def check_experiment(run: RunView, experiment: str | None) -> None:
+    """Raise ``NotFound`` when ``experiment`` is named and the run is in another one."""
+    if experiment is not None and run.experiment != experiment:
+        raise NotFound(
+            f"run {run.run_id!r} is not in experiment {experiment!r} but in {run.experiment!r}",
+            facts={"field": "--experiment", "size": experiment},
+        )
+
+
+def cancel(session: Session, run: RunView, reason: str | None, *, cascade: bool) -> Answer:
+    """Ask for the end and wait for it; says so when the run has not ended by then."""
+    session.cancel(run.run_id, reason, cascade=cascade)
+    after = session.find(run.run_id)
+    if after.status is Status.CANCEL_REQUESTED:
+        session.output.note(
+            f"runfold: the run was asked to end and has not ended yet; look again: runfold run show {run.run_id}"
+        )
+    return _standing(after)
+
+
+def archive(session: Session, run: RunView, *, archived: bool) -> Answer:
+    """Hide the run, or show it again."""
+    session.submit(ArchiveRun(run_id=run.run_id) if archived else RestoreRun(run_id=run.run_id))
+    return _standing(session.find(run.run_id))
+
+
+def confirm_erasure(session: Session, run: RunView) -> None:
+    """Ask; anything but the run's id or yes ends the command."""
+    name = run.display_name or run.name or "no name"
+    click.echo(
+        f"Run {run.run_id} ({name}, {run.experiment} #{run.number}, {run.status}) loses all it holds, for good.",
+        err=True,
+    )
+    if not click.confirm("Erase it?", err=True):
+        raise click.UsageError("nothing was erased; --yes answers the question")
+
+
+def erase(session: Session, run: RunView, reason: str | None) -> Answer:
+    """Erase the run's content."""
+    session.submit(EraseRun(run_id=run.run_id, reason=reason))
+    return _standing(session.find(run.run_id))
+
+
+def _standing(run: RunView) -> Answer:
+    def draw(console: object) -> Text:
+        from rich.console import Console
+
+        plain = isinstance(console, Console) and is_plain(console)
+        marks = [word for word, is_so in (("archived", run.archived), ("erased", run.erased)) if is_so]
+        parts = [
+            status_text(run.status, plain=plain),
+            Text(run.run_id),
+            *(Text(mark, style="yellow") for mark in marks),
+        ]
+        return Text("  ").join(parts)
+
+    return Answer(run_data(run), draw, ("run_id", "status", "archived", "erased"))

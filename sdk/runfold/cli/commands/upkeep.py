@@ -1,0 +1,166 @@
+"""Work on the embedded ledger's own file: rebuild views, check the chain, vacuum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from runfold.cli.answer import Answer
+from runfold.cli.render.columns import Column, table
+from runfold.cli.render.facts import facts_table
+from runfold.cli.render.text import plural, styled
+from runfold.cli.session import Session
+from runfold_events.contract.errors import Invalid, NotFound
+from runfold_events.sync import run_sync
+
+if TYPE_CHECKING:
+    from runfold_events.check import Report
+    from runfold_services.compose import EmbeddedTracker
+
+Progress = Callable[[int, int], None]
+
+_DAMAGE: Final = (
+    Column("PARTITION", right=True),
+    Column("POSITION", right=True),
+    Column("WHAT", wrap=True, cells_min=30),
+)
+
+
+def rebuild(session: Session, names: tuple[str, ...]) -> Answer:
+    """Fold views anew; says how many events that were."""
+    with opened(session, "rebuild") as (home, tracker):
+        states = run_sync(tracker.views.states())
+        known = list(dict.fromkeys(state.projection for state in states))
+        check_names(names, known)
+        with progress_bar(session, "folding") as progress:
+            folded = run_sync(tracker.rebuild(names, progress))
+    facts = {"home": str(home), "projections": list(names) or known, "events_folded": folded}
+    shown = {**facts, "projections": ", ".join(names or known)}
+    return Answer(facts, lambda console: facts_table(shown), tuple(facts))
+
+
+def check_names(names: tuple[str, ...], known: list[str]) -> None:
+    """Raise ``Invalid`` for a projection that there is not."""
+    for name in names:
+        if name not in known:
+            raise Invalid(
+                f"there is no projection {name!r}; there are: {', '.join(known)}",
+                facts={"field": "--projection", "limit": known, "size": name},
+            )
+
+
+def check(session: Session) -> tuple[Answer, bool]:
+    """Recompute digests and chain; the answer, and whether all is well."""
+    from runfold_events.check import check_ledger
+
+    with opened(session, "ledger check") as (home, tracker), progress_bar(session, "checking") as progress:
+        report = run_sync(check_ledger(tracker.store, progress))
+    return Answer(
+        _report_data(home, report), lambda console: _report(console, home, report), _REPORT_COLUMNS
+    ), (report.is_sound)
+
+
+_REPORT_COLUMNS: Final = ("is_sound", "events", "damage", "findings")
+
+
+def _report_data(home: Path, report: Report) -> dict[str, Any]:
+    return {
+        "home": str(home),
+        "is_sound": report.is_sound,
+        "events": report.events,
+        "ends": list(report.ends),
+        "chain_heads": [head.hex() for head in report.chain_heads],
+        "damage": [
+            {"partition": one.partition, "position": one.pos, "what": one.what} for one in report.damage
+        ],
+        "findings": list(report.findings),
+        "is_cut": report.is_cut,
+    }
+
+
+def _report(console: Console, home: Path, report: Report) -> RenderableType:
+    if report.is_sound:
+        heads = ", ".join(
+            f"{head.hex()[:16]}… at {end}" for head, end in zip(report.chain_heads, report.ends, strict=True)
+        )
+        return Group(
+            Text.assemble(
+                ("✓ sound", "green"), f"  {plural(report.events, 'event')}, every digest and the chain"
+            ),
+            styled(f"chain: {heads}", "dim"),
+        )
+    parts: list[RenderableType] = [Text("✗ damaged", style="bold red"), ""]
+    if report.damage:
+        rows = [[Text(str(one.partition)), Text(str(one.pos)), styled(one.what)] for one in report.damage]
+        parts.append(table(console, _DAMAGE, rows))
+    parts += [styled(f"- {finding}") for finding in report.findings]
+    if report.is_cut:
+        parts.append(Text("… and more", style="dim"))
+    return Group(*parts)
+
+
+def vacuum(session: Session) -> Answer:
+    """Rewrite the file; says how large it was and is."""
+    from runfold_services.compose import ledger_path
+
+    with opened(session, "ledger vacuum") as (home, tracker):
+        before = _bytes(ledger_path(home))
+        run_sync(tracker.vacuum())
+        after = _bytes(ledger_path(home))
+    facts = {"home": str(home), "bytes_before": before, "bytes_after": after}
+    return Answer(facts, lambda console: facts_table(facts), tuple(facts))
+
+
+def _bytes(path: Path) -> int:
+    return sum(
+        part.stat().st_size for part in path.parent.glob(f"{path.name}*") if not part.name.endswith("-shm")
+    )
+
+
+@contextmanager
+def opened(session: Session, purpose: str) -> Generator[tuple[Path, EmbeddedTracker]]:
+    """The embedded ledger of this session.
+
+    Raises:
+        Invalid: the options name a server.
+        NotFound: there is no ledger in the home.
+    """
+    from runfold_services.compose import ledger_path, open_embedded
+
+    home = session.home(f"runfold {purpose}")
+    if not ledger_path(home).exists():
+        raise NotFound(
+            f"there is no ledger in {home}; --home DIR or RUNFOLD_HOME says where it is",
+            facts={"field": "--home", "size": str(home)},
+        )
+    tracker = open_embedded(home, background=False)
+    try:
+        yield home, tracker
+    finally:
+        run_sync(tracker.close())
+
+
+@contextmanager
+def progress_bar(session: Session, what: str) -> Generator[Progress]:
+    """A bar on stderr for people; nothing for programs."""
+    from rich import progress as bars
+
+    console = Console(file=session.output.err, highlight=False)
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("events"),
+        bars.TimeElapsedColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(
+        *columns, console=console, transient=True, disable=session.options.quiet or not console.is_terminal
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
