@@ -126,8 +126,8 @@ class SqliteStore:
 
     @property
     def path(self) -> str:
-        """Where the file is; ``":memory:"`` when there is none."""
-        return str(self._place)
+        """The path of the file, or ``":memory:"``."""
+        return self._place
 
     @property
     def epoch(self) -> UUID:
@@ -138,11 +138,6 @@ class SqliteStore:
     def partitions(self) -> int:
         """See the port."""
         return self._identity.partitions
-
-    @property
-    def place(self) -> str:
-        """The path of the file, or ``":memory:"``."""
-        return self._place
 
     def transaction(self, partition: int) -> SqliteTransaction:
         """See the port."""

@@ -1,0 +1,84 @@
+"""T4: the process is killed at every statement of an append. What was acknowledged is there, all of it or nothing is.
+
+Control: without transactions the same kills leave damage, and the checker says so.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from runfold_events.check import check_ledger
+from runfold_events.stores.sqlite.store import SqliteStore
+from runfold_events.sync import run_sync
+from tests.chaos.sqlite_killer import ACKNOWLEDGED, LEDGER
+from tests.chaos.sqlite_story import STORY, tell
+from tests.support.checker import Streams, check_store
+
+PROTECTED: Final = "runfold_events.stores.sqlite.store:SqliteStore"
+UNPROTECTED: Final = "tests.chaos.sqlite_unprotected:NoTransactionStore"
+POINTS_MIN: Final = 100  # the story has more statements than that, with a point on each side
+TIMEOUT_S: Final = 60
+
+
+def kill_everywhere(folder: Path, store: str, step: int = 1) -> list[Path]:
+    """One folder for each point where the process was killed; the last is of the process that came through."""
+    command = [sys.executable, "-m", "tests.chaos.sqlite_killer", str(folder), store, str(step)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    places = sorted(
+        (place for place in folder.iterdir() if place.is_dir()), key=lambda place: int(place.name)
+    )
+    assert int(places[-1].name) > POINTS_MIN
+    return places
+
+
+def check(place: Path) -> Streams:
+    """Raise at the first thing that is not as it must be; returns the events by stream."""
+    store = SqliteStore.open(place / LEDGER)
+    try:
+        streams = check_store(store)
+        report = run_sync(check_ledger(store))
+        assert report.is_sound, report
+        found = {str(event.id) for events in streams.values() for event in events}
+        acknowledged = set((place / ACKNOWLEDGED).read_text().split())
+        assert acknowledged <= found, "something acknowledged is gone"
+        return streams
+    finally:
+        run_sync(store.close())
+
+
+def types(streams: Streams) -> dict[str, list[str]]:
+    """What happened on each stream."""
+    return {stream: [event.type for event in events] for stream, events in streams.items()}
+
+
+def test_killed_at_every_statement_whole_batches_stand_and_the_rest_can_be_sent_again(tmp_path: Path) -> None:
+    killed = kill_everywhere(tmp_path, PROTECTED)
+    whole = types(check(killed[-1]))
+    ends: set[int] = set()
+    for place in killed:
+        ends.add(sum(map(len, check(place).values())))
+        tell(place / LEDGER)
+        assert types(check(place)) == whole, f"killed at {place.name}"
+    # Nothing in between: the empty store and the end of each batch.
+    assert len(ends) == 1 + len(STORY)
+
+
+def test_control_without_transactions_the_damage_is_seen(tmp_path: Path) -> None:
+    killed = kill_everywhere(tmp_path, UNPROTECTED, step=5)
+    damaged = [place for place in killed if not is_whole(place)]
+    assert len(damaged) > len(killed) // 5
+
+
+def is_whole(place: Path) -> bool:
+    """True when the checker finds nothing."""
+    try:
+        check(place)
+    except Exception:  # whatever it is that the damage breaks first
+        return False
+    return True
