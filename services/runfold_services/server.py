@@ -8,6 +8,8 @@ within ``stop_s``, folds what is left and closes the store. A second signal ends
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 import socket
 import sys
@@ -20,6 +22,7 @@ import structlog
 import uvicorn
 
 from runfold_events.contract.errors import RunfoldError
+from runfold_events.sync import run_sync
 from runfold_services.api.app import create_app
 from runfold_services.api.auth import check_listen_address, load_credentials
 from runfold_services.backend import Backend
@@ -31,21 +34,29 @@ from runfold_services.telemetry import configure_logging
 BACKLOG: Final = 1_024
 KEEP_ALIVE_S: Final = 75  # longer than the idle time of common clients, so that they close first
 CONNECTIONS_MAX: Final = 10_000
+STUCK_S_MAX: Final = (
+    20.0  # after the deadline of requests in flight: to fold what is left and close the store
+)
 _log = structlog.stdlib.get_logger("runfold.server")
 
 
 class Server:
     """A server around an open backend. :meth:`run` blocks; :meth:`stop` may be called from any thread."""
 
-    def __init__(self, backend: Backend, settings: ServerSettings, listener: socket.socket) -> None:
+    def __init__(self, backend: Backend, settings: ServerSettings) -> None:
+        """Check the settings and listen; connections wait until :meth:`run`.
+
+        Raises:
+            RunfoldError: the server cannot start with these settings.
+        """
         credentials = load_credentials(settings.token, settings.tokens_file)
         check_listen_address(settings.host, credentials)
-        self._listener = listener
-        self._settings = settings
+        self._listener = listen(settings.host, settings.port)
         self.runtime = Runtime(backend, settings)
-        self.url = url_of(listener)
+        self.url = url_of(self._listener)
         self._uvicorn = _Uvicorn(_config(create_app(self.runtime, credentials), settings))
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_stop: Callable[[], None] = lambda: None
 
     def run(self, on_ready: Callable[[str], None] = lambda url: None) -> None:
         """Serve until told to stop. Calls ``on_ready`` with the URL once requests are answered."""
@@ -71,6 +82,8 @@ class Server:
 
     def _begin_stop(self) -> None:
         _log.info("stopping", in_flight=len(self._uvicorn.server_state.tasks))
+        if not self._uvicorn.should_exit:
+            self.on_stop()
         self.runtime.begin_stop()
         self._uvicorn.should_exit = True
 
@@ -88,22 +101,32 @@ class _Uvicorn(uvicorn.Server):
         self.on_started()
 
 
-def serve_backend(open_backend: Callable[[], Backend], settings: ServerSettings) -> None:
-    """Listen, open the backend, print the ready line, serve until SIGTERM or SIGINT, close the backend.
+def serve(backend: Backend, settings: ServerSettings) -> None:
+    """What ``runfold up`` does: listen, print the ready line, serve until SIGTERM or SIGINT. Takes ``backend`` over.
 
     Raises:
         RunfoldError: the server cannot start; the message says why and what to change.
     """
     configure_logging(settings.log_format, settings.log_level)
-    credentials = load_credentials(settings.token, settings.tokens_file)
-    check_listen_address(settings.host, credentials)
-    listener = listen(settings.host, settings.port)
     try:
-        backend = open_backend()
+        server = Server(backend, settings)
     except BaseException:
-        listener.close()
+        run_sync(backend.close())
         raise
-    Server(backend, settings, listener).run(_say_ready)
+    server.on_stop = lambda: _end_stuck_process(settings.stop_s + STUCK_S_MAX)
+    server.run(_say_ready)
+
+
+def _end_stuck_process(after_s: float) -> None:
+    """A thread that never comes back (a disk that hangs) must not keep a process that was told to stop."""
+
+    def end() -> None:
+        _log.error("the server does not stop; ending the process", after_s=after_s)
+        os._exit(1)
+
+    watchdog = threading.Timer(after_s, end)
+    watchdog.daemon = True
+    watchdog.start()
 
 
 def _say_ready(url: str) -> None:
@@ -144,8 +167,6 @@ def url_of(listener: socket.socket) -> str:
 
 
 def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> RunfoldError:
-    import errno
-
     if getattr(error, "errno", None) == errno.EADDRINUSE:
         return StartFailed(
             f"port {port} on {host} is in use, maybe by a runfold that is up already; stop that one, or choose another "

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from runfold_events.contract.envelope import JSON, MSGPACK
-from runfold_events.contract.errors import RunfoldError
+from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_events.contract.submission import Actor
 from runfold_services.api.call import Call
 from runfold_services.api.negotiation import request_format
@@ -54,6 +54,11 @@ class Endpoint:
             answer = await self.operation.run(call)
         except ClientGone:
             return
+        except asyncio.CancelledError:
+            # Only a server that stops cancels: the request took longer than that may take. Its commands, if it had
+            # any, may have been committed; the same numbers tell.
+            error = Unavailable("the server stopped before it had an answer", facts={"retry_after": 1.0})
+            await send_problem(error, scope, send)
         except TooLargeBody as error:
             await send_problem(error, scope, send, unread=receive)
         except Exception as error:

@@ -1,0 +1,27 @@
+"""One server for each module of API tests, over an embedded ledger of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from runfold_services.compose import open_embedded
+from runfold_services.server import Server
+from tests.support.http_server import Client, running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """A server that answers requests, without tokens."""
+    home: Path = tmp_path_factory.mktemp("home")
+    with running(open_embedded(home, background=False)) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Generator[Client]:
+    """A connection to :func:`server`."""
+    with Client(server.url) as client:
+        yield client
