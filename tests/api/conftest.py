@@ -13,9 +13,14 @@ from tests.support.http_server import Client, running
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the ledger of :func:`server` lies."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Generator[Server]:
     """A server that answers requests, without tokens."""
-    home: Path = tmp_path_factory.mktemp("home")
     with running(open_embedded(home, background=False)) as server:
         yield server
 
