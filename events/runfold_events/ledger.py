@@ -21,8 +21,9 @@ from runfold_events.contract.metrics import decode_batch
 from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refused, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.contract.validation import check_command, check_text
+from runfold_events.marks import is_known, within
 from runfold_events.ports import CommandKey, EventStore, IdSource
-from runfold_events.work import Repeated, Work, within
+from runfold_events.work import Repeated, Work
 
 DECLARED_LOST: Final = "declared_lost"
 
@@ -121,7 +122,7 @@ class Ledger:
         """What the command ``(stream, writer, number)`` gave; None when it never came."""
         stream, writer_id, number = key
         mark = next((mark for mark in await self.store.writers(stream) if mark.writer_id == writer_id), None)
-        if mark is None or number > mark.highest or within(number, mark.gaps):
+        if mark is None or not is_known(mark, number):
             return None
         repeated = Repeated(key, is_lost=within(number, mark.lost))
         partition = partition_of(stream, self.store.partitions)

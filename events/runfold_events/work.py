@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr, replace
 
 from runfold_events.contract import commands as c
 from runfold_events.contract import events as e
+from runfold_events.contract import limits
 from runfold_events.contract.codec import command_digest, encode_event
 from runfold_events.contract.envelope import RecordedEvent, body_digest, chain_value
 from runfold_events.contract.ids import experiment_id, experiment_stream, run_stream, slice_of
@@ -18,6 +19,7 @@ from runfold_events.contract.statuses import TERMINAL, Status
 from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refused, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.decision_state import State, decode_state, encode_state, evolve_stream
+from runfold_events.marks import declared_lost, is_known, taken, within
 from runfold_events.ports import (
     CommandKey,
     Head,
@@ -25,7 +27,6 @@ from runfold_events.ports import (
     IdSource,
     Loaded,
     PartitionRow,
-    Range,
     Write,
     WriterKey,
     WriterMark,
@@ -81,8 +82,18 @@ class Work:
     """Decides commands in order; :meth:`write` gives everything that is to be stored."""
 
     def __init__(
-        self, epoch: UUID, row: PartitionRow, loaded: Loaded, ids: IdSource, run_numbers: dict[str, list[int]]
+        self,
+        epoch: UUID,
+        row: PartitionRow,
+        loaded: Loaded,
+        ids: IdSource,
+        run_numbers: dict[str, list[int]],
+        *,
+        takes_jumps: bool = False,
     ) -> None:
+        """``takes_jumps``: a jump in a writer's numbers is recorded as a gap that later data may close (a log's
+        door), instead of being refused with the number expected (a door whose sender listens)."""
+        self._takes_jumps = takes_jumps
         self._epoch = epoch
         self._row = row
         self._loaded = loaded
@@ -144,7 +155,7 @@ class Work:
     def _admit(self, mark: WriterMark, submission: Submission, digest: bytes) -> Outcome | Repeated | None:
         """An answer that needs no decision: known already, blocked, or out of turn."""
         number = submission.writer_seq
-        if number <= mark.highest and not within(number, mark.gaps):
+        if is_known(mark, number):
             is_lost = within(number, mark.lost)
             same = number != mark.highest or mark.digest is None or mark.digest == digest
             if is_lost or (same and not isinstance(submission.command, c.DeclareLost)):
@@ -160,11 +171,22 @@ class Work:
                 "this writer's run.create was refused on this run; nothing more of it is taken here",
                 {"stream": mark.stream, "refused_creation": True},
             )
-        if number > mark.highest + 1:
+        if number > mark.highest + 1 and not self._takes_jumps:
             return self._refuse(
                 "sequence_gap",
                 f"expected command {mark.highest + 1} of this writer, got {number}",
                 {"expected": mark.highest + 1, "got": number, "stream": mark.stream},
+            )
+        if number > mark.highest + 1 and len(mark.gaps) >= limits.WRITER_GAPS_MAX:
+            return self._refuse(
+                "limit_exceeded",
+                f"this writer has {len(mark.gaps)} gaps on the stream; declare the missing numbers lost first",
+                {
+                    "field": "writer_seq",
+                    "limit": limits.WRITER_GAPS_MAX,
+                    "size": len(mark.gaps),
+                    "stream": mark.stream,
+                },
             )
         return None
 
@@ -172,18 +194,16 @@ class Work:
         self, key: WriterKey, mark: WriterMark, submission: Submission, digest: bytes, decision: Decision
     ) -> None:
         command = submission.command
-        highest, lost = submission.writer_seq, mark.lost
-        if isinstance(command, c.DeclareLost) and not isinstance(decision, Rejection):
-            highest, lost = command.last, _joined(lost, (command.first, command.last))
-        refused = isinstance(decision, Rejection) and isinstance(command, c.CreateRun)
-        erased = isinstance(command, c.EraseRun) and not isinstance(decision, Rejection)
-        self._marks[key] = replace(
-            mark,
-            highest=highest,
-            digest=None if erased else digest,
-            lost=lost,
-            refused_creation=mark.refused_creation or refused,
-        )
+        is_refused = isinstance(decision, Rejection)
+        if isinstance(command, c.DeclareLost) and not is_refused:
+            after = declared_lost(mark, command.first, command.last, digest)
+        else:
+            after = taken(mark, submission.writer_seq, digest)
+        if isinstance(command, c.EraseRun) and not is_refused:
+            after = replace(after, digest=None)
+        if isinstance(command, c.CreateRun) and is_refused:
+            after = replace(after, refused_creation=True)
+        self._marks[key] = after
         self._changed_marks.add(key)
 
     # Decisions
@@ -294,7 +314,9 @@ class Work:
             body=body,
         )
         self._chain = chain_value(self._chain, recorded)
-        force_setattr(recorded, "chain", self._chain)  # its own value cannot be known before the rest is there
+        force_setattr(
+            recorded, "chain", self._chain
+        )  # its own value cannot be known before the rest is there
         self._events.append(recorded)
         target.apply(event, recorded.id)
         if isinstance(event, e.RunCreated):
@@ -346,15 +368,3 @@ class Work:
 
     def _refuse(self, code: str, message: str, facts: dict[str, object]) -> Refused:
         return Refused(code=code, message=message, facts=facts, token=self._token())
-
-
-def within(number: int, ranges: Sequence[Range]) -> bool:
-    """True when ``number`` lies in one of ``ranges``."""
-    return any(first <= number <= last for first, last in ranges)
-
-
-def _joined(ranges: Sequence[Range], new: Range) -> tuple[Range, ...]:
-    """``ranges`` with ``new`` at the end, joined to the last one where they touch."""
-    if ranges and ranges[-1][1] + 1 == new[0]:
-        return (*ranges[:-1], (ranges[-1][0], new[1]))
-    return (*ranges, new)

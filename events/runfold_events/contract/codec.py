@@ -11,11 +11,12 @@ from runfold_events.contract import limits
 from runfold_events.contract.commands import Command, CommandBatch, LogMetrics, command_type
 from runfold_events.contract.envelope import DATA_VERSION, JSON, MSGPACK, RecordedEvent
 from runfold_events.contract.errors import Invalid, LimitExceeded
-from runfold_events.contract.events import METRICS_LOGGED, AnyEvent, Event, MetricsLogged
+from runfold_events.contract.events import METRICS_LOGGED, AnyEvent, Event, MetricsLogged, event_type
 from runfold_events.contract.upcasts import upcast
 
 _json_encoder = msgspec.json.Encoder()
 _msgpack_encoder = msgspec.msgpack.Encoder()
+_canonical_encoder = msgspec.msgpack.Encoder(order="deterministic")
 _event_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Event)
 _batch_decoders: dict[str, Any] = {
     JSON: msgspec.json.Decoder(CommandBatch),
@@ -45,11 +46,16 @@ def decode_event(recorded: RecordedEvent) -> AnyEvent | None:
         body = _json_encoder.encode(upcast(recorded.type, recorded.data_version, msgspec.json.decode(body)))
     try:
         event: Event = _event_decoder.decode(body)
-        return event
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(
             f"event {recorded.id} of type {recorded.type} cannot be read: {error}", facts={"field": "body"}
         ) from None
+    if event_type(event) != recorded.type:
+        raise Invalid(
+            f"event {recorded.id} says type {recorded.type}, its body {event_type(event)}",
+            facts={"field": "type", "limit": event_type(event), "size": recorded.type},
+        )
+    return event
 
 
 def decode_command_batch(content_type: str, body: bytes) -> CommandBatch:
@@ -108,4 +114,22 @@ def command_digest(command: Command, content_type: str) -> bytes:
     if isinstance(command, LogMetrics):
         head = f"{command_type(command)}\0{command.run_id}\0{content_type}\0".encode()
         return sha256(head + bytes(command.batch)).digest()
-    return sha256(_msgpack_encoder.encode(command)).digest()
+    return sha256(_canonical_encoder.encode(_canonical(command))).digest()
+
+
+def _canonical(value: Any) -> Any:
+    """A struct as the dict of its fields that differ from their defaults, tag included; anything else as it is."""
+    if not isinstance(value, msgspec.Struct):
+        return value
+    fields = {
+        field.name: _canonical(getattr(value, field.name))
+        for field in msgspec.structs.fields(type(value))
+        if getattr(value, field.name) != _default_of(field)
+    }
+    return {"type": type(value).__struct_config__.tag} | fields
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default

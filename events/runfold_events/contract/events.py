@@ -156,6 +156,35 @@ class RunErased(_Event, frozen=True, tag="run.erased"):
     reason: str | None = None
 
 
+class CommandUnreadable(_Event, frozen=True, tag="command.unreadable"):
+    """A record of the command topic that could not be handled, with its bytes, so that it can be sent again."""
+
+    code: str
+    message: str
+    offset: int
+    timestamp_ms: int
+    facts: dict[str, Any] = {}
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class LogLost(_Event, frozen=True, tag="commands.lost"):
+    """Records of the command topic are gone before they were handled: offsets ``first`` to ``last``."""
+
+    first: int
+    last: int
+    reason: str
+
+
+class StoreRestored(_Event, frozen=True, tag="store.restored"):
+    """The store was restored from a backup; what the previous epoch said beyond this position is void."""
+
+    previous_epoch: UUID
+
+
+SystemEvent = CommandUnreadable | LogLost | StoreRestored
+
 Event = (
     ExperimentCreated
     | ExperimentUpdated
@@ -179,6 +208,9 @@ Event = (
     | CommandsLost
     | CommandRejected
     | RunErased
+    | CommandUnreadable
+    | LogLost
+    | StoreRestored
 )
 
 

@@ -15,6 +15,7 @@ StreamId = NewType("StreamId", str)
 # Namespace of every id that runfold derives; drawn once, fixed for ever.
 RUNFOLD_NAMESPACE: Final = UUID("5c1f3a52-7f0e-5b61-9a38-2d1f6f0c6e11")
 
+SYSTEM_PREFIX: Final = "_system/"
 _SLICES_CACHED_MAX: Final = 65_536
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_.\-]+\Z")
 _EXPERIMENT_NAME: Final = re.compile(r"[A-Za-z0-9][\w\-]*\Z")
@@ -26,18 +27,19 @@ def check_run_id(value: str, field: str = "run_id") -> str:
     _check_length(value, field, limits.RUN_ID_CHARS_MAX)
     if not _RUN_ID.match(value) or value in {".", ".."}:
         raise Invalid(
-            f"{field} may hold only A-Z a-z 0-9 _ - . and may not be '.' or '..'; got {value[:80]!r}",
-            facts={"field": field, "limit": "A-Z a-z 0-9 _ - .", "size": value[:80]},
+            f"{field} may hold only A-Z a-z 0-9 _ - . and may not be '.' or '..'; got {value[:80]!a}",
+            facts={"field": field, "limit": "A-Z a-z 0-9 _ - .", "size": ascii(value[:80])},
         )
     return value
 
 
 def check_experiment_name(value: str, field: str = "experiment") -> str:
     """Return ``value`` if it is a legal experiment name (Azure ML's pattern, without its trailing-newline slip)."""
-    if not 1 <= len(value) <= limits.EXPERIMENT_NAME_CHARS_MAX or not _EXPERIMENT_NAME.match(value):
-        raise Invalid(
+    is_long = not 1 <= len(value) <= limits.EXPERIMENT_NAME_CHARS_MAX
+    if is_long or not _EXPERIMENT_NAME.match(value):
+        raise (LimitExceeded if is_long else Invalid)(
             "Experiment name must be between 1 and 255 characters long. Its first character has to be alphanumeric, "
-            f"and the rest may contain hyphens and underscores. No whitespace is allowed. Got {value[:80]!r}",
+            f"and the rest may contain hyphens and underscores. No whitespace is allowed. Got {value[:80]!a}",
             facts={"field": field, "limit": limits.EXPERIMENT_NAME_CHARS_MAX, "size": len(value)},
         )
     return value
@@ -49,8 +51,8 @@ def check_workspace_name(value: str, field: str = "workspace") -> str:
     # A leading underscore is kept for the store's own streams.
     if not _WORKSPACE_NAME.match(value) or value.startswith("_"):
         raise Invalid(
-            f"{field} must start with a letter or digit and hold only letters, digits, - and _; got {value[:80]!r}",
-            facts={"field": field, "limit": "A-Z a-z 0-9 _ -", "size": value[:80]},
+            f"{field} must start with a letter or digit and hold only letters, digits, - and _; got {value[:80]!a}",
+            facts={"field": field, "limit": "A-Z a-z 0-9 _ -", "size": ascii(value[:80])},
         )
     return value
 
@@ -71,6 +73,16 @@ def run_stream(workspace: str, run_id: str) -> StreamId:
 def experiment_stream(workspace: str, experiment: str) -> StreamId:
     """The stream of one experiment: ``{workspace}/experiment/{experiment id}``."""
     return StreamId(f"{workspace}/experiment/{experiment_id(workspace, experiment)}")
+
+
+def system_stream(partition: int) -> StreamId:
+    """The store's own stream of one partition: ``_system/{partition}``. Its slice is the partition by definition."""
+    return StreamId(f"{SYSTEM_PREFIX}{partition}")
+
+
+def is_system_stream(stream: str) -> bool:
+    """True for the store's own streams, which belong to no workspace."""
+    return stream.startswith(SYSTEM_PREFIX)
 
 
 def split_stream(stream: str) -> tuple[str, str, str]:
@@ -97,6 +109,8 @@ def idempotency_writer(actor: str, key: str) -> UUID:
 @lru_cache(maxsize=_SLICES_CACHED_MAX)
 def slice_of(stream: str) -> int:
     """``(murmur2(stream id) & 0x7fffffff) mod 1024``, stored on every event for ever."""
+    if is_system_stream(stream):
+        return int(stream.removeprefix(SYSTEM_PREFIX))
     return (murmur2(stream.encode()) & 0x7FFFFFFF) % limits.SLICES
 
 

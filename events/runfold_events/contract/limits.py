@@ -55,7 +55,7 @@ METRIC_BATCH_DECOMPRESSED_BYTES_MAX: Final = 32 * 1024 * 1024
 
 # Messages
 COMMAND_BYTES_MAX: Final = 5 * 1024 * 1024  # smaller than an event, so what was accepted can be published
-EVENT_BYTES_MAX: Final = 6 * 1024 * 1024
+EVENT_BYTES_MAX: Final = 8 * 1024 * 1024
 REQUEST_BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 REQUEST_NESTING_DEPTH_MAX: Final = 64
 COMMANDS_PER_REQUEST_MAX: Final = 10_000

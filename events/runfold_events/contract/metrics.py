@@ -20,11 +20,12 @@ A batch is a list of series; a series is a table of points with typed columns of
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import accumulate, chain
 from operator import sub
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 import zstandard
@@ -43,6 +44,9 @@ Values = Sequence[Any]  # array('d'), array('q') or list, by dtype
 NO_STEP: Final = limits.INT64_MIN
 _ITEM_BYTES: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_FLOAT_MAX: Final = int(sys.float_info.max)
+_CELL_BYTES: Final = 8  # what an unpacked cell takes in memory, also as an entry of a list
+_ZSTD_WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024  # what a frame may make us allocate before it says anything
 _PACK_FROM_VALUES: Final = 32  # below this, plain values are smaller than a zstd frame
 _ZSTD_LEVEL: Final = 3
 
@@ -115,7 +119,7 @@ def decode_batch(content_type: str, body: bytes | memoryview) -> list[DecodedSer
                 f"content type of a metric batch must be {JSON} or {MSGPACK}, not {content_type[:80]!r}",
                 facts={"field": "content_type", "limit": [JSON, MSGPACK], "size": content_type[:80]},
             )
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(
             f"batch is not a metric batch: {error}", facts={"field": "batch", "limit": "MetricBatch"}
         ) from None
@@ -158,7 +162,10 @@ def _decode_series(series: Series, where: str, budget: _Budget) -> DecodedSeries
     columns: dict[str, tuple[Dtype, Values]] = {}
     for name, column in series.columns.items():
         field = f"{named}.columns[{name[:80]!r}]"
-        _check_text(name, field, 1, limits.METRIC_NAME_CHARS_MAX)
+        chars_max = (
+            limits.METRIC_NAME_CHARS_MAX if name == series.name else limits.METRIC_COLUMN_NAME_CHARS_MAX
+        )
+        _check_text(name, field, 1, chars_max)
         columns[name] = (column.dtype, unpack_column(column, field, budget))
     for what, values in chain(
         [("steps", steps)], ((f"columns[{n[:80]!r}]", v) for n, (_, v) in columns.items())
@@ -189,10 +196,15 @@ def _integers(column: Column, field: str, budget: _Budget) -> array[int]:
 
 
 def _steps(column: Column, field: str, budget: _Budget) -> array[int]:
-    if column.dtype == "i64" and column.values is not None and None in column.values:
-        filled: list[Cell] = [NO_STEP if value is None else value for value in column.values]
-        column = Column(dtype="i64", values=filled)
-    return _integers(column, field, budget)
+    if column.dtype != "i64" or column.values is None:
+        return _integers(column, field, budget)
+    if NO_STEP in column.values:
+        raise Invalid(
+            f"{field}: a step must be at least {limits.STEP_MIN}",
+            facts={"field": field, "limit": limits.STEP_MIN, "size": NO_STEP},
+        )
+    filled: list[Cell] = [NO_STEP if value is None else value for value in column.values]
+    return _integers(Column(dtype="i64", values=filled), field, budget)
 
 
 def unpack_column(column: Column, field: str, budget: _Budget | None = None) -> Values:
@@ -228,8 +240,8 @@ def _unpack(dtype: Dtype, codec: Codec, count: int, data: bytes, field: str, bud
         )
     if not 0 <= count <= limits.METRIC_POINTS_PER_BATCH_MAX:
         raise _over(f"{field}.count", limits.METRIC_POINTS_PER_BATCH_MAX, count, "points")
+    budget.take_bytes(field, count * _CELL_BYTES)
     size = count * width
-    budget.take_bytes(field, size)
     raw = data if codec == "raw" else _decompress(data, size, field)
     if len(raw) != size:
         raise Invalid(
@@ -256,7 +268,7 @@ def _unpack(dtype: Dtype, codec: Codec, count: int, data: bytes, field: str, bud
 def _decompress(data: bytes, size: int, field: str) -> bytes:
     """At most ``size`` bytes, whatever the frame header promises: a bomb costs us no more than that."""
     try:
-        reader = zstandard.ZstdDecompressor().stream_reader(data)
+        reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).stream_reader(data)
         raw = reader.read(size + 1)
     except zstandard.ZstdError as error:
         raise Invalid(
@@ -290,15 +302,16 @@ def shuffle(raw: bytes, width: int) -> bytes:
 
 
 def _plain_f64(values: list[Cell], field: str) -> array[float]:
-    try:
-        return array("d", values)  # type: ignore[arg-type]  # fast path; bools and texts are sorted out below
-    except TypeError:
-        pass
+    if _types(values) <= {float, int}:
+        try:
+            return array("d", cast("list[float]", values))
+        except OverflowError:
+            pass  # a huge integer: found and named below
     out = array("d")
     for value in values:
-        if isinstance(value, str) and value in _NON_FINITE:
+        if type(value) is str and value in _NON_FINITE:
             out.append(_NON_FINITE[value])
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif type(value) is float or (type(value) is int and abs(value) <= _FLOAT_MAX):
             out.append(value)
         else:
             raise _wrong_cell(field, "a number, 'NaN', 'Infinity' or '-Infinity'", value)
@@ -306,16 +319,22 @@ def _plain_f64(values: list[Cell], field: str) -> array[float]:
 
 
 def _plain_i64(values: list[Cell], field: str) -> array[int]:
-    try:
-        return array("q", values)  # type: ignore[arg-type]  # floats and texts raise TypeError
-    except TypeError:
-        wrong = next(value for value in values if not isinstance(value, int))
-        raise _wrong_cell(field, "an integer", wrong) from None
-    except OverflowError:
-        wrong = next(
-            v for v in values if isinstance(v, int) and not limits.INT64_MIN <= v <= limits.INT64_MAX
-        )
-        raise _wrong_cell(field, "a 64-bit integer", wrong) from None
+    if _types(values) <= {int}:
+        try:
+            return array("q", cast("list[int]", values))
+        except OverflowError:
+            pass
+    wrong = next(value for value in values if type(value) is not int or not _is_int64(value))
+    raise _wrong_cell(field, "a 64-bit integer", wrong)
+
+
+def _types(values: list[Cell]) -> set[type]:
+    """bool is not int here: ``type`` tells them apart where ``isinstance`` does not."""
+    return set(map(type, values))
+
+
+def _is_int64(value: int) -> bool:
+    return limits.INT64_MIN <= value <= limits.INT64_MAX
 
 
 def _plain_bool(values: list[Cell], field: str) -> list[Cell]:
@@ -337,6 +356,8 @@ def _plain_any(values: list[Cell], field: str) -> list[Cell]:
     for value in values:
         if isinstance(value, str):
             _check_text(value, field, 0, limits.METRIC_TEXT_VALUE_CHARS_MAX)
+        elif isinstance(value, int) and not _is_int64(value):
+            raise _wrong_cell(field, "a 64-bit integer, a float, a string, true, false or null", value)
     return values
 
 

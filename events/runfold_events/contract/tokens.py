@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid
 
 
@@ -40,7 +41,7 @@ def parse_token(text: str, field: str = "Runfold-Position") -> Token:
         epoch, _, rest = text.partition(":")
         pairs = [part.split("=", 1) for part in rest.split(",") if part]
         ends = {int(partition): int(end) for partition, end in pairs}
-        if any(partition < 0 or end < 0 for partition, end in ends.items()):
+        if any(not 0 <= p < limits.SLICES or not 0 <= end <= limits.INT64_MAX for p, end in ends.items()):
             raise ValueError
         return Token(UUID(epoch), ends)
     except ValueError:

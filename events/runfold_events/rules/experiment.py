@@ -50,7 +50,8 @@ def decide(state: ExperimentState | None, command: c.ExperimentCommand, experime
 
 
 def _update(state: ExperimentState, command: c.UpdateExperiment) -> Decision:
-    set_tags = {key: value for key, value in command.set_tags.items() if state.tags.get(key, UNSET) != value}
+    kept = {key: value for key, value in command.set_tags.items() if key not in command.remove_tags}
+    set_tags = {key: value for key, value in kept.items() if state.tags.get(key, UNSET) != value}
     removed = tuple(dict.fromkeys(key for key in command.remove_tags if key in state.tags))
     description = UNSET if command.description == state.description else command.description
     archived = UNSET if command.archived == state.archived else command.archived

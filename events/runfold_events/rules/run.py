@@ -87,11 +87,11 @@ def _create_again(state: RunState, command: c.CreateRun, context: Context) -> De
         return _other_creation(state, {"experiment": (state.created.experiment, command.experiment)})
     if state.status in TERMINAL:
         return _ended(state, command)
-    if state.status is Status.NOT_RESPONDING and (context.will_hold or context.has_live_holder):
-        return (_found(state),)
-    if state.status is Status.NOT_STARTED and command.start:
+    is_back = state.status is Status.NOT_RESPONDING and (context.will_hold or context.has_live_holder)
+    status = state.status_before_lost if is_back else state.status
+    if status is Status.NOT_STARTED and command.start:
         return (e.RunStarted(),)
-    return NOTHING
+    return (_found(state),) if is_back else NOTHING
 
 
 def _same_creation(state: RunState, command: c.CreateRun) -> Decision:

@@ -90,6 +90,10 @@ class EventBuilder:
             placed.append(replace(located, chain=chain))
         return placed
 
+    def go_on(self, stream: str, stream_seq: int) -> None:
+        """``stream`` has come to ``stream_seq`` by other hands."""
+        self._last[stream] = stream_seq
+
     def forget(self, placed: Sequence[RecordedEvent]) -> None:
         """``placed`` was rolled back: their numbers are free again."""
         for event in placed:
