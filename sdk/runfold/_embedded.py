@@ -60,6 +60,7 @@ class EmbeddedTransport:
                 door=_DOOR,
                 content_type=MSGPACK if isinstance(item.command, LogMetrics) else JSON,
                 hold=batch.hold,
+                correlation_id=item.correlation_id,
                 traceparent=self._traceparent,
             )
             for item in batch.items

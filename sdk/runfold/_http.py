@@ -86,7 +86,12 @@ class HttpTransport:
 
     def submit(self, batch: Batch) -> Answer:
         commands = tuple(
-            CommandItem(command=item.command, writer_seq=item.writer_seq, occurred_at=item.occurred_at)
+            CommandItem(
+                command=item.command,
+                writer_seq=item.writer_seq,
+                occurred_at=item.occurred_at,
+                correlation_id=item.correlation_id,
+            )
             for item in batch.items
         )
         body = CommandBatch(workspace=batch.workspace, commands=commands, hold=batch.hold)

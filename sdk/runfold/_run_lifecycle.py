@@ -85,18 +85,28 @@ class RunLifecycle(RunBase):
         else:
             self.flush()
 
-    def cancel(self) -> None:
+    def cancel(self, *, reason: str | None = None, cascade: bool = False) -> None:
         """Cancel the run: at once when this process holds it, else by asking its holder and waiting up to 10 s.
 
         A run whose holder is gone is canceled at once. Afterwards ``get_status()`` tells how far it came.
 
+        Args:
+            reason: why; kept in the run's history. Ours.
+            cascade: also everything below it that has not ended, one command each. Ours.
+
         Raises:
             RunEnded: it has another terminal status.
         """
-        if self._stream.held:
-            self._end(CancelRun(run_id=self._run_id))
+        if cascade:
+            from runfold._cascade import cancel_tree
+
+            self._stream.ended = self._stream.ended or self._stream.held
+            cancel_tree(self, reason, CANCEL_WAIT_S)
             return
-        accepted = self._call(RequestCancel(run_id=self._run_id))
+        if self._stream.held:
+            self._end(CancelRun(run_id=self._run_id, reason=reason))
+            return
+        accepted = self._call(RequestCancel(run_id=self._run_id, reason=reason))
         if accepted is None or any(event.type == "run.canceled" for event in accepted.events):
             return
         deadline = time.monotonic() + CANCEL_WAIT_S

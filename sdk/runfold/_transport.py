@@ -32,11 +32,15 @@ if TYPE_CHECKING:
 
 
 class Item(Struct, frozen=True):
-    """One numbered command. ``occurred_at``: this process's clock, UTC µs since the epoch."""
+    """One numbered command. ``occurred_at``: this process's clock, UTC µs since the epoch.
+
+    ``correlation_id`` names the deed that several commands are parts of.
+    """
 
     command: Command
     writer_seq: int
     occurred_at: int
+    correlation_id: UUID | None = None
 
 
 class Batch(Struct, frozen=True, kw_only=True):

@@ -218,10 +218,8 @@ class Session:
         return self.workspace.get_run(run_id)
 
     def cancel(self, run_id: str, reason: str | None, *, cascade: bool) -> None:
-        """Ask a run, with ``cascade`` also everything below it, to end."""
-        from runfold_events.contract.commands import RequestCancel
-
-        self.submit(RequestCancel(run_id=run_id, reason=reason))
+        """Ask a run, with ``cascade`` also everything below it, to end; waits for that, but not for ever."""
+        self.handle(run_id).cancel(reason=reason, cascade=cascade)
 
     def submit(self, command: RunCommand) -> None:
         """Send one command that no handle has a method for; raises what it is refused with."""

@@ -50,9 +50,7 @@ def tag(
     "-e", "--experiment", "--experiment-name", metavar="NAME", help="Only if the run belongs to it."
 )
 @click.option("--reason", metavar="TEXT", help="Why; kept in the run's history.")
-@click.option(
-    "--cascade", is_flag=True, help="Cancel what is below it first: one by one, each an event of its own."
-)
+@click.option("--cascade", is_flag=True, help="Cancel what is below it too: each by a command of its own.")
 @with_session
 def cancel(session: Session, run_id: str, experiment: str | None, reason: str | None, cascade: bool) -> None:
     """Ask a run to end, and wait up to 10 s for that.
