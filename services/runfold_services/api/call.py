@@ -12,15 +12,17 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from runfold_events.contract import limits
 from runfold_events.contract.commands import INTERNAL_COMMANDS, Command, EraseRun, command_type
-from runfold_events.contract.errors import Invalid, Unauthorized
+from runfold_events.contract.errors import Invalid, SequenceGap, Unauthorized
 from runfold_events.contract.ids import check_experiment_name, check_run_id, check_workspace_name
-from runfold_events.contract.submission import Accepted, Actor, Outcome, Submission
+from runfold_events.contract.submission import Accepted, Actor, Outcome, Refused, Submission
 from runfold_events.contract.tokens import Token, parse_token
 from runfold_projections.ports import Views
 from runfold_services.api.bodies import WriteAnswer
-from runfold_services.api.identity import Sender, sender_of
+from runfold_services.api.identity import Sender, new_writer, sender_of
 from runfold_services.api.negotiation import answer_format, encode
 from runfold_services.api.operations import Answer, Operation, Received
 from runfold_services.api.problems import RefusedCommand
@@ -104,7 +106,30 @@ class Call:
 
     async def commit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """Commit numbered commands; one outcome each, in the same order."""
-        return await self.runtime.committer.submit(submissions, self.body_bytes)
+        outcomes = await self.runtime.committer.submit(submissions, self.body_bytes)
+        return await self._without_gaps(submissions, outcomes) if self.sender.is_nobody else outcomes
+
+    async def _without_gaps(
+        self, submissions: Sequence[Submission], outcomes: list[Outcome]
+    ) -> list[Outcome]:
+        """A refusal that is not recorded leaves its number free, and what follows on its stream has jumped.
+
+        Where the numbers are the client's that is its own concern. Where they are ours the neighbours of a bad command
+        must not suffer: each is sent again as the first command of a writer of its own.
+        """
+        jumped = [
+            index
+            for index, outcome in enumerate(outcomes)
+            if isinstance(outcome, Refused) and outcome.code == SequenceGap.default_code
+        ]
+        if not jumped:
+            return outcomes
+        again = [replace(submissions[i], writer_id=new_writer(), writer_seq=1) for i in jumped]
+        for index, outcome in zip(
+            jumped, await self.runtime.committer.submit(again, self.body_bytes), strict=True
+        ):
+            outcomes[index] = outcome
+        return outcomes
 
     def submission(
         self,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
+import uuid_utils.compat
 from msgspec import Struct
 
 from runfold_events.contract import limits
@@ -29,6 +30,11 @@ class Sender(Struct, frozen=True, kw_only=True):
     is_process: bool = False
     number: int | None = None  # Runfold-Writer-Seq
     key: str | None = None  # Idempotency-Key
+
+    @property
+    def is_nobody(self) -> bool:
+        """The request named neither a writer nor a key: nobody will send it again under the same numbers."""
+        return not self.is_process and self.key is None
 
     def numbers(self, streams: Sequence[str], *, fresh: bool = False) -> list[int]:
         """Numbers for commands on ``streams``. ``fresh``: nobody can have numbered anything on these streams yet.
@@ -71,6 +77,11 @@ class KeyedSender(Sender, frozen=True, kw_only=True):
         return bulk_run_id(str(self.key_writer), index)
 
 
+def new_writer() -> UUID:
+    """A writer that nobody has been. Ids ascend, so that of values with equal step and time the later one counts."""
+    return uuid_utils.compat.uuid7()
+
+
 def sender_of(headers: Mapping[str, str], actor: Actor) -> Sender:
     """Read the three headers.
 
@@ -87,7 +98,7 @@ def sender_of(headers: Mapping[str, str], actor: Actor) -> Sender:
                 facts={"field": "Runfold-Writer", "limit": "a UUID"},
             )
         if key is None:
-            return Sender(writer_id=uuid4())
+            return Sender(writer_id=new_writer())
         return Sender(writer_id=idempotency_writer(actor.name, key), key=key)
     writer_id = _uuid(writer, "Runfold-Writer")
     if key is None:

@@ -51,7 +51,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int
     code: str
     detail: str
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any]
     event: EventRef | None = None
     token: str | None = None
     repeated: bool = False
