@@ -6,6 +6,7 @@ begins anew with the same objects: another writer, an empty journal, another tra
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 from uuid import uuid4
 
+from runfold import _process
 from runfold._journal import Journal, Pending, Stream
 from runfold._leases import Leases
 from runfold._sender import Sender
@@ -32,6 +34,7 @@ EXIT_FLUSH_S: Final = 10.0
 _JOIN_S: Final = 2.0
 
 T = TypeVar("T")
+_log = logging.getLogger("runfold")
 
 
 class Connection:
@@ -42,10 +45,12 @@ class Connection:
         open_transport: Callable[[], Transport],
         *,
         linger_s: float = LINGER_S,
+        outage_wait_s: float = OUTAGE_WAIT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open_transport = open_transport
         self._linger_s = linger_s
+        self._outage_wait_s = outage_wait_s
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._begin()
@@ -180,7 +185,7 @@ class Connection:
         if self._outage_waited:
             return 0.0
         if self.sender.outage_since is not None:
-            return max(started, self.sender.outage_since) + OUTAGE_WAIT_S - now
+            return max(started, self.sender.outage_since) + self._outage_wait_s - now
         # A request that is being answered, however slowly, is no outage: the wait begins anew with every answer.
         return max(started, self._answered_at) + patience_s - now
 
@@ -194,7 +199,7 @@ class Connection:
             sent = bool(pending.seq)
             pending.withdrawn = not sent
         state = "it may or may not have taken effect" if sent else "it was not sent"
-        return Unavailable(f"no answer within {OUTAGE_WAIT_S:g} s; {state}", facts={"retry_after": 1.0})
+        return Unavailable(f"no answer within {self._outage_wait_s:g} s; {state}", facts={"retry_after": 1.0})
 
     # Values
 
@@ -251,7 +256,7 @@ class Connection:
             while self._has_open_calls():
                 left_s = deadline - self._clock()
                 if self.sender.outage_since is not None:
-                    left_s = min(left_s, 0.0 if self._outage_waited else OUTAGE_WAIT_S)
+                    left_s = min(left_s, 0.0 if self._outage_waited else self._outage_wait_s)
                 if left_s <= 0:
                     break
                 self._pause(left_s)
@@ -289,8 +294,6 @@ class Connection:
 
     def _start(self) -> None:
         if self._thread is None and not self._stopping:
-            from runfold import _process
-
             _process.remember(self)
             thread = threading.Thread(target=self._run, name="runfold-sender", daemon=True)
             with suppress(RuntimeError):  # while Python ends
@@ -360,12 +363,16 @@ class Connection:
         """
         if self._thread is None and self._transport is None:
             return 0, 0
-        self.flush(min(timeout_s, OUTAGE_WAIT_S) if self.sender.outage_since is not None else timeout_s)
+        self.flush(min(timeout_s, self._outage_wait_s) if self.sender.outage_since is not None else timeout_s)
         self._stop_thread()
+        _process.forget(self)
         undelivered = self.sender.undelivered()
         if self._transport is not None:
             self.leases.end(self.sender.last_numbers(with_journal=True))
-            self._transport.close()
+            try:
+                self._transport.close()
+            except RunfoldError as error:
+                _log.warning("runfold: closing failed: %s", error)
         self._renew()
         return undelivered
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _SERIES_INDEX: Final = re.compile(r"series\[(\d+)\]")
 _TRY_AGAIN: Final = ("unavailable", "too_many_requests")
+_OF_CONTENT: Final = ("invalid", "limit_exceeded", "error")  # refusals that part of a batch may be free of
 _ENDS: Final = (CompleteRun, FailRun, CancelRun)
 _log = logging.getLogger("runfold")
 
@@ -143,7 +144,7 @@ def _salvage(pending: Pending, error: RunfoldError, sender: Sender) -> list[Pend
     from runfold._sender import declare_lost
 
     stream = pending.stream
-    if stream is None or not isinstance(pending.command, LogMetrics) or error.code == "not_found":
+    if stream is None or not isinstance(pending.command, LogMetrics) or error.code not in _OF_CONTENT:
         sender.refuse(pending, error)
         return []
     batch = _decode(bytes(pending.command.batch))

@@ -47,6 +47,12 @@ def remember(connection: Connection) -> None:
     _hook_exit()
 
 
+def forget(connection: Connection) -> None:
+    """The connection was closed."""
+    if connection in _alive:
+        _alive.remove(connection)
+
+
 def _hook_exit() -> None:
     global _hooked_pid  # noqa: PLW0603  # one process, one hook
     if _hooked_pid == os.getpid():
@@ -66,7 +72,11 @@ def close_all() -> None:
     """Deliver what waits, within limits, and give all leases up. Says on stderr what could not be delivered."""
     while _alive:
         connection = _alive.pop()
-        values, commands = connection.close()
+        try:
+            values, commands = connection.close()
+        except Exception:  # the others have something to deliver too
+            _log.exception("runfold: what one store was to get at the end of the process may be incomplete")
+            continue
         if values or commands:
             _log.warning(
                 "runfold: at the end of the process %d logged values and %d other commands were not delivered",

@@ -18,9 +18,16 @@ from msgspec.structs import replace
 
 from runfold import _outcomes
 from runfold._journal import Journal, Pending, Rejection, Stream
-from runfold._packing import Packer
+from runfold._packing import Packer, weigh
 from runfold._transport import Batch, Item, Transport
-from runfold_events.contract.commands import Command, CreateRun, DeclareLost, StartRun, command_type
+from runfold_events.contract.commands import (
+    Command,
+    CreateRun,
+    DeclareLost,
+    LogMetrics,
+    StartRun,
+    command_type,
+)
 from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable
 from runfold_events.contract.submission import Accepted, Outcome, Refused
 
@@ -79,11 +86,17 @@ class Sender:
         return bool(self._in_flight or self._backlog)
 
     def undelivered(self) -> tuple[int, int]:
-        """``(values, commands)`` that have not arrived. Values in the journal count as their cells."""
-        waiting = [*self._in_flight, *self._backlog]
-        waiting += [entry for entry in list(self._journal.entries) if isinstance(entry, Pending)]
-        commands = sum(1 for pending in waiting if pending.command is not None and not pending.cells)
-        return max(0, self._journal.cells - commands), commands
+        """``(logged values, other commands)`` that have not arrived."""
+        values = sum(stream.lost_values for stream in self._journal.full)
+        commands = 0
+        for entry in [*self._in_flight, *self._backlog, *self._journal.entries]:
+            if not isinstance(entry, Pending):
+                values += weigh(entry[3])[1]
+            elif isinstance(entry.command, LogMetrics):
+                values += entry.values
+            elif entry.command is not None and not entry.withdrawn:
+                commands += 1
+        return values, commands
 
     def last_numbers(self, *, with_journal: bool = False) -> dict[Stream, int]:
         """The last number used, or about to be used, on each stream that waits for an answer."""

@@ -26,6 +26,7 @@ T = TypeVar("T")
 _FIRST_PAGE_ROWS: Final = 50
 _NEXT_PAGES_ROWS: Final = 500
 _FLUSH_BEFORE_QUERY_S: Final = 10.0
+_MEMORY: Final = ":memory:"
 _EMBEDDED_BASE: Final = "http://127.0.0.1:8765"  # where `runfold up` shows what the embedded ledger holds
 
 _told: set[str] = set()  # homes that this process has named on stderr
@@ -78,6 +79,17 @@ class Workspace:
         self._connection = _connect(self._url, self._token, self._home, settings)
         if self._url is None and url is None and home is None and workspace_name is None:
             _tell_once(self._name, self._home)
+
+    @classmethod
+    def _over(cls, connection: Connection, name: str, *, strict: bool = False) -> Workspace:
+        """A workspace over a connection that is not shared."""
+        workspace = cls.__new__(cls)
+        workspace._name = check_workspace_name(name)
+        workspace._subscription_id = workspace._resource_group = workspace._token = workspace._url = None
+        workspace._home = Path(_MEMORY)
+        workspace._strict = strict
+        workspace._connection = connection
+        return workspace
 
     @staticmethod
     def from_config(
