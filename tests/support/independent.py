@@ -3,7 +3,7 @@
 digest = sha256(salt ‖ body)
 chain  = sha256 over the previous chain value of the partition, a msgpack array of the envelope's fields without
          salt, digest and chain (in their order, UUIDs as 16 bytes, times as int µs, absent = nil), and the digest
-slice  = (murmur2(stream id) & 0x7fffffff) mod 1024
+slice  = (murmur2(stream id) & 0x7fffffff) mod 1024; of ``_system/{partition}`` the partition, by definition
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def _msgpack_integer(value: int) -> bytes:
 
 def slice_of(stream: str) -> int:
     """The slice of a stream."""
+    if stream.startswith("_system/"):
+        return int(stream.split("/")[1])
     return (murmur2(stream.encode("utf-8")) & 0x7FFFFFFF) % 1024
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import EnumType
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -24,6 +25,7 @@ _LEAVES: Final[dict[Any, st.SearchStrategy[Any]]] = {
     int: INTEGERS,
     float: FLOATS,
     bool: st.booleans(),
+    bytes: st.binary(max_size=8),
     type(None): st.none(),
     UUID: st.uuids(),
     UnsetType: st.just(UNSET),
@@ -47,7 +49,8 @@ def _of(kind: Any, leaves: dict[Any, st.SearchStrategy[Any]]) -> st.SearchStrate
     if origin is dict:
         return st.dictionaries(_of(arguments[0], leaves), _of(arguments[1], leaves), max_size=4)
     if origin is tuple:
-        return st.lists(_of(arguments[0], leaves), max_size=4).map(tuple)
-    if isinstance(kind, type) and issubclass(kind, Struct):
-        return structs(kind)
-    return st.sampled_from(list(kind))  # an enumeration
+        parts = [_of(argument, leaves) for argument in arguments if argument is not Ellipsis]
+        return st.lists(parts[0], max_size=4).map(tuple) if Ellipsis in arguments else st.tuples(*parts)
+    if isinstance(kind, EnumType):
+        return st.sampled_from(list[Any](kind))
+    return structs(kind)

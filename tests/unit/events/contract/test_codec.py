@@ -28,8 +28,8 @@ ENCODE: Final[dict[str, Callable[[Any], bytes]]] = {
     MSGPACK: msgspec.msgpack.encode,
 }
 RAW: Final = {
-    content_type: JSON_VALUES.map(lambda value, encode=encode: Raw(encode(value)))
-    for content_type, encode in ENCODE.items()
+    JSON: JSON_VALUES.map(msgspec.json.encode).map(Raw),
+    MSGPACK: JSON_VALUES.map(msgspec.msgpack.encode).map(Raw),
 }
 STORED: Final = RecordedEvent(
     id=UUID(int=1),
@@ -171,6 +171,9 @@ def test_the_names_of_events_are_fixed() -> None:
         "run.commands_lost",
         "run.command_rejected",
         "run.erased",
+        "command.unreadable",
+        "commands.lost",
+        "store.restored",
     }
 
 

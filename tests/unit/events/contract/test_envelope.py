@@ -67,7 +67,7 @@ CHANGES: Final[dict[str, Any]] = {
 def event(previous: bytes, pos: int, body: bytes = b"{}", **fields: Any) -> RecordedEvent:
     """An event in its place, with its digest and chain."""
     salt = sha256(bytes([pos])).digest()[:SALT_BYTES]
-    content = FIRST | {"pos": pos, "stream_seq": pos + 1, "id": UUID(int=pos + 1)} | fields
+    content: dict[str, Any] = FIRST | {"pos": pos, "stream_seq": pos + 1, "id": UUID(int=pos + 1)} | fields
     unchained = RecordedEvent(
         **content, salt=salt, digest=independent.digest(salt, body), chain=b"", body=body
     )

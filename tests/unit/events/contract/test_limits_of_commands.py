@@ -55,7 +55,8 @@ def fail(**content: Any) -> c.FailRun:
 
 
 def artifact(**content: Any) -> c.RecordArtifact:
-    return c.RecordArtifact(**({"run_id": RUN, "path": "p", "sha256": DIGEST, "size_bytes": 1} | content))
+    known: dict[str, Any] = {"run_id": RUN, "path": "p", "sha256": DIGEST, "size_bytes": 1}
+    return c.RecordArtifact(**(known | content))
 
 
 def keys(count: int) -> dict[str, str | None]:

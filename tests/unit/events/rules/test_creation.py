@@ -34,7 +34,8 @@ CONTENT: Final[dict[str, Any]] = {
 
 
 def create(**fields: Any) -> c.CreateRun:
-    return c.CreateRun(**({"run_id": RUN, "experiment": "exp"} | fields))
+    known: dict[str, Any] = {"run_id": RUN, "experiment": "exp"}
+    return c.CreateRun(**(known | fields))
 
 
 def ancestors(count: int) -> ParentFacts:
