@@ -10,7 +10,7 @@ import msgspec
 
 from runfold_events.contract.codec import decode_event
 from runfold_events.contract.envelope import RecordedEvent
-from runfold_events.contract.events import AnyEvent, RunErased
+from runfold_events.contract.events import AnyEvent, RunErased, SystemEvent
 from runfold_events.contract.ids import split_stream
 from runfold_events.ports import Head
 from runfold_events.rules import experiment, run_state
@@ -66,7 +66,7 @@ def refold(events: Iterable[RecordedEvent]) -> State | None:
     for recorded in events:
         first_id = first_id or recorded.id
         event = decode_event(recorded)
-        if event is None:
+        if event is None or isinstance(event, SystemEvent):
             continue
         if state is None and isinstance(event, RunErased):
             state = run_state.erased_stub(event, first_id, recorded.id)

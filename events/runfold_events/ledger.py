@@ -22,7 +22,7 @@ from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refu
 from runfold_events.contract.tokens import Token
 from runfold_events.contract.validation import check_command, check_text
 from runfold_events.marks import is_known, within
-from runfold_events.ports import CommandKey, EventStore, IdSource
+from runfold_events.ports import CommandKey, EventStore, IdSource, WriterKey
 from runfold_events.work import Repeated, Work
 
 DECLARED_LOST: Final = "declared_lost"
@@ -33,7 +33,7 @@ class Ledger:
 
     def __init__(self, store: EventStore, ids: IdSource) -> None:
         self.store = store
-        self._ids = ids
+        self.ids = ids
 
     async def handle(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """Handle commands in order and answer each, in the same order; what is answered Accepted is durable.
@@ -65,21 +65,26 @@ class Ledger:
             half = len(batch) // 2
             first = await self._handle_partition(partition, batch[:half])
             return first + await self._handle_partition(partition, batch[half:])
-        return await self._resolve(partition, answers)
+        return await self.resolve(partition, answers)
 
     async def _transact(self, partition: int, batch: list[Submission]) -> list[Outcome | Repeated]:
-        numbers = await self._reserve_numbers(batch)
-        streams: set[str] = {submission.stream for submission in batch} | _named_streams(batch)
-        writers = {(submission.stream, submission.writer_id) for submission in batch}
+        numbers = await self.reserve_numbers(batch)
+        streams, writers = self.concerned(batch)
         async with self.store.transaction(partition) as transaction:
             loaded = await transaction.load(streams, writers)
-            work = Work(self.store.epoch, transaction.row, loaded, self._ids, numbers)
+            work = Work(self.store.epoch, transaction.row, loaded, self.ids, numbers)
             answers = [work.handle(submission) for submission in batch]
             if work.has_changes:
                 await transaction.write(work.write())
         return answers
 
-    async def _reserve_numbers(self, batch: list[Submission]) -> dict[str, list[int]]:
+    def concerned(self, batch: Sequence[Submission]) -> tuple[set[str], set[WriterKey]]:
+        """Which streams and writers a batch's decisions need from the store."""
+        streams: set[str] = {submission.stream for submission in batch} | _named_streams(batch)
+        writers: set[WriterKey] = {(submission.stream, submission.writer_id) for submission in batch}
+        return streams, writers
+
+    async def reserve_numbers(self, batch: list[Submission]) -> dict[str, list[int]]:
         """Run numbers for the runs of ``batch`` that do not exist yet, by experiment stream."""
         creations: dict[str, Submission] = {s.stream: s for s in batch if isinstance(s.command, c.CreateRun)}
         if not creations:
@@ -96,7 +101,7 @@ class Ledger:
             numbers[stream] = list(range(first, first + count))
         return numbers
 
-    async def _resolve(self, partition: int, answers: list[Outcome | Repeated]) -> list[Outcome]:
+    async def resolve(self, partition: int, answers: list[Outcome | Repeated]) -> list[Outcome]:
         """Answers for commands that were known already: what they gave the first time."""
         repeated = [answer for answer in answers if isinstance(answer, Repeated)]
         if not repeated:
@@ -126,7 +131,7 @@ class Ledger:
             return None
         repeated = Repeated(key, is_lost=within(number, mark.lost))
         partition = partition_of(stream, self.store.partitions)
-        return (await self._resolve(partition, [repeated]))[0]
+        return (await self.resolve(partition, [repeated]))[0]
 
 
 def refusal_of(submission: Submission) -> Refused | None:

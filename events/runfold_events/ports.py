@@ -23,6 +23,15 @@ CommandKey = tuple[str, UUID, int]  # (stream, writer_id, writer_seq)
 Range = tuple[int, int]  # first and last, both included
 
 
+class LogMark(Struct, frozen=True):
+    """The last record of the command log that was handled: tells a log that was recreated from the one we know."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes
+    writer_seq: int | None = None  # None: the record had none that could be read
+
+
 class PartitionRow(Struct, frozen=True):
     """What the lock statement returns: the partition's cursor, allocator and chain head, and the store's clock."""
 
@@ -31,6 +40,7 @@ class PartitionRow(Struct, frozen=True):
     next_pos: int  # the position that the next event gets
     chain_head: bytes  # chain value of event next_pos - 1, or CHAIN_START
     now: int  # store clock, UTC µs
+    last_record: LogMark | None = None  # the record before ``next_offset``, where the store has a Kafka door
 
 
 class Head(Struct, frozen=True):
@@ -89,7 +99,8 @@ class Write(Struct, frozen=True, kw_only=True):
     erase: Sequence[
         str
     ] = ()  # streams whose events before this transaction lose body and salt, and marks their digest
-    next_offset: int | None = None  # move the cursor (Kafka door)
+    next_offset: int | None = None  # move the cursor (Kafka door) …
+    last_record: LogMark | None = None  # … which now stands behind this record
 
 
 class PartitionTransaction(Protocol):

@@ -14,9 +14,16 @@ from runfold_events.contract import events as e
 from runfold_events.contract import limits
 from runfold_events.contract.codec import command_digest, encode_event
 from runfold_events.contract.envelope import RecordedEvent, body_digest, chain_value
-from runfold_events.contract.ids import experiment_id, experiment_stream, run_stream, slice_of
+from runfold_events.contract.ids import (
+    experiment_id,
+    experiment_stream,
+    is_system_stream,
+    run_stream,
+    slice_of,
+    split_stream,
+)
 from runfold_events.contract.statuses import TERMINAL, Status
-from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refused, Submission
+from runfold_events.contract.submission import Accepted, Actor, EventRef, Outcome, Refused, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.decision_state import State, decode_state, encode_state, evolve_stream
 from runfold_events.marks import declared_lost, is_known, taken, within
@@ -26,6 +33,7 @@ from runfold_events.ports import (
     Holders,
     IdSource,
     Loaded,
+    LogMark,
     PartitionRow,
     Write,
     WriterKey,
@@ -37,6 +45,8 @@ from runfold_events.rules.decision import NOTHING, Context, Decision, ParentFact
 from runfold_events.rules.experiment import ExperimentState
 from runfold_events.rules.run_state import RunState
 
+NO_STATE: Final = b""  # what the head of a stream without decisions keeps
+SYSTEM_ACTOR: Final = Actor("runfold", "system")
 _HOLDING: Final = (c.CreateRun, c.StartRun)
 
 
@@ -48,6 +58,19 @@ class Repeated(Struct, frozen=True):
     is_creation: bool = False  # another writer, or an earlier number, created the same run
 
 
+class _SystemOrigin(Struct, frozen=True, kw_only=True):
+    """Where an event of a ``_system`` stream comes from: what a submission says of its own events."""
+
+    occurred_at: int
+    writer_id: UUID
+    writer_seq: int
+    actor: Actor = SYSTEM_ACTOR
+    door: str = "system"
+    causation_id: UUID | None = None
+    correlation_id: UUID | None = None
+    traceparent: str | None = None
+
+
 class _Stream:
     """A stream as it stands within this transaction."""
 
@@ -56,7 +79,7 @@ class _Stream:
     def __init__(self, name: str, head: Head | None) -> None:
         self.name = name
         self.seq = 0 if head is None else head.stream_seq
-        self.state: State | None = None if head is None else decode_state(head)
+        self.state: State | None = None if head is None or is_system_stream(name) else decode_state(head)
         self._bytes = None if head is None else head.state
         self.changed = False
 
@@ -65,14 +88,18 @@ class _Stream:
         return self.state.status if isinstance(self.state, RunState) else None
 
     def apply(self, event: e.AnyEvent, event_id: UUID) -> None:
+        self.seq += 1
+        self.changed = True
+        if is_system_stream(self.name):
+            return
         before = self.state
         self.state = evolve_stream(before, event, event_id)
         if self.state is not before:  # a metric batch leaves the state as it is, and its bytes too
             self._bytes = None
-        self.seq += 1
-        self.changed = True
 
     def head(self) -> Head:
+        if is_system_stream(self.name):
+            return Head(self.name, self.seq, NO_STATE)
         if self.state is None:
             raise ValueError(f"stream {self.name} has no state")
         return Head(self.name, self.seq, encode_state(self.state) if self._bytes is None else self._bytes)
@@ -109,6 +136,7 @@ class Work:
         self._lost: set[str] = set()
         self._found: set[str] = set()
         self._erased: list[str] = []
+        self.system_events_count = 0
 
     @property
     def has_changes(self) -> bool:
@@ -137,7 +165,25 @@ class Work:
             return Repeated((stream, submission.writer_id, submission.writer_seq), is_creation=True)
         return outcome
 
-    def write(self) -> Write:
+    def append_system(
+        self, stream: str, event: e.SystemEvent, writer_id: UUID, correlation_id: UUID | None
+    ) -> None:
+        """Record a fact about the store itself in its own stream."""
+        origin = _SystemOrigin(
+            occurred_at=self._row.now,
+            writer_id=writer_id,
+            writer_seq=self._stream(stream).seq + 1,
+            correlation_id=correlation_id,
+        )
+        self._append(stream, origin, event)
+        self.system_events_count += 1
+
+    @property
+    def events_count(self) -> int:
+        """How many events this transaction appends."""
+        return len(self._events)
+
+    def write(self, *, next_offset: int | None = None, last_record: LogMark | None = None) -> Write:
         """Everything this transaction stores."""
         return Write(
             events=self._events,
@@ -148,6 +194,8 @@ class Work:
             found=sorted(self._found),
             ended=sorted(self._ended),
             erase=self._erased,
+            next_offset=next_offset,
+            last_record=last_record,
         )
 
     # Numbers
@@ -284,7 +332,7 @@ class Work:
             run_id=command.run_id if isinstance(command, c.CreateRun) else None,
         )
 
-    def _append(self, stream: str, submission: Submission, event: e.AnyEvent) -> EventRef:
+    def _append(self, stream: str, submission: Submission | _SystemOrigin, event: e.AnyEvent) -> EventRef:
         target = self._stream(stream)
         content_type, body = encode_event(event)
         salt = self._ids.salt()
@@ -314,13 +362,12 @@ class Work:
             body=body,
         )
         self._chain = chain_value(self._chain, recorded)
-        force_setattr(
-            recorded, "chain", self._chain
-        )  # its own value cannot be known before the rest is there
+        # Its own chain value cannot be known before the rest of it is there.
+        force_setattr(recorded, "chain", self._chain)
         self._events.append(recorded)
         target.apply(event, recorded.id)
         if isinstance(event, e.RunCreated):
-            self._take_run_number(submission.workspace, event)
+            self._take_run_number(split_stream(stream)[0], event)
         return EventRef(
             recorded.id, recorded.type, stream, recorded.stream_seq, recorded.partition, recorded.pos
         )

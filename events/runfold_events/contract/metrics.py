@@ -20,7 +20,6 @@ A batch is a list of series; a series is a table of points with typed columns of
 from __future__ import annotations
 
 import math
-import sys
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import accumulate, chain
@@ -44,7 +43,7 @@ Values = Sequence[Any]  # array('d'), array('q') or list, by dtype
 NO_STEP: Final = limits.INT64_MIN
 _ITEM_BYTES: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_FLOAT_MAX: Final = int(sys.float_info.max)
+_FLOAT_MAX: Final = int(1.7976931348623157e308)
 _CELL_BYTES: Final = 8  # what an unpacked cell takes in memory, also as an entry of a list
 _ZSTD_WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024  # what a frame may make us allocate before it says anything
 _PACK_FROM_VALUES: Final = 32  # below this, plain values are smaller than a zstd frame

@@ -61,10 +61,13 @@ ALTER TABLE partitions ENABLE ALWAYS TRIGGER partitions_truncate;
 
 -- First statement of every transaction: the lock, the cursor, the allocator, the chain's head and the clock.
 CREATE OR REPLACE FUNCTION lock_partition(
-    _partition integer, OUT next_offset bigint, OUT next_pos bigint, OUT chain_head bytea, OUT now bigint
+    _partition integer, OUT next_offset bigint, OUT next_pos bigint, OUT chain_head bytea, OUT now bigint,
+    OUT last_offset bigint, OUT last_timestamp_ms bigint, OUT last_key bytea, OUT last_writer_seq bigint
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
 BEGIN
-    SELECT p.next_offset, p.next_pos, p.chain_head INTO next_offset, next_pos, chain_head
+    SELECT
+        p.next_offset, p.next_pos, p.chain_head, p.last_offset, p.last_timestamp_ms, p.last_key, p.last_writer_seq
+    INTO next_offset, next_pos, chain_head, last_offset, last_timestamp_ms, last_key, last_writer_seq
     FROM partitions AS p WHERE p.partition = _partition FOR UPDATE;
     now := now_us(); -- after the lock, so that no transaction is dated before the one it waited for
 END $$;
@@ -90,12 +93,16 @@ $$;
 CREATE OR REPLACE FUNCTION append(
     _partition integer, _next_pos bigint, _chain_head bytea, _next_offset bigint, _events events[], _heads heads[],
     _marks writer_marks[], _hold_streams text[], _hold_processes uuid[], _lost text[], _found text[], _ended text[],
-    _erase text[]
+    _erase text[], _last_offset bigint, _last_timestamp_ms bigint, _last_key bytea, _last_writer_seq bigint
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
 BEGIN
     UPDATE partitions SET
         next_pos = next_pos + cardinality(_events), chain_head = _chain_head,
-        next_offset = coalesce(_next_offset, next_offset)
+        next_offset = coalesce(_next_offset, next_offset),
+        last_offset = coalesce(_last_offset, last_offset),
+        last_timestamp_ms = coalesce(_last_timestamp_ms, last_timestamp_ms),
+        last_key = coalesce(_last_key, last_key),
+        last_writer_seq = CASE WHEN _last_offset IS NULL THEN last_writer_seq ELSE _last_writer_seq END
     WHERE partition = _partition AND next_pos = _next_pos;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'runfold: partition % is not at position % any more', _partition, _next_pos

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
-from runfold_events.ports import Head, Holders, Loaded, PartitionRow, Range, WriterKey, WriterMark
+from runfold_events.ports import Head, Holders, Loaded, LogMark, PartitionRow, Range, WriterKey, WriterMark
 
 Row = tuple[Any, ...]
 
@@ -96,6 +96,18 @@ def check_dense(events: Sequence[RecordedEvent], row: PartitionRow) -> None:
                 f"but the event says position {event.pos} of partition {event.partition}",
                 facts={"partition": row.partition, "expected": row.next_pos + offset, "pos": event.pos},
             )
+
+
+def partition_row_of(partition: int, row: Sequence[Any]) -> PartitionRow:
+    """What ``lock_partition`` returned."""
+    next_offset, next_pos, chain_head, now, last_offset, last_timestamp_ms, last_key, last_writer_seq = row
+    last = None if last_offset is None else LogMark(last_offset, last_timestamp_ms, last_key, last_writer_seq)
+    return PartitionRow(partition, next_offset, next_pos, chain_head, now, last)
+
+
+def log_mark_values(mark: LogMark | None) -> Row:
+    """The last four parameters of ``append``."""
+    return (None,) * 4 if mark is None else (mark.offset, mark.timestamp_ms, mark.key, mark.writer_seq)
 
 
 def head_row(head: Head) -> Row:

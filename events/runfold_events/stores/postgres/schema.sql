@@ -17,8 +17,9 @@ CREATE TABLE partitions (
     next_pos bigint NOT NULL DEFAULT 0,
     chain_head bytea NOT NULL,
     -- The last Kafka record handled, to notice a topic that was recreated.
+    last_offset bigint,
+    last_timestamp_ms bigint,
     last_key bytea,
-    last_timestamp bigint,
     last_writer_seq bigint
 ) WITH (fillfactor = 20);
 

@@ -118,7 +118,7 @@ class PostgresStore:
                     raise Invalid(
                         f"there is no partition {partition}", facts={"field": "partition", "size": partition}
                     )
-                yield PostgresTransaction(connection, PartitionRow(partition, *row))
+                yield PostgresTransaction(connection, rows.partition_row_of(partition, row))
                 reach("postgres.commit.before")
             except BaseException:
                 await _roll_back(began)
@@ -283,7 +283,7 @@ class PostgresTransaction:
         head = write.events[-1].chain if write.events else self.row.chain_head
         reach("postgres.append.before")
         await self._connection.execute(
-            "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             self.row.partition,
             self.row.next_pos,
             head,
@@ -296,6 +296,7 @@ class PostgresTransaction:
             list(write.found),
             list(write.ended),
             list(write.erase),
+            *rows.log_mark_values(write.last_record),
         )
         reach("postgres.append.after")
 

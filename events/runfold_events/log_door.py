@@ -1,0 +1,231 @@
+"""The door that reads a command log: records in order, exactly once, by the store's own cursor.
+
+The partition's row holds the next offset to handle; it moves in the transaction that appends what the records gave. So
+a record is handled once however often it is delivered, and whoever lost the partition finds the cursor moved and has
+done nothing. What cannot be handled is kept with its bytes as ``command.unreadable`` in the stream
+``_system/{partition}``, and the cursor moves on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from runfold_events.contract.cloudevents import IncomingCommand, read_command
+from runfold_events.contract.errors import RunfoldError, Unavailable
+from runfold_events.contract.events import CommandUnreadable, SystemEvent
+from runfold_events.contract.ids import partition_of, system_stream
+from runfold_events.contract.submission import Actor, Outcome, Refused, Submission
+from runfold_events.ledger import Ledger, refusal_of
+from runfold_events.ports import LogMark
+from runfold_events.work import Repeated, Work
+
+
+class LogRecord(Struct, frozen=True):
+    """One record of the command log."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class Reply(Struct, frozen=True):
+    """An answer for a sender that named a reply topic. Best effort: it can always be asked for by its key."""
+
+    topic: str
+    key: bytes
+    correlation: bytes | None
+    outcome: Outcome
+
+
+class Handled(Struct, frozen=True):
+    """What one call did. ``next_offset`` is where to go on, whoever moved the cursor there."""
+
+    next_offset: int
+    records: int = 0  # how many of the given records this call handled
+    events: int = 0
+    unreadable: int = 0
+    replies: tuple[Reply, ...] = ()
+
+
+class CursorAhead(RunfoldError):
+    """The store's cursor stands behind the record that was delivered: records between them were never handled."""
+
+    default_code = "cursor_behind"
+
+
+class _Parsed(Struct, frozen=True):
+    """A record with what could be made of it: a command, or the reason why there is none."""
+
+    record: LogRecord
+    incoming: IncomingCommand | None
+    refusal: Refused | None
+
+
+class LogDoor:
+    """Takes records of one partition at a time into the ledger."""
+
+    def __init__(self, ledger: Ledger, actor_of: Callable[[LogRecord], Actor], writer_id: UUID) -> None:
+        """``writer_id`` numbers what this process itself appends to ``_system`` streams."""
+        self._ledger = ledger
+        self._actor_of = actor_of
+        self._writer_id = writer_id
+
+    async def handle(self, records: Sequence[LogRecord], from_offset: int) -> Handled:
+        """Handle consecutive records of one partition.
+
+        Args:
+            records: in offset order, at least one. Offsets may have holes, as a log's offsets may.
+            from_offset: the position they were fetched from, which is the cursor as the caller knows it.
+
+        Raises:
+            CursorAhead: the store's cursor is below ``from_offset``; the caller must read again from the cursor.
+            Unavailable: the store cannot answer; nothing was handled, or the cursor says what was.
+        """
+        parsed = [self._parse(record) for record in records]
+        try:
+            return await self._transact(parsed, from_offset)
+        except (Unavailable, CursorAhead):
+            raise
+        except Exception as error:
+            return await self._bisect(parsed, from_offset, error)
+
+    async def _bisect(self, parsed: list[_Parsed], from_offset: int, error: Exception) -> Handled:
+        """Find the record that the store cannot take; keep it as unreadable, and its neighbours as they are."""
+        if len(parsed) == 1:
+            poisoned = _Parsed(parsed[0].record, None, _broken(error))
+            return await self._transact([poisoned], from_offset)
+        half = len(parsed) // 2
+        done = Handled(from_offset)
+        for part in (parsed[:half], parsed[half:]):
+            try:
+                step = await self._transact(part, done.next_offset)
+            except (Unavailable, CursorAhead):
+                raise
+            except Exception as inner:
+                step = await self._bisect(part, done.next_offset, inner)
+            done = _joined(done, step)
+        return done
+
+    def _parse(self, record: LogRecord) -> _Parsed:
+        try:
+            actor = self._actor_of(record)
+            incoming = read_command(record.key, record.value, record.headers, actor=actor)
+        except RunfoldError as error:
+            return _Parsed(record, None, Refused(code=error.code, message=error.message, facts=error.facts))
+        expected = partition_of(incoming.submission.stream, self._ledger.store.partitions)
+        if expected != record.partition:
+            why = Refused(
+                code="invalid",
+                message=f"the record lies in partition {record.partition}, its stream belongs to {expected}: "
+                "use the murmur2 partitioner (librdkafka: partitioner=murmur2_random)",
+                facts={"field": "partition", "limit": expected, "size": record.partition},
+            )
+            return _Parsed(record, None, why)
+        return _Parsed(record, incoming, refusal_of(incoming.submission))
+
+    async def _transact(self, parsed: list[_Parsed], from_offset: int) -> Handled:
+        partition = parsed[0].record.partition
+        batch = [p.incoming.submission for p in parsed if p.incoming is not None and p.refusal is None]
+        numbers = await self._ledger.reserve_numbers(batch)
+        streams, writers = self._ledger.concerned(batch)
+        system = str(system_stream(partition))
+        async with self._ledger.store.transaction(partition) as transaction:
+            row = transaction.row
+            if row.next_offset < from_offset:
+                raise CursorAhead(
+                    f"partition {partition}: records were delivered from offset {from_offset}, "
+                    f"but the store has handled only up to {row.next_offset}",
+                    facts={
+                        "partition": partition,
+                        "next_offset": row.next_offset,
+                        "from_offset": from_offset,
+                    },
+                )
+            left = [p for p in parsed if p.record.offset >= row.next_offset]
+            if not left:
+                return Handled(row.next_offset)
+            loaded = await transaction.load(streams | {system}, writers)
+            work = Work(self._ledger.store.epoch, row, loaded, self._ledger.ids, numbers, takes_jumps=True)
+            answers = [self._decide(work, entry, system) for entry in left]
+            last = left[-1]
+            await transaction.write(
+                work.write(next_offset=last.record.offset + 1, last_record=_mark_of(last))
+            )
+        resolved = await self._ledger.resolve(partition, answers)
+        return Handled(
+            last.record.offset + 1,
+            records=len(left),
+            events=work.events_count,
+            unreadable=work.system_events_count,
+            replies=tuple(
+                reply for p, o in zip(left, resolved, strict=True) if (reply := _reply(p, o)) is not None
+            ),
+        )
+
+    def _decide(self, work: Work, entry: _Parsed, system: str) -> Outcome | Repeated:
+        """One record: decide its command; keep what was refused without an event, so that it can be sent again."""
+        if entry.incoming is not None and entry.refusal is None:
+            answer = work.handle(entry.incoming.submission)
+            if isinstance(answer, Repeated) or not isinstance(answer, Refused) or answer.event is not None:
+                return answer
+            refusal = answer
+        else:
+            refusal = entry.refusal or Refused(code="invalid", message="not a command")
+        submission = None if entry.incoming is None else entry.incoming.submission
+        work.append_system(
+            system, _unreadable(entry.record, refusal), self._writer_id, _caused_by(submission)
+        )
+        return refusal
+
+
+def _caused_by(submission: Submission | None) -> UUID | None:
+    return None if submission is None else submission.correlation_id
+
+
+def _unreadable(record: LogRecord, refusal: Refused) -> SystemEvent:
+    return CommandUnreadable(
+        code=refusal.code,
+        message=refusal.message,
+        facts=refusal.facts,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+    )
+
+
+def _mark_of(entry: _Parsed) -> LogMark:
+    record = entry.record
+    number = None if entry.incoming is None else entry.incoming.submission.writer_seq
+    return LogMark(record.offset, record.timestamp_ms, record.key or b"", number)
+
+
+def _reply(entry: _Parsed, outcome: Outcome) -> Reply | None:
+    if entry.incoming is None or entry.incoming.reply_to is None:
+        return None
+    return Reply(entry.incoming.reply_to, entry.record.key or b"", entry.incoming.correlation, outcome)
+
+
+def _joined(first: Handled, second: Handled) -> Handled:
+    return Handled(
+        second.next_offset,
+        first.records + second.records,
+        first.events + second.events,
+        first.unreadable + second.unreadable,
+        first.replies + second.replies,
+    )
+
+
+def _broken(error: Exception) -> Refused:
+    return Refused(
+        code="error",
+        message=f"the command could not be handled: {type(error).__name__}: {error}",
+        facts={"error": type(error).__name__},
+    )
