@@ -9,10 +9,9 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from runfold_events import work
 from runfold_events.contract import commands as c
 from runfold_events.contract.cloudevents import Record, command_record
-from runfold_events.contract.codec import decode_event
+from runfold_events.contract.codec import decode_event, encode_event
 from runfold_events.contract.commands import Command
 from runfold_events.contract.envelope import CHAIN_START, RecordedEvent, check_events
 from runfold_events.contract.events import AnyEvent, CommandUnreadable, TagsSet
@@ -192,14 +191,13 @@ def test_a_poisoned_command_is_found_and_its_neighbours_commit(
     log.start()
     for number in range(2, 9):
         log.add(c.SetTags(run_id="r", tags={"n": str(number)}), number)
-    encode = work.encode_event
 
     def poisoned(event: AnyEvent) -> tuple[str, bytes]:
         if isinstance(event, TagsSet) and event.tags == {"n": "5"}:
             raise RuntimeError("poison")
-        return encode(event)
+        return encode_event(event)
 
-    monkeypatch.setattr(work, "encode_event", poisoned)
+    monkeypatch.setattr("runfold_events.work.encode_event", poisoned)
     handled = log.handle()
     assert (handled.next_offset, handled.unreadable) == (9, 1)
     assert log.types().count("run.tags_set") == 6
