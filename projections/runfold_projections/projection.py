@@ -21,6 +21,7 @@ from runfold_events.contract.metrics import DecodedSeries, decode_batch
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any]
+Tables = tuple[tuple[str, str], ...]  # (table, columns that order its rows), for dumps
 
 PARTITION_SHIFT: Final = (
     48  # a run key is partition << 48 | pos: unique in the store, the same in every rebuild
@@ -123,7 +124,7 @@ class Projection(Protocol):
 
     name: str
     version: int
-    tables: tuple[tuple[str, str], ...]  # (table, columns that order its rows), for dumps and for dropping
+    tables: Tables
 
     async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None: ...
 

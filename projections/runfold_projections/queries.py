@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from runfold_events.contract.errors import Invalid, NotFound, Unavailable
@@ -135,7 +135,9 @@ class ViewQueries:
         return found
 
     @asynccontextmanager
-    async def _reading(self, *names: str, stream: str | None = None) -> AsyncIterator[list[ViewSnapshot]]:
+    async def _reading(
+        self, *names: str, stream: str | None = None
+    ) -> AsyncGenerator[list[ViewSnapshot], None]:
         """The named views, all from one moment. With ``stream`` only its partition needs to be in order."""
         await self.freshen()
         ends = await self._source.ends()

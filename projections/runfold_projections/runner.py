@@ -28,6 +28,9 @@ BATCH_EVENTS_MAX: Final = 2_048
 BATCH_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 _READ_EVENTS_FIRST: Final = 64  # doubled while bodies are small: no read brings more than memory bears
 _STOP_WORDS_CHARS_MAX: Final = 300
+_RIVALS_MAX: Final = (
+    10_000  # batches that others folded first, in one call: more than that is a fault, not a race
+)
 
 Select = Callable[[Catalogue, int], list[Checkpoint]]
 
@@ -71,7 +74,7 @@ class Folder:
 
         ``select`` gives the checkpoints of one partition that are to move; it is asked before every batch.
         """
-        folded = 0
+        folded = rivals = 0
         for partition, end in enumerate(ends):
             while True:
                 group, until = _furthest_behind(select(await self.catalogue(), partition), end)
@@ -80,6 +83,11 @@ class Folder:
                 try:
                     count = await self._step(group, until)
                 except Rival:
+                    rivals += 1
+                    if rivals > _RIVALS_MAX:
+                        raise Unavailable(
+                            "others fold the same views all the time; nothing was left to do here", facts={}
+                        ) from None
                     continue
                 folded += count
                 if progress is not None:
@@ -195,12 +203,15 @@ class Runner:
             LedgerDamaged: a checkpoint lies beyond the store's end, or events are missing.
             Unavailable: the views belong to another epoch or another version; or the engine cannot answer.
         """
+        standing = await self._folder.catalogue()
+        # Read after the checkpoints: other processes append and fold meanwhile, and what they folded is no damage.
         ends = await self._source.ends()
+        for partition, end in enumerate(ends):
+            for projection in self._projections:
+                check_checkpoint(active_checkpoint(standing, projection, partition), self._source.epoch, end)
 
         def behind(catalogue: Catalogue, partition: int) -> list[Checkpoint]:
             checkpoints = [active_checkpoint(catalogue, p, partition) for p in self._projections]
-            for checkpoint in checkpoints:
-                check_checkpoint(checkpoint, self._source.epoch, ends[partition])
             return [c for c in checkpoints if c.pos < ends[partition] and self._may_try(c)]
 
         return await self._folder.fold(behind, ends)

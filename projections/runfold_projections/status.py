@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from runfold_events.contract import events as e
 from runfold_events.contract.statuses import Status
@@ -18,7 +18,13 @@ _FIXED: Final[dict[type, Status]] = {
 }
 _NAMED: Final = (e.RunAdvanced, e.RunFound, e.RunErased)
 
-STATUS_EVENTS: Final = frozenset(str(kind.__struct_config__.tag) for kind in (*_FIXED, *_NAMED))
+
+def tags_of(*kinds: Any) -> frozenset[str]:
+    """The stable names of event Structs."""
+    return frozenset(str(kind.__struct_config__.tag) for kind in kinds)
+
+
+STATUS_EVENTS: Final = tags_of(*_FIXED, *_NAMED)
 
 
 def status_after(body: e.AnyEvent) -> Status:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from runfold_events.contract.errors import PositionNotReached
 from runfold_events.contract.tokens import Token
+from runfold_events.stores.sqlite import forks
 from runfold_projections.children.fold import ChildrenProjection
 from runfold_projections.experiments.fold import ExperimentsProjection
 from runfold_projections.history.fold import HistoryProjection
@@ -15,7 +16,13 @@ from runfold_projections.metrics.fold import MetricsProjection
 from runfold_projections.projection import EventSource, Projection, ViewStore
 from runfold_projections.queries import ViewQueries
 from runfold_projections.rebuild import Progress, Rebuild, prepare
-from runfold_projections.runner import Folder, Runner, active_checkpoint
+from runfold_projections.runner import (
+    BATCH_BODY_BYTES_MAX,
+    BATCH_EVENTS_MAX,
+    Folder,
+    Runner,
+    active_checkpoint,
+)
 from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.stores.sqlite import SqliteViewStore
 
@@ -47,15 +54,35 @@ class EmbeddedViews(ViewQueries):
     """The ``Views`` port over a ledger in this process. Safe to use from several threads."""
 
     def __init__(
-        self, source: EventSource, store: ViewStore, projections: Sequence[Projection] | None = None
+        self,
+        source: EventSource,
+        store: ViewStore,
+        projections: Sequence[Projection] | None = None,
+        *,
+        batch_events_max: int = BATCH_EVENTS_MAX,
+        batch_body_bytes_max: int = BATCH_BODY_BYTES_MAX,
     ) -> None:
         projections = all_projections() if projections is None else list(projections)
         super().__init__(source, store, projections)
-        self._folder = Folder(source, store, projections)
+        self._folder = Folder(
+            source,
+            store,
+            projections,
+            batch_events_max=batch_events_max,
+            batch_body_bytes_max=batch_body_bytes_max,
+        )
         self._runner = Runner(source, self._folder, projections)
         self._all = projections
         self._is_prepared = False
         # One thread of a process folds; the others would only read the same events and find them folded.
+        self._folding = threading.Lock()
+        forks.follow(self)
+
+    def before_fork(self) -> None:
+        """Folding ends before a fork begins: it uses the store, which forks wait for."""
+
+    def after_fork(self) -> None:
+        """A thread of the parent may have been folding; it is not here to finish."""
         self._folding = threading.Lock()
 
     async def freshen(self) -> None:

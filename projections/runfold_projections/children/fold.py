@@ -13,7 +13,7 @@ from msgspec import Struct
 from runfold_events.contract import events as e
 from runfold_events.contract.ids import split_stream
 from runfold_events.contract.statuses import Status
-from runfold_projections.projection import FoldEvent, ViewTransaction
+from runfold_projections.projection import FoldEvent, Tables, ViewTransaction
 from runfold_projections.status import STATUS_EVENTS, status_after
 
 _json = msgspec.json.Encoder().encode
@@ -25,7 +25,7 @@ class ChildrenProjection:
 
     name = "children"
     version = 1
-    tables = (("child", "stream"), ("count", "workspace, ancestor_run_id, partition, status"))
+    tables: Tables = (("child", "stream"), ("count", "workspace, ancestor_run_id, partition, status"))
 
     async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
         batch = _Batch(tx)

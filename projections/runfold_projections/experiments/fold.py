@@ -13,7 +13,7 @@ from runfold_events.contract import events as e
 from runfold_events.contract.commands import Tags
 from runfold_events.contract.ids import split_stream
 from runfold_events.contract.statuses import Status
-from runfold_projections.projection import FoldError, FoldEvent, Row, ViewTransaction
+from runfold_projections.projection import FoldError, FoldEvent, Row, Tables, ViewTransaction
 from runfold_projections.status import STATUS_EVENTS, status_after
 
 _json = msgspec.json.Encoder().encode
@@ -24,7 +24,7 @@ class ExperimentsProjection:
 
     name = "experiments"
     version = 1
-    tables = (
+    tables: Tables = (
         ("experiment", "experiment_id"),
         ("run", "stream"),
         ("count", "experiment_id, partition, status"),

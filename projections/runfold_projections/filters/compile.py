@@ -8,6 +8,7 @@ The dialect is SQLite's; the two operators for patterns are all that is not plai
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from runfold_projections.filters.fields import Field
@@ -79,11 +80,9 @@ class _Compiler:
             present = self._present(node.field)
             return present if node.negated else Sql(f"(NOT {present.text})", *present.parameters)
         if isinstance(node, Compare):
-            return self._matching(
-                node.field, lambda column: _compare(column, node.operator, node.value), node.value
-            )
+            return self._matching(node.field, partial(_compare, node), node.value)
         if isinstance(node, Like):
-            return self._matching(node.field, lambda column: _like(column, node), "")
+            return self._matching(node.field, partial(_like, node), "")
         return self._in(node)
 
     def _present(self, field: Field) -> Sql:
@@ -109,10 +108,7 @@ class _Compiler:
         for value in node.values:
             column = "" if node.field.group == "attribute" else _value_column(node.field, value)
             columns.setdefault(column, []).append(value)
-        parts = [
-            self._matching(node.field, lambda column, values=values: _in(column, values), values[0])
-            for values in columns.values()
-        ]
+        parts = [self._matching(node.field, partial(_in, values), values[0]) for values in columns.values()]
         found = joined("OR", parts)
         if not node.negated:
             return found
@@ -135,11 +131,11 @@ def _value_column(field: Field, value: Literal_) -> str:
     return "number" if is_number else "text"
 
 
-def _compare(column: str, operator: str, value: Literal_) -> Sql:
-    return Sql(f"({column} {operator} ?)", _bound(column, value))
+def _compare(node: Compare, column: str) -> Sql:
+    return Sql(f"({column} {node.operator} ?)", _bound(column, node.value))
 
 
-def _in(column: str, values: list[Literal_]) -> Sql:
+def _in(values: list[Literal_], column: str) -> Sql:
     marks = ", ".join("?" for _ in values)
     return Sql(f"({column} IN ({marks}))", *(_bound(column, value) for value in values))
 
@@ -151,7 +147,7 @@ def _bound(column: str, value: Literal_) -> Any:
     return value
 
 
-def _like(column: str, node: Like) -> Sql:
+def _like(node: Like, column: str) -> Sql:
     if node.ignore_case:
         test = Sql(f"({column} LIKE ? ESCAPE '\\')", like(node.pattern))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runfold_projections.projection import FoldEvent, Row, ViewTransaction
+from runfold_projections.projection import FoldEvent, Row, Tables, ViewTransaction
 
 ERASED = "run.erased"
 
@@ -14,7 +14,7 @@ class HistoryProjection:
 
     name = "history"
     version = 1
-    tables = (("entry", "stream, stream_seq"),)
+    tables: Tables = (("entry", "stream, stream_seq"),)
 
     async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
         entries: dict[str, list[Row]] = {}

@@ -83,7 +83,6 @@ def _facts(event: RecordedEvent) -> dict[str, Any] | None:
     if event.content_type != JSON or event.body is None:
         return None
     try:
-        facts = msgspec.json.decode(event.body)
+        return msgspec.json.decode(event.body, type=dict[str, Any])
     except msgspec.DecodeError:
         return None
-    return facts if isinstance(facts, dict) else None

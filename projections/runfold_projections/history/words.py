@@ -126,6 +126,14 @@ def _erased(body: e.RunErased) -> str:
     return f"erased the run, which was {body.status}{_because(body.reason)}"
 
 
+def _unreadable(body: e.CommandUnreadable) -> str:
+    return f"kept an unreadable command of the topic, offset {body.offset}: {body.message}"
+
+
+def _log_lost(body: e.LogLost) -> str:
+    return f"found offsets {body.first} to {body.last} of the topic lost: {shown(body.reason)}"
+
+
 _WORDS: Final[dict[type, Callable[[Any], str]]] = {
     e.ExperimentCreated: lambda body: f"created experiment {body.experiment}",
     e.ExperimentUpdated: _experiment_updated,
@@ -149,4 +157,7 @@ _WORDS: Final[dict[type, Callable[[Any], str]]] = {
     e.CommandsLost: _lost_commands,
     e.CommandRejected: _rejected,
     e.RunErased: _erased,
+    e.CommandUnreadable: _unreadable,
+    e.LogLost: _log_lost,
+    e.StoreRestored: lambda body: f"restored the store, which was epoch {body.previous_epoch}",
 }

@@ -78,7 +78,7 @@ def _pack_sources(parts: Sequence[Part]) -> bytes:
     """Who sent which points: runs of (writer, number, index of the first, how many), columnar."""
     writers = list(dict.fromkeys(part.writer_id for part in parts))
     place = {writer: index for index, writer in enumerate(writers)}
-    runs = array("q")
+    runs: array[int] = array("q")
     for values in (
         [place[part.writer_id] for part in parts],
         [part.writer_seq for part in parts],
@@ -93,10 +93,13 @@ def unpack_sources(packed: bytes) -> list[tuple[bytes, int, int, int]]:
     """(writer_id, writer_seq, index of the first point, number of points) of every run."""
     ids, count, data = _unpack(packed)
     writers = [ids[start : start + 16] for start in range(0, len(ids), 16)]
-    runs = array("q")
+    runs: array[int] = array("q")
     runs.frombytes(codec.unpack_integers(data, count * 4))
     places, seqs, points, counts = (runs[i * count : (i + 1) * count] for i in range(4))
-    return [(writers[place], *rest) for place, *rest in zip(places, seqs, points, counts, strict=True)]
+    return [
+        (writers[place], seq, point, size)
+        for place, seq, point, size in zip(places, seqs, points, counts, strict=True)
+    ]
 
 
 def _seal_column(name: str, parts: Sequence[Part]) -> Row:

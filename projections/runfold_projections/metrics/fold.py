@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from runfold_projections.metrics.chunks import CHUNK_POINTS, seal
 from runfold_projections.metrics.points import Part, part_of, part_of_row
-from runfold_projections.projection import FoldEvent, Row, ViewTransaction
+from runfold_projections.projection import FoldEvent, Row, Tables, ViewTransaction
 
 ERASED: Final = "run.erased"
 _ORDINAL_BITS: Final = 14  # a batch has at most METRIC_SERIES_PER_BATCH_MAX = 10,000 series
@@ -28,7 +28,7 @@ class MetricsProjection:
 
     name = "metrics"
     version = 1
-    tables = (
+    tables: Tables = (
         ("series", "series_key"),
         ("tail", "series_key, first"),
         ("chunk", "series_key, chunk"),

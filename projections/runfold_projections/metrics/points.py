@@ -28,7 +28,7 @@ if sys.byteorder != "little":  # the contract's packed columns have the same nee
     raise ImportError("runfold keeps points in little-endian memory; this machine's is big-endian")
 
 
-class Part(Struct):
+class Part(Struct, gc=False):
     """Consecutive points of one series from one batch."""
 
     count: int
@@ -99,7 +99,7 @@ def values_of(dtype: str, data: Payload) -> Sequence[Any]:
         return data
     if dtype == "bool":
         return [byte == 1 for byte in data]
-    values = array("d" if dtype == "f64" else "q")
+    values: array[Any] = array("d" if dtype == "f64" else "q")
     values.frombytes(data)
     return values
 

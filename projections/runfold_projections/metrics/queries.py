@@ -19,7 +19,7 @@ from runfold_projections.metrics.points import part_of_row, values_of
 from runfold_projections.model import SeriesData, SeriesInfo
 from runfold_projections.projection import Row, ViewSnapshot
 
-_NUMPY_FROM_POINTS: Final = 2_048
+NUMPY_FROM_POINTS: Final = 2_048
 NO_TIME: Final = limits.INT64_MAX
 
 Source = tuple[bytes, int, int, int]  # writer_id, writer_seq, index of the first point, number of points
@@ -165,7 +165,7 @@ def _order(points: _Points) -> Sequence[int] | None:
     times, sources = points.times, points.sources
     if _is_sorted(times) and _come_in_order(sources):
         return None
-    if len(times) < _NUMPY_FROM_POINTS:
+    if len(times) < NUMPY_FROM_POINTS:
         marks = [(writer, seq, point + i) for writer, seq, point, count in sources for i in range(count)]
         return sorted(range(len(times)), key=lambda index: (times[index], marks[index]))
     return _order_many(times, sources)

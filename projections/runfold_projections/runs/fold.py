@@ -12,9 +12,10 @@ from runfold_events.contract import limits
 from runfold_events.contract.commands import ParamValue
 from runfold_events.contract.ids import split_stream
 from runfold_events.contract.statuses import TERMINAL, Status
-from runfold_projections.projection import FoldError, FoldEvent, Parameters, ViewTransaction
+from runfold_projections.projection import FoldError, FoldEvent, Parameters, Tables, ViewTransaction
 from runfold_projections.runs.row import RunRow
 from runfold_projections.runs.summary import MetricFold
+from runfold_projections.status import tags_of
 from runfold_projections.values import as_number, as_text
 
 TAG: Final = "tag"
@@ -28,7 +29,7 @@ class RunsProjection:
 
     name = "runs"
     version = 1
-    tables = (
+    tables: Tables = (
         ("run", "run_key"),
         ("ancestor", "workspace, ancestor_run_id, run_key"),
         ("label", "run_key, kind, key"),
@@ -130,7 +131,8 @@ class _Batch:
         return run
 
     def _change(self, run: RunRow, body: Any, recorded_at: int) -> None:
-        change = _CHANGES.get(type(body))
+        kind: Any = type(body)
+        change = _CHANGES.get(kind)
         if change is not None:
             change(run, body, recorded_at)
         elif isinstance(body, e.ParamsLogged):
@@ -298,4 +300,4 @@ _OTHERS: Final = (
     e.TagsRemoved,
     e.ArtifactRecorded,
 )
-_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in (*_CHANGES, *_OTHERS))
+_TYPES: Final = tags_of(*_CHANGES, *_OTHERS)

@@ -7,7 +7,7 @@ order in which batches arrive does not matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -16,12 +16,16 @@ from runfold_events.contract.metrics import NO_STEP, DecodedSeries, Values
 from runfold_projections.projection import FoldEvent, Row, ViewTransaction
 from runfold_projections.values import Cell, Number, as_number, as_text, decode_cells, encode_cells, float_of
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 Order = tuple[int, int, bytes, int, int]  # step, time, writer, number, point
 
 _NUMPY_FROM_VALUES: Final = 512  # below this the interpreter's own min and max are faster
 
 
-class Summary(Struct):
+class Summary(Struct, gc=False):
     """What is known of one metric of one run."""
 
     workspace: str
@@ -177,7 +181,8 @@ def _float_stats(values: Values) -> Stats:
 def _float_stats_numpy(values: Values) -> Stats:
     import numpy as np
 
-    floats = np.frombuffer(values, dtype="<f8")  # type: ignore[call-overload]  # an array('d') is a buffer
+    buffer: Any = values  # an array('d'), whose memory NumPy reads in place
+    floats: npt.NDArray[np.float64] = np.frombuffer(buffer, dtype="<f8")
     least, greatest = float(floats.min()), float(floats.max())
     if least == least:  # noqa: PLR0124
         return len(floats), 0, least, greatest

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
@@ -34,9 +34,8 @@ from runfold_projections.projection import (
 from runfold_projections.statements import named_statements, schema_statements
 
 LOCK_TIMEOUT_S: Final = 30.0
-QUERY_TIME_S_MAX: Final = (
-    20.0  # a query that takes longer is interrupted: a hostile filter holds no thread for ever
-)
+# A query that takes longer is interrupted: a hostile filter holds no thread for ever.
+QUERY_TIME_S_MAX: Final = 10.0
 _READERS_MAX: Final = 8  # idle connections that are kept for the next query
 _OPCODES_BETWEEN_CHECKS: Final = 200_000
 
@@ -201,16 +200,16 @@ class SqliteViewStore:
         forks.follow(self)
 
     def _prepare(self) -> None:
-        with self._lock.acquire(LOCK_TIMEOUT_S):
+        with self._lock.acquire(LOCK_TIMEOUT_S), forks.InUse():
             writer = self._writing()
             for sql in schema_statements("stores/catalogue.sqlite.sql"):
                 writer.execute(sql)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[ViewSession]:
+    async def transaction(self) -> AsyncGenerator[ViewSession, None]:
         """See :class:`~runfold_projections.projection.ViewStore`."""
         self._check_open()
-        with self._lock.acquire(LOCK_TIMEOUT_S), self._translating:
+        with self._lock.acquire(LOCK_TIMEOUT_S), forks.InUse(), self._translating:
             writer = self._writing()
             writer.execute("BEGIN IMMEDIATE")
             try:
@@ -224,7 +223,7 @@ class SqliteViewStore:
                 raise
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[ViewSession]:
+    async def snapshot(self) -> AsyncGenerator[ViewSession, None]:
         """See :class:`~runfold_projections.projection.ViewStore`."""
         self._check_open()
         if self._in_memory:
@@ -235,7 +234,7 @@ class SqliteViewStore:
             ):
                 yield _Session(connection)
             return
-        with self._translating:
+        with forks.InUse(), self._translating:
             connection = self._readers.pop() if self._readers else connect(self._path)
             try:
                 with _bounded(connection):
@@ -263,6 +262,7 @@ class SqliteViewStore:
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
             writer = open_unrestricted(self._path)
+            writer.execute("PRAGMA journal_mode = WAL")
             writer.execute("PRAGMA synchronous = NORMAL")
             writer.set_authorizer(authorizer(Role.VIEWS))
             self._writer = writer
@@ -272,17 +272,28 @@ class SqliteViewStore:
         if self._closed:
             raise Unavailable(f"the views in {self._path} are closed", facts={"path": str(self._path)})
 
+    def before_fork(self) -> None:
+        """No connection may be open in a child; this process opens its own again when it needs them."""
+        if not self._in_memory:
+            self._close_connections()
+
     def after_fork(self) -> None:
-        """Leave the parent's connections alone; this process opens its own when it needs them."""
-        for connection in (self._writer, *self._readers):
-            forks.keep_for_ever(connection)
-        self._writer, self._readers = None, []
+        """Leave to the parent what could not be closed; this process opens its own when it needs them."""
         if self._in_memory:
             self._closed = True
+            return
+        for connection in (self._writer, *self._readers):
+            if connection is not None:
+                forks.leave_to_parent(connection, str(self._path))
+        self._writer, self._readers = None, []
 
     async def close(self) -> None:
         """Close every connection; twice is fine."""
         self._closed = True
+        with forks.InUse():
+            self._close_connections()
+
+    def _close_connections(self) -> None:
         for connection in (self._writer, *self._readers):
             if connection is not None:
                 connection.close()
@@ -290,7 +301,7 @@ class SqliteViewStore:
 
 
 @contextmanager
-def _bounded(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def _bounded(connection: sqlite3.Connection) -> Generator[sqlite3.Connection, None, None]:
     """Interrupt what runs longer than QUERY_TIME_S_MAX."""
     deadline = time.monotonic() + QUERY_TIME_S_MAX
     connection.set_progress_handler(lambda: time.monotonic() > deadline, _OPCODES_BETWEEN_CHECKS)
