@@ -92,7 +92,7 @@ class Live:
     """Tells followers what changed, after the views have committed it.
 
     While one step is being worked out on a query thread further folds add up to the next step, and new followers wait
-    for it, so that each step is worked out for exactly those who are told.
+    for its end, so that each step is worked out for exactly those who are told.
     """
 
     def __init__(self, backend: Backend, threads: Threads) -> None:
@@ -106,15 +106,20 @@ class Live:
         self._is_ended = False
 
     def advance(self, token: Token) -> None:
-        """The views have committed ``token``."""
-        self._reached = token
-        if self._task is None and (self._joining or token != self._told):
+        """The views have committed ``token``; what is older than what is known already changes nothing."""
+        self._reached = token if self._reached is None else self._reached.merge(token)
+        if self._task is None and (self._joining or self._reached != self._told):
             self._task = asyncio.create_task(self._catch_up(), name="runfold-live")
 
     @property
     def has_room(self) -> bool:
         """One more may follow."""
-        return not self._is_ended and len(self._followers) + len(self._joining) < FOLLOWERS_MAX
+        return not self._is_ended and self.count < FOLLOWERS_MAX
+
+    @property
+    def count(self) -> int:
+        """How many follow, or wait to."""
+        return len(self._followers) + len(self._joining)
 
     @property
     def told(self) -> Token | None:
@@ -152,9 +157,8 @@ class Live:
         try:
             while self._reached is not None and (self._joining or self._reached != self._told):
                 before, after = self._told or self._reached, self._reached
-                self._admit(before)
-                changes = await self._work_out(before, after)
-                self._tell(after, changes)
+                self._tell(after, await self._work_out(before, after))
+                self._admit(after)
         finally:
             self._task = None
 

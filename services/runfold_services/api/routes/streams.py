@@ -27,18 +27,21 @@ async def follow_run(call: Call) -> Answer:
     await call.look_up(
         lambda views: views.run(workspace, run_id)
     )  # an unknown run is a 404, not a silent stream
-    return _follow(call, Follower(workspace, run_id))
+    return await _follow(call, Follower(workspace, run_id))
 
 
 async def follow_workspace(call: Call) -> Answer:
-    return _follow(call, Follower(call.workspace, None))
+    return await _follow(call, Follower(call.workspace, None))
 
 
-def _follow(call: Call, follower: Follower) -> Answer:
+async def _follow(call: Call, follower: Follower) -> Answer:
     last = call.headers.get("last-event-id")
     seen = parse_token(last, "Last-Event-ID") if last else None
     if not call.runtime.live.has_room:
         raise Unavailable("too many live streams; ask again later", facts={"retry_after": 5.0})
+    # What was committed before the request is no news: the stream begins where the views stand now.
+    views = call.runtime.backend.views
+    call.runtime.live.advance(await call.runtime.threads.query(lambda: views.reach(None)))
     return Answer(content_type=EVENT_STREAM, stream=_stream(call, follower, seen))
 
 
