@@ -50,7 +50,7 @@ def tell(
         answers: list[list[Outcome]] = []
         run_sync(store.renew_lease(WRITER, LEASE_US))
         for number, batch in enumerate(STORY):
-            answers.append(run_sync(ledger.handle([_submission(*command) for command in batch])))
+            answers.append(run_sync(ledger.handle([submission(*command) for command in batch])))
             if acknowledge is not None:
                 acknowledge(number, answers[-1])
         return answers
@@ -58,11 +58,12 @@ def tell(
         run_sync(store.close())
 
 
-def _submission(number: int, command: Command) -> Submission:
+def submission(number: int, command: Command, writer_id: UUID = WRITER) -> Submission:
+    """A command as a process sends it that holds the runs it starts."""
     return Submission(
         command=command,
         workspace="w",
-        writer_id=WRITER,
+        writer_id=writer_id,
         writer_seq=number,
         occurred_at=SystemClock().now_us(),
         actor=ACTOR,

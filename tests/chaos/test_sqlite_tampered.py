@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,10 +26,10 @@ TRIGGERS: Final = ("events_insert", "events_update", "events_delete")
 RECORD_HEAD_BYTES: Final = 30  # before an event's id: the cell's size and key, and the record's header
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound ledger with every column filled; the last event of partition 0 erases its stream's earlier ones."""
-    path = tmp_path / "ledger.db"
+    path = tmp_path_factory.mktemp("sound") / "ledger.db"
     store = SqliteStore.open(path, partitions=PARTITIONS)
     build = EventBuilder(store.epoch)
     fields: dict[str, Any] = {
@@ -64,6 +65,12 @@ def path(tmp_path: Path) -> Path:
     run_sync(store.close())
     assert check(path).is_sound
     return path
+
+
+@pytest.fixture
+def path(sound: Path, tmp_path: Path) -> Path:
+    """A copy of the sound ledger, to be spoilt."""
+    return Path(shutil.copy(sound, tmp_path / "ledger.db"))
 
 
 def check(path: Path) -> Report:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from runfold_events.contract.errors import Invalid
+from runfold_events.stores.sqlite import forks
 from runfold_events.stores.sqlite.authorizer import Role, authorizer
 
 SQLITE_VERSION_MIN: Final = (3, 37, 0)  # STRICT tables
@@ -26,7 +27,8 @@ MEMORY: Final = ":memory:"
 def connect(path: str | Path, *, allow_views_ddl: bool = False) -> sqlite3.Connection:
     """A connection to an existing store's file, in autocommit mode (transactions by explicit BEGIN and COMMIT).
 
-    Whoever writes takes ``FileLock(path)`` first, then ``BEGIN IMMEDIATE``.
+    Whoever writes takes ``FileLock(path)`` first, then ``BEGIN IMMEDIATE``. Every use stands in ``forks.InUse()``, and
+    whoever keeps the connection follows ``forks``, so that no fork finds it open.
 
     Args:
         path: the store's file.
@@ -38,8 +40,7 @@ def connect(path: str | Path, *, allow_views_ddl: bool = False) -> sqlite3.Conne
 
 def open_connection(path: str | Path, role: Role) -> sqlite3.Connection:
     """A connection that may do what ``role`` says. May move between threads, but serves one at a time."""
-    # mode=rw: a file that is not there must not come into being as an empty one.
-    connection = _open(f"{Path(path).resolve().as_uri()}?mode=rw", uri=True)
+    connection = _open(str(path), must_exist=True)
     try:
         if role is Role.READER:
             connection.execute("PRAGMA query_only = ON")
@@ -52,14 +53,16 @@ def open_connection(path: str | Path, role: Role) -> sqlite3.Connection:
 
 def open_unrestricted(path: str | Path) -> sqlite3.Connection:
     """A connection that may do everything; for creating, migrating and vacuuming, and closed right after."""
-    return _open(str(path), uri=False)
+    return _open(str(path), must_exist=False)
 
 
-def _open(database: str, *, uri: bool) -> sqlite3.Connection:
+def _open(path: str, *, must_exist: bool) -> sqlite3.Connection:
     check_sqlite_version()
+    forks.check_usable(path)
     connection = sqlite3.connect(
-        database,
-        uri=uri,
+        # mode=rw: a file that is not there must not come into being as an empty one.
+        f"{Path(path).resolve().as_uri()}?mode=rw" if must_exist else path,
+        uri=must_exist,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,

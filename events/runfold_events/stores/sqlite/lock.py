@@ -130,6 +130,9 @@ class ProcessLock:
     def _enter(self, timeout_s: float) -> bool:
         return self._mutex.acquire(timeout_s)
 
+    def before_fork(self) -> None:
+        """A thread may hold it: what counts is that nobody does in the child."""
+
     def after_fork(self) -> None:
         """In a child nobody holds the lock: the threads that could are not there."""
         self._mutex = FairMutex()
@@ -279,7 +282,11 @@ class _Gates:
                 gate = self._gates[path] = _Gate(path)
             return gate
 
+    def before_fork(self) -> None:
+        """Gates stay."""
+
     def after_fork(self) -> None:
+        """Another thread of the parent may have had the guard."""
         self._guard = threading.Lock()
 
 

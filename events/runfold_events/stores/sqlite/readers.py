@@ -52,16 +52,17 @@ class Readers:
             return self._run_patiently(work)
 
     def _run_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._take()
-        try:
-            result = work(connection)
-        except BaseException:
-            # Whatever happened, the next reader gets a connection in a known state.
-            self._busy.discard(connection)
-            connection.close()
-            raise
-        self._give_back(connection)
-        return result
+        with forks.InUse():
+            connection = self._take()
+            try:
+                result = work(connection)
+            except BaseException:
+                # Whatever happened, the next reader gets a connection in a known state.
+                self._busy.discard(connection)
+                connection.close()
+                raise
+            self._give_back(connection)
+            return result
 
     def _run_patiently(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Try again: another process is recovering the log, or is the last one out and cleaning up."""
@@ -94,14 +95,22 @@ class Readers:
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it comes back."""
         self._is_closed = True
+        with forks.InUse():
+            self._close_idle()
+
+    def _close_idle(self) -> None:
         with contextlib.suppress(IndexError):
             while True:
                 self._idle.pop().close()
 
+    def before_fork(self) -> None:
+        """See ``ForkAware``."""
+        self._close_idle()
+
     def after_fork(self) -> None:
-        """In a child: leave the parent's connections alone."""
+        """See ``ForkAware``."""
         for connection in (*self._idle, *self._busy):
-            forks.keep_for_ever(connection)
+            forks.leave_to_parent(connection, self._place)
         self._idle = deque()
         self._busy = set()
 

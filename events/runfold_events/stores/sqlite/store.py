@@ -101,10 +101,11 @@ class SqliteStore:
         cls, path: Path, clock: Clock, partitions: int | None, lock_timeout_s: float
     ) -> SqliteStore:
         place = str(path)
+        forks.check_usable(place)
         _make_folder(path.parent)
         refuse_network_file_system(path.parent)
         lock = FileLock(path)
-        with lock.acquire(lock_timeout_s), Translating(place):
+        with lock.acquire(lock_timeout_s), forks.InUse(), Translating(place):
             connection = open_unrestricted(path)
             try:
                 identity = prepare(connection, place, partitions, uuid4)
@@ -222,6 +223,7 @@ class SqliteStore:
         return SqliteAudit(open_snapshot, self._place, self.partitions)
 
     def _open_snapshot(self, stack: ExitStack) -> sqlite3.Connection:
+        stack.enter_context(forks.InUse())
         connection = open_connection(self._place, Role.READER)
         stack.callback(connection.close)
         connection.text_factory = lenient_text
@@ -245,7 +247,8 @@ class SqliteStore:
         self._check_open()
         if self._is_memory:
             return
-        with self._writer.lock.acquire(self._writer.lock_timeout_s), Translating(self._place):
+        lock = self._writer.lock.acquire(self._writer.lock_timeout_s)
+        with lock, forks.InUse(), Translating(self._place):
             connection = open_unrestricted(self._place)
             try:
                 connection.execute("VACUUM")

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from runfold_events.contract.errors import Unavailable
 from runfold_events.stores.sqlite import forks
+from runfold_events.stores.sqlite.connection import MEMORY
 from runfold_events.stores.sqlite.failures import Translating
 from runfold_events.stores.sqlite.lock import Held
 from runfold_events.stores.sqlite.steps import BEGIN, COMMIT, ROLLBACK
@@ -38,6 +39,7 @@ class Writer:
         self.lock_timeout_s = lock_timeout_s
         self._connection: sqlite3.Connection | None = None
         self._held: Held | None = None
+        self._in_use = forks.InUse()
         self._is_closed = False
         self._translating = Translating(place)
         forks.follow(self)
@@ -48,15 +50,16 @@ class Writer:
         Raises:
             Unavailable: the lock did not come in time, the store is closed, or SQLite cannot begin.
         """
-        held = self.lock.acquire(self.lock_timeout_s)
+        forks.check_usable(self.place)
+        self._held = self.lock.acquire(self.lock_timeout_s)
         try:
+            self._in_use.enter()
             with self._translating:
                 connection = self.connection()
                 self._begin(connection)
         except BaseException:
-            held.release()
+            self._release()
             raise
-        self._held = held
         return connection
 
     def commit(self) -> None:
@@ -106,16 +109,22 @@ class Writer:
 
     def close(self) -> None:
         """Wait for the transaction in flight and close."""
-        with self.lock.acquire(self.lock_timeout_s):
+        with self.lock.acquire(self.lock_timeout_s), forks.InUse():
             self._is_closed = True
             self._discard()
 
+    def before_fork(self) -> None:
+        """See ``ForkAware``. A store in memory is its connection; it stays with the parent."""
+        if self.place != MEMORY:
+            self._discard()
+
     def after_fork(self) -> None:
-        """In a child: leave the parent's connection alone."""
-        if self._connection is not None:
-            forks.keep_for_ever(self._connection)
-        self._connection = None
+        """See ``ForkAware``."""
+        if self.place != MEMORY and self._connection is not None:
+            forks.leave_to_parent(self._connection, self.place)
+            self._connection = None
         self._held = None
+        self._in_use = forks.InUse()
 
     # The three statements are methods so that a test can take the transaction away and see the damage.
 
@@ -129,6 +138,7 @@ class Writer:
         ROLLBACK.run(connection)
 
     def _release(self) -> None:
+        self._in_use.leave()
         held, self._held = self._held, None
         if held is not None:
             held.release()
