@@ -78,7 +78,7 @@ class Output:
                 self._formats().write_tsv(data, () if queried else answer.columns, self.out)
             case "table":
                 console = self.console()
-                console.print(self._formats().any_table(data) if queried else answer.shown(console))
+                console.print(self._formats().any_table(console, data) if queried else answer.shown(console))
 
     @staticmethod
     def _formats() -> Any:

@@ -11,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from runfold.cli.render import data as plain_data
-from runfold.cli.render.text import ABSENT, styled, value
+from runfold.cli.render.columns import Column, table
+from runfold.cli.render.text import ABSENT, safe, styled, value
 
 # C1 control characters: some terminals obey them, and JSON need not escape them.
 _C1: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+_UNBROKEN_CELLS_MAX: Final = 36  # a run id in one piece can be copied
 _TSV: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -75,18 +77,21 @@ def _tsv_cell(cell: Any) -> str:
     return json.dumps(cell, ensure_ascii=False)
 
 
-def any_table(data: Any) -> Table | Text:
-    """A table of whatever a ``--query`` gave: rows of dicts or lists, one dict, or bare values. Nested: as JSON."""
+def any_table(console: Console, data: Any) -> Table | Text:
+    """A table of whatever a ``--query`` gave: rows of dicts or lists, one dict, or bare values. Nested: as JSON.
+
+    Nothing is left out, since everything was asked for: long texts wrap.
+    """
     rows = _rows(data)
     if not rows or data is None:
         return Text("nothing matches", style="dim")
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     titles, cells = _titled(rows)
-    for title in titles:
-        drawn.add_column(styled(title), overflow="fold")
-    for row in cells:
-        drawn.add_row(*(_any_cell(cell) for cell in row))
-    return drawn
+    drawn = [[_any_cell(cell) for cell in row] for row in cells]
+    columns = [
+        Column(safe(title), wrap=max(row[index].cell_len for row in drawn) > _UNBROKEN_CELLS_MAX)
+        for index, title in enumerate(titles)
+    ]
+    return table(console, columns, drawn)
 
 
 def _titled(rows: list[Any]) -> tuple[list[str], list[list[Any]]]:

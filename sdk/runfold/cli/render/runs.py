@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -79,19 +80,24 @@ def runs_table(console: Console, runs: Sequence[RunView], *, fields: tuple[str, 
 
 def _fields_table(console: Console, runs: Sequence[RunView], fields: tuple[str, ...]) -> RenderableType:
     asked = [field for field in fields if field not in {"run_id", "status"}]
-    columns = [
-        *_LIST[:1],
-        *_LIST[1:2],
-        *(Column(field, drop=n, cells_min=8) for n, field in enumerate(asked, 1)),
-    ]
-    if "status" not in fields:
-        columns = columns[1:]
-    rows: list[list[Text]] = []
-    for run in runs:
-        status = [status_text(run.status, plain=is_plain(console))] if "status" in fields else []
-        cells = [_field_cell(run, field) for field in asked]
-        rows.append([*status, styled(run.run_id), *cells])
+    titles = _field_titles(asked)
+    columns = [Column("RUN")]
+    columns += [Column(titles[field], drop=place, cells_min=16) for place, field in enumerate(asked, 1)]
+    rows = [[styled(run.run_id), *(_field_cell(run, field) for field in asked)] for run in runs]
+    if "status" in fields:
+        columns = [Column("STATUS"), *columns]
+        rows = [
+            [status_text(run.status, plain=is_plain(console)), *row]
+            for run, row in zip(runs, rows, strict=True)
+        ]
     return table(console, columns, rows)
+
+
+def _field_titles(fields: Sequence[str]) -> dict[str, str]:
+    """Fields without their group, where that leaves no two alike."""
+    short = {field: field.partition(".")[2] or field.upper() for field in fields}
+    taken = Counter(short.values())
+    return {field: title if taken[title] == 1 else field for field, title in short.items()}
 
 
 def _field_cell(run: RunView, field: str) -> Text:
@@ -101,6 +107,8 @@ def _field_cell(run: RunView, field: str) -> Text:
         return Text(local_time(found))
     if name == "metrics" and key in run.metrics:
         return Text(value(run.metrics[key].latest))
+    if name == "name":
+        return styled(title(run))
     data = plain_data.at(plain_data.run_data(run), field)
     return styled(value(_short(data)))
 
@@ -206,7 +214,7 @@ def tree(
     descendants: Sequence[RunView],
     counts: Mapping[str, Mapping[Status, int]],
     hidden: int = 0,
-) -> Tree:
+) -> RenderableType:
     """The run and what is under it; ``counts`` are the direct children of each run that has any."""
     plain = is_plain(console)
     drawn = Tree(_leaf(root, counts.get(root.run_id, {}), plain=plain), guide_style="dim")
@@ -219,15 +227,18 @@ def tree(
         drawn.add(
             Text(f"… and {plural(hidden, 'run')} more: --last {len(descendants) + hidden}", style="dim")
         )
-    return drawn
+    return Group(drawn, "", roll_up(counts.get(root.run_id, {}), plain=plain))
 
 
 def _leaf(run: RunView, counts: Mapping[Status, int], *, plain: bool) -> Text:
+    """What matters most comes first: a narrow terminal cuts the end."""
     parts = [status_text(run.status, plain=plain), styled(run.run_id)]
+    if counts:
+        parts.append(Text.assemble("[", roll_up(counts, plain=plain, named=False), "]"))
     if title(run):
         parts.append(styled(title(run), "bold"))
     if run.started_at is not None:
         parts.append(Text(elapsed(run.started_at, run.ended_at), style="dim"))
-    if counts:
-        parts.append(Text.assemble("[", roll_up(counts, plain=plain), "]"))
-    return Text("  ").join(parts)
+    line = Text("  ").join(parts)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line

@@ -49,7 +49,7 @@ def status_text(status: Status, *, plain: bool = False) -> Text:
     return Text(f"{look.plain if plain else look.symbol} {status}", style=look.style)
 
 
-def roll_up(counts: Mapping[Status, int], *, plain: bool = False) -> Text:
+def roll_up(counts: Mapping[Status, int], *, plain: bool = False, named: bool = True) -> Text:
     """Counts by status in one line, in the order of the enumeration; statuses without runs are left out."""
     parts: list[Text] = []
     for status in Status:
@@ -57,5 +57,7 @@ def roll_up(counts: Mapping[Status, int], *, plain: bool = False) -> Text:
         if count:
             look = LOOKS[status]
             symbol = look.plain if plain else look.symbol
-            parts.append(Text(f"{symbol} {count:,} {status}", style=look.style))
-    return Text("   ").join(parts) if parts else Text("none", style="dim")
+            parts.append(
+                Text(f"{symbol} {count:,} {status}" if named else f"{symbol} {count:,}", style=look.style)
+            )
+    return Text("   " if named else "  ").join(parts) if parts else Text("none", style="dim")
