@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from runfold import _process
 from runfold._journal import Journal, Pending, Stream
@@ -140,6 +140,20 @@ class Connection:
         self, calls: Sequence[tuple[Stream, Command]], *, strict: bool = False
     ) -> list[Accepted | None]:
         """Like :meth:`call`, for several commands that go together; raises the first refusal among them."""
+        outcomes = self.outcomes(calls, strict=strict)
+        for outcome in outcomes:
+            if isinstance(outcome, RunfoldError):
+                raise outcome
+        return [outcome if isinstance(outcome, Accepted) else None for outcome in outcomes]
+
+    def outcomes(
+        self,
+        calls: Sequence[tuple[Stream, Command]],
+        *,
+        strict: bool = False,
+        correlation_id: UUID | None = None,
+    ) -> list[Accepted | RunfoldError | None]:
+        """Like :meth:`call_all`, with refusals as values; ``correlation_id`` names what all of them are parts of."""
         for _, command in calls:
             check_command(command)
         if not self.journal.has_room_for(len(calls)):
@@ -148,13 +162,11 @@ class Connection:
             )
         self.transport()  # what keeps it from opening is for the caller to hear
         pendings = [Pending(stream, command, _size_of(command)) for stream, command in calls]
+        for pending in pendings:
+            pending.correlation_id = correlation_id
         self._enqueue(pendings)
         self._wait_for(pendings)
-        outcomes = [self._outcome_of(pending, strict) for pending in pendings]
-        for outcome in outcomes:
-            if isinstance(outcome, RunfoldError):
-                raise outcome
-        return [outcome if isinstance(outcome, Accepted) else None for outcome in outcomes]
+        return [self._outcome_of(pending, strict) for pending in pendings]
 
     def _enqueue(self, pendings: list[Pending]) -> None:
         with self._lock:

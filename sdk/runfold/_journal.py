@@ -121,6 +121,7 @@ class Pending:
     __slots__ = (
         "cells",
         "command",
+        "correlation_id",
         "occurred_at",
         "outcome",
         "seq",
@@ -137,6 +138,7 @@ class Pending:
         self.command = command
         self.occurred_at = time.time_ns() // 1_000
         self.size_bytes = size_bytes
+        self.correlation_id: UUID | None = None
         self.values = 0  # logged points in it
         self.cells = 0  # its share of the journal's bounds
         self.text_chars = 0

@@ -193,8 +193,8 @@ def encode(series: list[WireSeries]) -> bytes:
 
 def wire_series(draft: SeriesDraft) -> WireSeries:
     """One series in columns."""
-    from runfold_events.contract.metrics import NO_STEP, pack_integers
     from runfold_events.contract.metrics import Series as WireSeries
+    from runfold_events.contract.metrics import pack_integers
 
     series = draft.series
     times: list[int] = []
@@ -203,16 +203,27 @@ def wire_series(draft: SeriesDraft) -> WireSeries:
         count = value.count if type(value) is Block else 1
         times += [ns // 1_000_000] * count
         steps += [step] * count
-    has_steps = any(step is not None for step in steps)
-    filled = array("q", [NO_STEP if step is None else step for step in steps]) if has_steps else None
     return WireSeries(
         name=series.name,
         kind=series.kind,  # type: ignore[arg-type]  # one of the contract's kinds, by construction
         times=pack_integers(array("q", times)),
-        steps=None if filled is None else pack_integers(filled),
+        steps=_steps(steps),
         columns={name: column(values) for name, values in _columns(series, draft.points).items()},
         description=series.description,
     )
+
+
+def _steps(steps: list[int | None]) -> Column | None:
+    """Steps as a column; where some points have none, that is null, or inside packed data ``NO_STEP``."""
+    from runfold_events.contract.metrics import NO_STEP, Column, pack_integers
+
+    present = sum(step is not None for step in steps)
+    if not present:
+        return None
+    packed = pack_integers(array("q", [NO_STEP if step is None else step for step in steps]))
+    if packed.values is None or present == len(steps):
+        return packed
+    return Column(dtype="i64", values=list(steps))
 
 
 def _columns(series: Series, points: list[Point]) -> dict[str, list[Any]]:

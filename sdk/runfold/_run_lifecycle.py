@@ -100,7 +100,6 @@ class RunLifecycle(RunBase):
         if cascade:
             from runfold._cascade import cancel_tree
 
-            self._stream.ended = self._stream.ended or self._stream.held
             cancel_tree(self, reason, CANCEL_WAIT_S)
             return
         if self._stream.held:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 from runfold import _values
 from runfold._filters import is_mapping
@@ -31,14 +31,16 @@ class RunLogging(RunBase):
     values are counted instead, and the run's history says how many.
     """
 
-    def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
+    def log(
+        self, name: str, value: Any, description: str = "", step: SupportsIndex | float | None = None
+    ) -> None:
         """Log one value: float, int (64 bits), bool or text; NumPy's and their like are converted, None is dropped.
 
         Args:
             name: the metric, 1 to 512 characters.
             value: what is none of the above (a tuple, a dict, a date) is logged as its ``repr``.
             description: what the metric means.
-            step: an epoch, a batch: data, not order; any order and duplicates are legal.
+            step: a whole number, such as an epoch or batch: data, not order; any order and duplicates are legal.
 
         Raises:
             Invalid: the value is a list or array, or not loggable; the name or step is not one.
@@ -51,13 +53,15 @@ class RunLogging(RunBase):
             series = self._new_scalar(name)
         if description:
             series.description = _description(description)
-        if step is not None and (type(step) is not int or not _STEP_MIN <= step <= _INT_MAX):
-            step = _values.check_step(step, "step")
+        if step is None or (type(step) is int and _STEP_MIN <= step <= _INT_MAX):
+            whole = step
+        else:
+            whole = _values.check_step(step, "step")
         if kind is float or kind is bool or (kind is int and _INT_MIN <= value <= _INT_MAX):
-            if not self._journal.add(series, step, value):
+            if not self._journal.add(series, whole, value):
                 self._no_room()
         else:
-            self._log_other(series, step, value)
+            self._log_other(series, whole, value)
 
     def log_list(self, name: str, value: Iterable[Any], description: str = "") -> None:
         """Log several values of one metric at once: a list or anything else that can be iterated, NumPy arrays too.
@@ -90,7 +94,7 @@ class RunLogging(RunBase):
         count = len(next(iter(columns.values())))
         self._add_block(self._series(name, "table", description), columns, count)
 
-    def log_params(self, params: Mapping[str, ParamValue]) -> None:
+    def log_params(self, params: Mapping[str, Any]) -> None:
         """Record parameters: typed, each written once. Ours: Azure ML has no such call.
 
         Args:

@@ -216,7 +216,7 @@ class Sender:
         if hold:
             self._before_hold(first.writer_id)
         items = [
-            Item(pending.command, pending.seq, pending.occurred_at)
+            Item(pending.command, pending.seq, pending.occurred_at, pending.correlation_id)
             for pending in batch
             if pending.command is not None
         ]

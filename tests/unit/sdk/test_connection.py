@@ -235,6 +235,7 @@ def test_so_many_commands_wait_and_no_more(
     monkeypatch.setattr(_journal, "JOURNAL_COMMANDS_MAX", 5)
     wire.is_gone = True
     tags = [c.SetTags(run_id="a", tags={"n": str(n)}) for n in range(9)]
+    connection.call_all([(run, tag) for tag in tags])  # on their way
     connection.call_all([(run, tag) for tag in tags])
     with pytest.raises(Unavailable, match="wait already"):
         connection.call_all([(run, tag) for tag in tags])

@@ -1,0 +1,106 @@
+"""Names and signatures are Azure ML's."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+
+import pytest
+
+from runfold import (
+    Experiment,
+    Run,
+    Workspace,
+)
+
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+
+# ── signatures ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+# As `inspect` shows them for azureml-core 1.61; ours may add keyword-only arguments.
+AZURE_SIGNATURES = {
+    Run: {
+        "add_properties": "(self, properties)",
+        "cancel": "(self)",
+        "child_run": "(self, name=None, run_id=None, outputs=None)",
+        "complete": "(self, _set_status=True)",
+        "create_children": "(self, count=None, tag_key=None, tag_values=None)",
+        "fail": "(self, error_details=None, error_code=None, _set_status=True)",
+        "flush": "(self, timeout_seconds=300)",
+        "get": "(workspace, run_id)",
+        "get_children": (
+            "(self, recursive=False, tags=None, properties=None, type=None, status=None, _rehydrate_runs=True)"
+        ),
+        "get_detailed_status": "(self)",
+        "get_details": "(self)",
+        "get_metrics": "(self, name=None, recursive=False, run_type=None, populate=False)",
+        "get_portal_url": "(self)",
+        "get_properties": "(self)",
+        "get_status": "(self)",
+        "get_tags": "(self)",
+        "list": (
+            "(experiment, type=None, tags=None, properties=None, status=None, include_children=False, "
+            "_rehydrate_runs=True)"
+        ),
+        "log": "(self, name, value, description='', step=None)",
+        "log_list": "(self, name, value, description='')",
+        "log_row": "(self, name, description=None, **kwargs)",
+        "log_table": "(self, name, value, description='')",
+        "remove_tags": "(self, tags)",
+        "set_tags": "(self, tags)",
+        "start": "(self)",
+        "tag": "(self, key, value=None)",
+        "wait_for_completion": "(self, show_output=False, wait_post_processing=False, raise_on_error=True)",
+    },
+    Experiment: {
+        "archive": "(self)",
+        "get_portal_url": "(self)",
+        "get_runs": "(self, type=None, tags=None, properties=None, include_children=False)",
+        "list": "(workspace, experiment_name=None, view_type='ActiveOnly', tags=None)",
+        "reactivate": "(self, new_name=None)",
+        "refresh": "(self)",
+        "remove_tags": "(self, tags)",
+        "set_tags": "(self, tags)",
+        "tag": "(self, key, value=None)",
+    },
+    Workspace: {
+        "from_config": "(path=None, auth=None, _logger=None, _file_name=None)",
+        "get_details": "(self)",
+        "get_run": "(self, run_id)",
+        "write_config": "(self, path=None, file_name=None)",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "expected"),
+    [(owner, name, text) for owner, calls in AZURE_SIGNATURES.items() for name, text in calls.items()],
+)
+def test_signatures_are_azures(owner: type, name: str, expected: str) -> None:
+    signature = inspect.signature(getattr(owner, name))
+    bare = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+    shown = inspect.Signature(bare)
+
+    assert str(shown) == expected
+
+
+def test_nothing_of_a_later_version_is_there_yet() -> None:
+    """An attribute that does nothing would be worse than none."""
+    for name in (
+        "upload_file",
+        "log_image",
+        "submit_child",
+        "get_context",
+        "take_snapshot",
+        "register_model",
+    ):
+        assert not hasattr(Run, name)
+    assert not hasattr(Experiment, "submit")
+    assert "runfold.submit" not in sys.modules
