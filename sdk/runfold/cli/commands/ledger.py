@@ -32,10 +32,11 @@ def ledger() -> None:
 
 
 @ledger.command(
+    short_help="Recompute every digest and the hash chain.",
     examples=[
         ("is what is stored what was written?", "runfold ledger check"),
         ("in a script", "runfold ledger check -q -o none || echo damaged"),
-    ]
+    ],
 )
 @with_session
 def check(session: Session) -> int:

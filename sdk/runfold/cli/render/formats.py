@@ -17,7 +17,8 @@ from runfold.cli.render.text import ABSENT, safe, styled, value
 # C1 control characters: some terminals obey them, and JSON need not escape them.
 _C1: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 _UNBROKEN_CELLS_MAX: Final = 36  # a run id in one piece can be copied
-_TSV: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_TSV: Final = _CONTROLS | {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
 
 
 def write_json(data: Any, out: TextIO) -> None:
@@ -74,7 +75,7 @@ def _tsv_cell(cell: Any) -> str:
         return ""
     if isinstance(cell, str):
         return cell.translate(_TSV)
-    return json.dumps(cell, ensure_ascii=False)
+    return json.dumps(cell, ensure_ascii=False).translate(_C1)
 
 
 def any_table(console: Console, data: Any) -> Table | Text:
@@ -101,7 +102,7 @@ def _titled(rows: list[Any]) -> tuple[list[str], list[list[Any]]]:
         titles = list(dict.fromkeys(key for entries in dicts for key in entries))
         return titles, [[entries.get(title) for title in titles] for entries in dicts]
     cells = [_rows(row) for row in rows]
-    width = max(len(row) for row in cells)
+    width = max(1, *(len(row) for row in cells))
     titles = ["result"] if width < 2 else [f"column {number}" for number in range(1, width + 1)]
     return titles, [[*row, *[None] * (width - len(row))] for row in cells]
 
