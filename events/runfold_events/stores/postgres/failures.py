@@ -37,4 +37,6 @@ def translated(error: BaseException) -> RunfoldError | None:
         )
     if isinstance(error, asyncpg.DataCorruptedError | asyncpg.IndexCorruptedError):
         return LedgerDamaged(f"Postgres reports damage: {error}")
+    if isinstance(error, asyncpg.UniqueViolationError) and error.table_name == "events":
+        return LedgerDamaged(f"the store has this event already: {error.detail}")
     return None

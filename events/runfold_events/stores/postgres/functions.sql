@@ -75,16 +75,18 @@ END $$;
 -- Heads, marks and holders in one round trip: the first column says which, the others are used as each needs them.
 CREATE OR REPLACE FUNCTION load_decision(_streams text[], _mark_streams text[], _mark_writers uuid[])
 RETURNS TABLE (
-    kind text, stream text, id uuid, number bigint, bytes bytea, gaps bigint[], lost bigint[], flag boolean
+    kind text, stream text, id uuid, number bigint, bytes bytea, gaps bigint[], lost bigint[], flag boolean,
+    announced bigint
 ) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
-    SELECT 'head', h.stream, NULL::uuid, h.stream_seq, h.state, NULL::bigint[], NULL::bigint[], NULL::boolean
+    SELECT 'head', h.stream, NULL::uuid, h.stream_seq, h.state, NULL::bigint[], NULL::bigint[], NULL::boolean, NULL::bigint
     FROM heads AS h WHERE h.stream = ANY (_streams)
     UNION ALL
-    SELECT 'mark', m.stream, m.writer_id, m.highest, m.digest, m.gaps, m.lost, m.refused_creation
+    SELECT 'mark', m.stream, m.writer_id, m.highest, m.digest, m.gaps, m.lost, m.refused_creation, coalesce(a.number, 0)
     FROM writer_marks AS m
     JOIN unnest(_mark_streams, _mark_writers) AS wanted (stream, writer_id) USING (stream, writer_id)
+    LEFT JOIN announcements AS a USING (stream, writer_id)
     UNION ALL
-    SELECT 'holder', h.stream, h.process_id, NULL, NULL, NULL, NULL, coalesce(l.ends_at > now_us(), false)
+    SELECT 'holder', h.stream, h.process_id, NULL, NULL, NULL, NULL, coalesce(l.ends_at > now_us(), false), NULL
     FROM holders AS h LEFT JOIN leases AS l USING (process_id) WHERE h.stream = ANY (_streams)
 $$;
 
@@ -92,7 +94,7 @@ $$;
 -- caller whose lock was lost matches nothing.
 CREATE OR REPLACE FUNCTION append(
     _partition integer, _next_pos bigint, _chain_head bytea, _next_offset bigint, _events events[], _heads heads[],
-    _marks writer_marks[], _hold_streams text[], _hold_processes uuid[], _lost text[], _found text[], _ended text[],
+    _marks writer_marks[], _announced bigint[], _hold_streams text[], _hold_processes uuid[], _lost text[], _found text[], _ended text[],
     _erase text[], _last_offset bigint, _last_timestamp_ms bigint, _last_key bytea, _last_writer_seq bigint
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
 BEGIN
@@ -117,6 +119,12 @@ BEGIN
     INSERT INTO events SELECT * FROM unnest(_events);
     INSERT INTO heads SELECT * FROM unnest(_heads)
     ON CONFLICT (stream) DO UPDATE SET stream_seq = excluded.stream_seq, state = excluded.state;
+    -- Only announce() moves an announcement: the partition's transaction never waits for another one's.
+    INSERT INTO announcements (stream, writer_id, number)
+    SELECT m.stream, m.writer_id, m.number
+    FROM ROWS FROM (unnest(_marks), unnest(_announced))
+        AS m (stream, writer_id, highest, refused_creation, digest, gaps, lost, number)
+    WHERE m.number > 0 ON CONFLICT DO NOTHING;
     INSERT INTO writer_marks SELECT * FROM unnest(_marks)
     ON CONFLICT (stream, writer_id) DO UPDATE SET
         highest = excluded.highest, refused_creation = excluded.refused_creation, digest = excluded.digest,

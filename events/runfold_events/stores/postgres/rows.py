@@ -142,13 +142,13 @@ def loaded_of(rows: Iterable[Sequence[Any]]) -> Loaded:
     heads: dict[str, Head] = {}
     marks: dict[WriterKey, WriterMark] = {}
     holders: dict[str, dict[bool, set[UUID]]] = {}
-    for kind, stream, identity, number, data, gaps, lost, flag in rows:
+    for kind, stream, identity, number, data, gaps, lost, flag, announced in rows:
         if kind == "head":
             heads[stream] = Head(stream, number, data)
         elif kind == "mark":
             writer_id = _uuid(identity)
             marks[stream, writer_id] = WriterMark(
-                stream, writer_id, number, data, ranges_of(gaps), ranges_of(lost), flag
+                stream, writer_id, number, data, ranges_of(gaps), ranges_of(lost), flag, announced
             )
         else:
             holders.setdefault(stream, {True: set(), False: set()})[flag].add(_uuid(identity))

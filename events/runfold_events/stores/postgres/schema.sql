@@ -54,6 +54,7 @@ CREATE TABLE events (
 );
 -- Metric batches are compressed already.
 ALTER TABLE events ALTER COLUMN body SET STORAGE EXTERNAL;
+CREATE UNIQUE INDEX events_by_id ON events (id); -- UUIDv7: new ones go to the index's right edge
 CREATE UNIQUE INDEX events_by_stream ON events (stream, stream_seq);
 CREATE INDEX events_by_command ON events (stream, writer_id, writer_seq) WHERE type <> 'run.metrics_logged';
 

@@ -107,7 +107,7 @@ class PostgresStore:
     @asynccontextmanager
     async def transaction(self, partition: int) -> AsyncGenerator[PostgresTransaction]:
         """See the port. One transaction in flight per partition and process: the pool never fills with waiters."""
-        async with self._in_flight[partition], self._connection() as connection:
+        async with self._turn(partition), self._connection() as connection:
             began = connection.transaction(isolation="read_committed")
             await began.start()
             try:
@@ -125,6 +125,22 @@ class PostgresStore:
                 raise
             await began.commit()
             reach("postgres.commit.after")
+
+    @asynccontextmanager
+    async def _turn(self, partition: int) -> AsyncGenerator[None]:
+        """This process's one transaction at a time on the partition; bounded like the lock in the engine."""
+        lock, wait_s = self._in_flight[partition], self._timeouts.lock_ms / 1_000
+        try:
+            await asyncio.wait_for(lock.acquire(), wait_s)
+        except TimeoutError:
+            raise Unavailable(
+                f"another transaction of this process held partition {partition} for {wait_s:g} s",
+                facts={"retry_after": RETRY_AFTER_S, "partition": partition},
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def read(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """See the port."""
@@ -283,7 +299,7 @@ class PostgresTransaction:
         head = write.events[-1].chain if write.events else self.row.chain_head
         reach("postgres.append.before")
         await self._connection.execute(
-            "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+            "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
             self.row.partition,
             self.row.next_pos,
             head,
@@ -291,6 +307,7 @@ class PostgresTransaction:
             [rows.event_row(event) for event in write.events],
             [rows.head_row(entry) for entry in write.heads],
             [rows.mark_row(entry) for entry in write.marks],
+            [entry.announced for entry in write.marks],
             *_columns(list(write.hold), 2),
             list(write.lost),
             list(write.found),
