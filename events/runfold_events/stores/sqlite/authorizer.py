@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final
 
 VIEW_PREFIX: Final = "view_"
-SCHEMA_TABLE: Final = "sqlite_master"
+SCHEMA_TABLES: Final = frozenset({"sqlite_master", "sqlite_temp_master"})
 
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
 
@@ -66,7 +66,7 @@ def authorizer(role: Role) -> Authorizer:
     ) -> int:
         if action in _HARMLESS or allowed(action, first or "", second or ""):
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_UPDATE and first == SCHEMA_TABLE:
+        if action == sqlite3.SQLITE_UPDATE and first in SCHEMA_TABLES:
             # Asked when json_each is first used. A statement that names the schema table is refused by SQLite itself.
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_FUNCTION and second != "load_extension":
@@ -96,7 +96,7 @@ def _events_may(action: int, first: str, second: str) -> bool:
 def _views_may(action: int, first: str, second: str) -> bool:
     if action in _WRITES:
         # Creating a table writes the schema table too; SQLite itself refuses statements that name it.
-        return first.startswith(VIEW_PREFIX) or first == SCHEMA_TABLE
+        return first.startswith(VIEW_PREFIX) or first in SCHEMA_TABLES
     if action in _VIEW_DDL_NAME_FIRST:
         return first.startswith(VIEW_PREFIX)
     if action == sqlite3.SQLITE_ALTER_TABLE or action in _VIEW_DDL_NAME_SECOND:

@@ -22,6 +22,7 @@ from runfold_events.contract.errors import Unavailable
 from runfold_events.stores.sqlite import forks
 
 LOCK_SUFFIX: Final = ".lock"
+THREAD_NAME: Final = "runfold-file-lock"
 RETRY_AFTER_S: Final = 1.0
 
 
@@ -56,6 +57,11 @@ class FairMutex:
         self._guard = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False
+
+    @property
+    def waiting(self) -> int:
+        """How many threads wait."""
+        return len(self._waiting)
 
     def acquire(self, timeout_s: float) -> bool:
         """True when taken within ``timeout_s``."""
@@ -198,7 +204,7 @@ class _Gate(ProcessLock):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._request = _Request(self._file)
+                self._request = _Request(self._file, self)
             else:
                 self._request = None
                 return True
@@ -232,13 +238,14 @@ class _Request:
     queue until it is adopted by the next caller or comes up, and then gives the lock back.
     """
 
-    def __init__(self, file: int) -> None:
+    def __init__(self, file: int, owner: object) -> None:
         self._file = file
         self._guard = threading.Lock()
         self._wanted = True
         self._over = False
         self._granted = threading.Event()
-        threading.Thread(target=self._block, name="runfold-file-lock", daemon=True).start()
+        # The thread keeps the owner of the descriptor alive, so that nobody closes it meanwhile.
+        threading.Thread(target=self._block, args=(owner,), name=THREAD_NAME, daemon=True).start()
 
     def wait(self, timeout_s: float) -> bool:
         return self._granted.wait(max(0.0, timeout_s))
@@ -257,7 +264,7 @@ class _Request:
             self._wanted = False
             return False
 
-    def _block(self) -> None:
+    def _block(self, owner: object) -> None:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         with self._guard:
             if self._wanted:

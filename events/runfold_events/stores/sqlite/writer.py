@@ -58,7 +58,7 @@ class Writer:
                 connection = self.connection()
                 self._begin(connection)
         except BaseException:
-            self._release()
+            self.rollback()
             raise
         return connection
 
@@ -77,14 +77,17 @@ class Writer:
 
     def rollback(self) -> None:
         """Undo the transaction and let go of the lock. Never fails: a connection in doubt is thrown away instead."""
-        connection = self._connection
+        connection, is_clean = self._connection, False
         try:
             # SQLite itself rolls back on some errors, such as a full disk.
             if connection is not None and connection.in_transaction:
                 self._rollback(connection)
+            is_clean = True
         except sqlite3.Error:
-            self._discard()
+            pass
         finally:
+            if not is_clean:
+                self._discard()
             self._release()
 
     @contextmanager
