@@ -19,6 +19,7 @@ from runfold._version import VERSION
 from runfold.cli.options import Options, options_of
 from runfold.cli.output import Output
 from runfold_events.contract.errors import Invalid, NotFound
+from runfold_events.contract.ids import check_experiment_name, check_run_id
 
 if TYPE_CHECKING:
     from runfold._run import Run
@@ -126,8 +127,9 @@ class Session:
 
         Raises:
             NotFound: no run's id begins so.
-            Invalid: several do.
+            Invalid: several do, or no run's id can.
         """
+        check_run_id(run_id, "RUN")
         try:
             return self._ask(lambda transport, workspace, at: transport.run(workspace, run_id, at))
         except NotFound:
@@ -184,7 +186,8 @@ class Session:
         )
 
     def check_experiment(self, name: str) -> None:
-        """Raise ``NotFound`` when there is no such experiment."""
+        """Raise ``NotFound`` when there is no such experiment, ``Invalid`` when there can be none."""
+        check_experiment_name(name, "--experiment")
         self._ask(lambda transport, workspace, at: transport.experiment(workspace, name, at))
 
     def history(self, run_id: str) -> list[HistoryEntry]:

@@ -37,6 +37,17 @@ class _Taught(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *GLOBAL_OPTIONS]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; a JMESPath expression without its option, as in some of Azure's examples, gets a hint."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            bare = next((one for one in given if one.startswith("[")), None)
+            if bare is None or not error.message.startswith("Got unexpected extra argument"):
+                raise
+            raise click.UsageError(f"a JMESPath expression needs its option: --query {bare!r}", ctx) from None
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         own: list[tuple[str, str]] = []
         shared: list[tuple[str, str]] = []

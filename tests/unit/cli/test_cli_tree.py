@@ -93,7 +93,7 @@ def test_examples_can_be_typed_as_they_stand(path: str, example: str) -> None:
     arguments = words[1:]
     while isinstance(command, click.Group):
         context = command.make_context("runfold", list(arguments), parent=parent, allow_extra_args=True)
-        arguments = [*context._protected_args, *context.args]
+        arguments = [*context._protected_args, *context.args]  # pyright: ignore[reportPrivateUsage]  # as click does
         if not arguments:
             return
         _, found, arguments = command.resolve_command(context, arguments)
