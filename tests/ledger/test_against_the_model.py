@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import os
 import secrets
+from itertools import groupby
 from typing import Any, Final, cast
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec import Raw
 
 from runfold_events.clock import ManualClock
@@ -102,10 +110,6 @@ ITEMS: Final = st.tuples(
 )
 
 
-def lost_from(first: int, count: int) -> Fields:
-    return {"first": first, "last": first + count - 1}
-
-
 def command_of(stream: Stream, name: str, given: Fields) -> Command:
     """What the model says, in the words of the contract."""
     kind, target = stream
@@ -149,6 +153,8 @@ def name_of(stream: Stream) -> str:
 
 
 def same_answer(outcome: Outcome, expected: Answer) -> bool:
+    if expected == ("any",):
+        return True
     kind = "ok" if type(outcome).__name__ == "Accepted" else "no"
     code = getattr(outcome, "code", "")
     is_code = kind == "ok" or expected[1] in ("", code)
@@ -183,8 +189,15 @@ class LedgerAgainstModel(RuleBasedStateMachine):
 
     @rule(items=st.lists(ITEMS, min_size=2, max_size=6))
     def batch(self, items: list[Item]) -> None:
-        """Commands of several writers in one batch."""
-        self._handle([self._planned(*item) for item in items])
+        """Commands of several writers in one batch.
+
+        An erasure comes alone: it drops the digests of its own transaction too, so what follows it there could come
+        again with other content unnoticed.
+        """
+        for is_erasure, group in groupby(items, key=lambda item: item[1][1] == "erase"):
+            together = list(group)
+            for batch in [[item] for item in together] if is_erasure else [together]:
+                self._handle([self._planned(*item) for item in batch])
 
     @rule(item=ITEMS)
     def command(self, item: Item) -> None:
@@ -201,6 +214,17 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         """Several commands of one writer on one run, in one batch."""
         self.batch([(writer, (stream, *content), "next", hold) for content in contents])
 
+    @precondition(lambda self: self.sent)
+    @rule(place=st.integers(0, 10_000), content=st.sampled_from([None, None, *POOL]))
+    def again(self, place: int, content: Content | None) -> None:
+        """Any number that was used before comes again, as it was or with other content."""
+        used = [(key, number) for key, numbers in self.sent.items() for number in numbers]
+        (stream, writer), number = used[place % len(used)]
+        name, given = self.sent[stream, writer][number]
+        if content is not None and stream[0] == "run":
+            name, given = self._fitted(stream, number, *content)
+        self._handle([self._expected(stream, writer, number, name, given, False)])
+
     def _planned(self, writer: str, what: What, how: str, hold: bool) -> tuple[Submission, Answer]:
         """A numbered submission and the model's answer; the model moves on, so the next one may build on it."""
         stream, name, given = what
@@ -214,11 +238,16 @@ class LedgerAgainstModel(RuleBasedStateMachine):
             number = max(sent) if how == "again" else min(sent)
             name, given = sent[number]
         number = max(1, number)
-        if name == "create" and given["parent"] == stream[1]:
-            given = given | {"parent": None}
-        if name == "declare_lost" and "count" in given:
-            given = lost_from(number, cast("int", given["count"]))
+        name, given = self._fitted(stream, number, name, given)
         return self._expected(stream, writer, number, name, given, hold)
+
+    def _fitted(self, stream: Stream, number: int, name: str, given: Fields) -> Content:
+        """A content of the pool as it must be on this stream, under this number."""
+        if name == "create" and given["parent"] == stream[1]:
+            return name, given | {"parent": None}
+        if name == "declare_lost" and "count" in given:
+            return name, {"first": number, "last": number + cast("int", given["count"]) - 1}
+        return name, given
 
     def _is_blocked(self, stream: Stream, writer: str) -> bool:
         mark = self.model.marks.get((stream, writer))
@@ -231,9 +260,11 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         alive = self.model.leases.get(writer, 0) > self.model.now
         holds = hold and alive and name in ("create", "start")
         answer = self.model.handle(stream, writer, number, name, given, holds)
-        if answer[0] == "ok" or answer[-1]:
+        if answer[0] != "no" or answer[-1]:
             self.sent.setdefault((stream, writer), {}).setdefault(number, (name, given))
-        writer_id = WRITERS.get(writer) or UUID(int=0x1000 + self.keeper_runs)
+        writer_id = WRITERS.get(writer) or uuid5(
+            NAMESPACE_OID, writer
+        )  # each pass of the keeper is a new writer
         command = command_of(stream, name, given)
         return self.desk.submission(writer_id, number, command, hold=holds), answer
 
@@ -339,8 +370,8 @@ class OnFourPartitions(LedgerAgainstModel):
 
 PHASES: Final = [Phase.generate, *([Phase.shrink] if os.environ.get("RUNFOLD_SHRINK") else [])]
 BOUNDED: Final = settings(
-    max_examples=100,
-    stateful_step_count=30,
+    max_examples=60,
+    stateful_step_count=25,
     phases=PHASES,
     deadline=None,
     print_blob=True,

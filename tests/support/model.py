@@ -4,6 +4,7 @@ It knows nothing of the implementation: commands are a name and a dict of fields
 
     ("ok", events)           accepted with events of these types, maybe none
     ("no", code, events)     refused; events is ("command_rejected",) when the refusal is recorded; code "" is any code
+    ("any",)                 the design does not say
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def unrecorded(code: str) -> Answer:
 
 
 def new_mark() -> Fields:
-    return {"highest": 0, "last": None, "blocked": False, "answers": {}, "lost": set(), "declared": {}}
+    return {"highest": 0, "last": None, "blocked": False, "answers": {}, "contents": {}, "lost": set()}
 
 
 class Model:
@@ -50,7 +51,7 @@ class Model:
         """The answer to one command; what it changes is changed."""
         mark = self.marks.get((stream, writer)) or new_mark()
         if number <= mark["highest"]:
-            return self._known(stream, mark, number, (name, fields))
+            return self._known(stream, mark, number, name, repr(fields))
         if mark["blocked"]:
             return unrecorded("")
         if number > mark["highest"] + 1:
@@ -59,33 +60,35 @@ class Model:
         if answer[0] == "no" and not answer[-1]:
             return answer
         self.marks[stream, writer] = mark
-        if (
-            answer[0] == "again"
-        ):  # the run exists with this content: its creation is the answer, nothing happens
-            answer = ("ok", answer[1])
-        else:
+        if answer[0] != "again":
             self.events.setdefault(stream, []).extend(answer[-1])
         mark["answers"][number] = answer
-        mark["last"] = (name, fields)
+        mark["contents"][number] = mark["last"] = (name, repr(fields))
         mark["highest"] = number
         mark["blocked"] = answer[0] == "no" and name == "create"
         if name == "declare_lost" and answer[0] == "ok":
             mark["highest"] = fields["last"]
             mark["lost"] |= set(range(number, fields["last"] + 1))
-            mark["declared"][number] = (name, fields)
         if name == "erase" and answer[0] == "ok":
+            mark["last"] = None
+        if "erased" in answer[-1]:
             for (other, _), theirs in self.marks.items():
                 theirs["last"] = None if other == stream else theirs["last"]
-        return answer
+        return ("ok", answer[1]) if answer[0] == "again" else answer
 
-    def _known(self, stream: Stream, mark: Fields, number: int, content: tuple[str, Fields]) -> Answer:
-        same = mark["last"] in (None, content)
+    def _known(self, stream: Stream, mark: Fields, number: int, name: str, fields: str) -> Answer:
+        is_first = mark["contents"].get(number) == (name, fields)
         if number in mark["lost"]:
-            declaration = mark["declared"].get(number)
-            return mark["answers"][number] if declaration == content else unrecorded("")
-        if content[0] == "declare_lost" or (number == mark["highest"] and not same):
+            return mark["answers"][number] if is_first else unrecorded("")
+        if name == "declare_lost" or (
+            number == mark["highest"] and mark["last"] not in (None, (name, fields))
+        ):
             return unrecorded("idempotency_conflict")
         first: Answer = mark["answers"][number]
+        if not is_first and (name == "create" or first[0] == "again"):
+            return ("any",)  # other content below the highest number: nothing is kept to tell it by
+        if first[0] == "again":
+            return ("ok", first[1])
         if first[0] == "no":
             erased = stream in self._erased()
             return recorded("conflict") if erased else first
