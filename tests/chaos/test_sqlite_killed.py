@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from runfold_events.check import check_ledger
+from runfold_events.stores.sqlite import connection
 from runfold_events.stores.sqlite.store import SqliteStore
 from runfold_events.sync import run_sync
 from tests.chaos.sqlite_killer import ACKNOWLEDGED, LEDGER
@@ -55,6 +58,12 @@ def check(place: Path) -> Streams:
 def types(streams: Streams) -> dict[str, list[str]]:
     """What happened on each stream."""
     return {stream: [event.type for event in events] for stream, events in streams.items()}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is about power cuts."""
+    monkeypatch.setattr(connection, "SYNCHRONOUS", "OFF")
 
 
 def test_killed_at_every_statement_whole_batches_stand_and_the_rest_can_be_sent_again(tmp_path: Path) -> None:

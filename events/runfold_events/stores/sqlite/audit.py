@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import cache
 from types import TracebackType
 from typing import Final
 
@@ -114,6 +115,7 @@ def lenient_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+@cache
 def expected_schema() -> Mapping[str, str]:
     """``{"trigger events_delete": definition, …}`` of a store as this version makes it."""
     connection = sqlite3.connect(MEMORY, isolation_level=None)

@@ -17,6 +17,7 @@ from runfold_events.stores.sqlite.authorizer import Role, authorizer
 SQLITE_VERSION_MIN: Final = (3, 37, 0)  # STRICT tables
 # The file lock keeps writers apart; this is for foreign programs, recovery after a crash, and the last one's closing.
 BUSY_TIMEOUT_S: Final = 5.0
+SYNCHRONOUS = "FULL"  # COMMIT returns after an fsync; less is for tests of crashes that spare the machine
 STATEMENTS_CACHED: Final = 512
 CACHE_KIB: Final = 8 * 1024
 LOG_SIZE_LIMIT_BYTES: Final = 64 * 1024 * 1024  # what is kept of the log's file after a checkpoint
@@ -70,7 +71,7 @@ def _open(path: str, *, must_exist: bool) -> sqlite3.Connection:
     )
     try:
         for pragma in (
-            "PRAGMA synchronous = FULL",
+            f"PRAGMA synchronous = {SYNCHRONOUS}",
             "PRAGMA fullfsync = ON",
             "PRAGMA checkpoint_fullfsync = ON",
             "PRAGMA foreign_keys = ON",

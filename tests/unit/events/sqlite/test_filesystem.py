@@ -47,7 +47,7 @@ def test_the_innermost_mount_counts(path: str, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/Users/me", "apfs"), ("/Volumes/my share/x", "smbfs"), ("/Volumes/nfs", "nfs")],
+    [("/Applications", "apfs"), ("/Volumes/my share/x", "smbfs"), ("/Volumes/nfs", "nfs")],
 )
 def test_mounts_as_macos_prints_them(path: str, kind: str) -> None:
     assert file_system_type(Path(path), parse_mount_output(BSD)) == kind
