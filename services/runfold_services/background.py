@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Final
-
-import structlog
 
 from runfold_events.contract import limits
 from runfold_events.contract.errors import RunfoldError
@@ -16,7 +15,7 @@ from runfold_services.keeper import KeeperGuard
 from runfold_services.tracker import Tracker
 
 FOLD_DELAY_S: Final = 0.05  # how far views may be behind an append of this process
-_log = structlog.get_logger("runfold.background")
+_log = logging.getLogger("runfold.background")  # the user's program decides where it goes; nothing on stdout
 
 
 class Background:
@@ -78,4 +77,4 @@ class Background:
         try:
             work()
         except RunfoldError as error:
-            _log.warning("background work failed; will try again", error=str(error), code=error.code)
+            _log.warning("background work failed; will try again: %s (%s)", error, error.code)
