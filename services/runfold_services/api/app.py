@@ -16,7 +16,7 @@ from runfold_services.api.auth import Credentials, check_browser
 from runfold_services.api.operations import Operation
 from runfold_services.api.problems import encode_problem, problem_headers, problem_of
 from runfold_services.api.routes import OPERATIONS
-from runfold_services.api.serving import ACTOR_KEY, Endpoint, headers_of, send_problem
+from runfold_services.api.serving import ACTOR_KEY, HEADERS_KEY, Endpoint, headers_of, send_problem
 from runfold_services.runtime import Runtime
 
 OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
@@ -47,7 +47,7 @@ class Gate:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            headers = headers_of(scope)
+            headers = scope[HEADERS_KEY] = headers_of(scope)
             try:
                 check_browser(headers, scope["method"], self._credentials)
                 if scope["path"] not in OPEN_PATHS:

@@ -28,6 +28,7 @@ from runfold_services.api.reading import ClientGone, TooLargeBody, linger, read_
 from runfold_services.runtime import Runtime
 
 ACTOR_KEY: Final = "runfold_actor"  # where the gate leaves the actor in an ASGI scope
+HEADERS_KEY: Final = "runfold_headers"  # and the headers, read once
 NOBODY: Final = Actor("anonymous", "anonymous")
 _log = structlog.stdlib.get_logger("runfold.api")
 
@@ -68,7 +69,7 @@ class Endpoint:
 
     async def _read(self, scope: Any, receive: Any) -> Call:
         operation = self.operation
-        headers = headers_of(scope)
+        headers = scope[HEADERS_KEY]
         query = read_parameters(scope["query_string"], self._query_type)
         raw, content_type = b"", JSON
         if operation.body is not None:
