@@ -19,7 +19,8 @@ SQLITE_VERSION_MIN: Final = (3, 37, 0)  # STRICT tables
 BUSY_TIMEOUT_S: Final = 5.0
 SYNCHRONOUS = "FULL"  # COMMIT returns after an fsync; less is for tests of crashes that spare the machine
 STATEMENTS_CACHED: Final = 512
-CACHE_KIB: Final = 8 * 1024
+CACHE_KIB: Final = 16 * 1024  # filled as needed; indexes by stream are touched all over
+READER_CACHE_KIB: Final = 4 * 1024  # there may be several
 LOG_SIZE_LIMIT_BYTES: Final = 64 * 1024 * 1024  # what is kept of the log's file after a checkpoint
 
 MEMORY: Final = ":memory:"
@@ -45,6 +46,7 @@ def open_connection(path: str | Path, role: Role) -> sqlite3.Connection:
     try:
         if role is Role.READER:
             connection.execute("PRAGMA query_only = ON")
+            connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
         connection.set_authorizer(authorizer(role))
     except BaseException:
         connection.close()

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 from uuid import UUID, uuid4
 
 from runfold_events.clock import Clock, SystemClock
@@ -78,7 +78,7 @@ class SqliteStore:
         clock: Clock | None = None,
         partitions: int | None = None,
         lock_timeout_s: float = LOCK_TIMEOUT_S_DEFAULT,
-    ) -> SqliteStore:
+    ) -> Self:
         """Open the store at ``path``, creating or migrating it if need be.
 
         Args:
@@ -97,9 +97,7 @@ class SqliteStore:
         return cls._open_file(Path(path).absolute(), clock, partitions, lock_timeout_s)
 
     @classmethod
-    def _open_file(
-        cls, path: Path, clock: Clock, partitions: int | None, lock_timeout_s: float
-    ) -> SqliteStore:
+    def _open_file(cls, path: Path, clock: Clock, partitions: int | None, lock_timeout_s: float) -> Self:
         place = str(path)
         forks.check_usable(place)
         _make_folder(path.parent)
@@ -117,7 +115,7 @@ class SqliteStore:
         return cls(place, identity, clock, writer, readers)
 
     @classmethod
-    def _open_memory(cls, clock: Clock, partitions: int | None, lock_timeout_s: float) -> SqliteStore:
+    def _open_memory(cls, clock: Clock, partitions: int | None, lock_timeout_s: float) -> Self:
         connection = open_unrestricted(MEMORY)
         identity = prepare(connection, MEMORY, partitions, uuid4)
         connection.set_authorizer(authorizer(Role.EVENTS))
