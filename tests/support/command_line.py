@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from runfold import Experiment, PropertyImmutable, Run, Workspace
 from runfold.cli.main import main
+from tests.support.repository import script
 
 EXPERIMENT = "digits"
 
@@ -47,6 +49,13 @@ class Cli:
         assert code == expect, captured.err or captured.out
         assert "Traceback" not in captured.err
         return Said(code, captured.out, captured.err)
+
+    def apart(self, *arguments: str, expect: int = 0) -> Said:
+        """Run it in a process of its own: here it would share, and give up, what this process holds."""
+        command = [str(script("runfold")), *arguments, *self.place]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == expect, done.stderr
+        return Said(done.returncode, done.stdout, done.stderr)
 
 
 class Story(Struct, frozen=True):

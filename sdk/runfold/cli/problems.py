@@ -57,6 +57,8 @@ def _next_step(error: RunfoldError) -> str | None:
         return "Look for it: runfold experiment list" if "experiment" in error.facts else None
     if error.code == "run_ended" and "run_id" in error.facts:
         return f"See: runfold run history {error.facts['run_id']}"
+    if error.code == "unauthorized" and "RUNFOLD_TOKEN" in error.message:
+        return None
     return _NEXT.get(error.code)
 
 
