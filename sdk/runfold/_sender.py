@@ -7,7 +7,6 @@ and transport from outside. What a request's answer means, command by command, i
 from __future__ import annotations
 
 import logging
-import random
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -69,6 +68,7 @@ class Sender:
         self._packer = Packer()
         self._backlog: deque[Pending] = deque()  # to be sent before anything in the journal
         self._in_flight: list[Pending] = []  # numbered and sent; without an answer so far
+        self._is_working = False
         self._commands_max = 0  # smaller requests after one was refused as a whole; 0: no such limit
         self._retry_at = 0.0
         self._backoff_s = BACKOFF_S_MIN
@@ -77,8 +77,14 @@ class Sender:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is waiting and nothing is on its way."""
-        return not (self.is_busy or self._journal.entries or self._journal.full)
+        """Nothing is waiting and nothing is on its way.
+
+        Asked by other threads too, so the order counts: what is no longer in the journal is being worked on, and what
+        is no longer worked on is on its way or done.
+        """
+        if self._journal.entries or self._journal.full:
+            return False
+        return not self._is_working and not self.is_busy
 
     @property
     def is_busy(self) -> bool:
@@ -124,10 +130,16 @@ class Sender:
         """Send one request, or send the one that was not answered again."""
         if self._clock() < self._retry_at:
             return
-        if not self._in_flight:
-            self._in_flight = self._next_request()
-        if not self._in_flight:
-            return
+        self._is_working = True
+        try:
+            if not self._in_flight:
+                self._in_flight = self._next_request()
+            if self._in_flight:
+                self._attempt()
+        finally:
+            self._is_working = False
+
+    def _attempt(self) -> None:
         batch = [pending for pending in self._in_flight if pending.command is not None]
         try:
             answer = self._send(batch) if batch else None
@@ -272,6 +284,8 @@ class Sender:
         if self.outage_since is None:
             self.outage_since = now
             _log.warning("runfold: not delivered, will try again: %s", error)
+        import random  # 9 ms that a program whose server is there need not spend
+
         wait_s = min(float(error.facts.get("retry_after", 0.0)), RETRY_AFTER_S_MAX)
         self._retry_at = now + max(wait_s, self._backoff_s * random.uniform(0.8, 1.2))
         self._backoff_s = min(self._backoff_s * 2, BACKOFF_S_MAX)

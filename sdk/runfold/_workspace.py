@@ -226,6 +226,8 @@ class Workspace:
         return f"Workspace(Name: {self._name},\nLocation: {self.location})"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if str(self._home) == _MEMORY:
+            raise TypeError("a workspace in memory is this process's own and cannot be sent to another")
         return _reopen, (
             self._subscription_id,
             self._resource_group,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from uuid import uuid4
 
@@ -11,7 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from runfold import _journal
-from runfold._journal import Block, Series
+from runfold._journal import Block, Entry, Pending, Series
+from runfold._packing import Packer
 from runfold._transport import Answer, Batch
 from runfold_events.contract import commands as c
 from runfold_events.contract.envelope import MSGPACK
@@ -62,6 +64,7 @@ def test_numbers_go_on_from_request_to_request(desk: Desk) -> None:
     assert desk.values("a", "loss") == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.parity("MT-18")
 @pytest.mark.parametrize("fault", [lose_request, lose_answer])
 def test_what_was_not_answered_goes_again_under_the_same_numbers_and_takes_effect_once(
     desk: Desk, fault: Fault
@@ -297,6 +300,7 @@ def _series_names(command: c.Command) -> list[str]:
     return [series.name for series in decode_batch(MSGPACK, bytes(command.batch))]
 
 
+@pytest.mark.parity("MT-21")
 @pytest.mark.parametrize("is_named", [True, False])
 def test_a_refused_batch_loses_only_the_series_to_blame(desk: Desk, is_named: bool) -> None:
     """As by an older server, with smaller limits than those this SDK checks."""
@@ -394,6 +398,24 @@ def test_times_never_decrease(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
 
     (series,) = desk.wire.metrics("w", "a", ("loss",), False, None, None)
     assert series.times_ms == [3_000, 3_000, 4_000]
+
+
+def test_what_is_being_packed_is_not_done_yet(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a flush at the wrong moment would return before its values were sent."""
+    a = desk.run("a")
+    desk.log(a, "loss", 1.0)
+    pack, seen = Packer.pack, list[bool]()
+
+    def watched(packer: Packer, entries: deque[Entry], before: Sequence[Pending] = ()) -> list[Pending]:
+        packed = pack(packer, entries, before)
+        seen.append(desk.sender.is_idle)
+        return packed
+
+    monkeypatch.setattr(Packer, "pack", watched)
+    desk.deliver()
+
+    assert seen == [False]
+    assert desk.sender.is_idle
 
 
 def test_a_withdrawn_command_is_not_sent(desk: Desk) -> None:
