@@ -496,11 +496,28 @@ def test_process_ids_are_uuids(client: Client, process: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"s": 0}, {"s": -1}, {"s": 2**63}, {"s": "1"}, [], {"\x00": 1}, {"x" * 10_000: 1}]
+    "numbers",
+    [{"s": 0}, {"s": 2**63}, {"s": "1"}, [], {"\x00": 1}, {"w/run/" + "x" * 300: 1}, {"w/run/a/b": 1}],
 )
 def test_numbers_of_a_heartbeat(client: Client, numbers: Any) -> None:
     reply = client.request("PUT", f"/api/v1/processes/{uuid4()}", {"last_numbers": numbers})
-    assert reply.status == 200 or refused(reply, "invalid", "limit_exceeded")
+    assert "last_numbers" in refused(reply, "invalid", "limit_exceeded")["field"]
+
+
+def test_a_heartbeat_names_a_bounded_number_of_streams(client: Client) -> None:
+    numbers = {f"w/run/r{index}": 1 for index in range(10_001)}
+    reply = client.request("PUT", f"/api/v1/processes/{uuid4()}", {"last_numbers": numbers})
+    assert refused(reply, "limit_exceeded")["limit"] == 10_000
+
+
+def test_a_path_has_a_length(client: Client) -> None:
+    assert refused(client.get(f"{W}/runs/{'a' * 5_000}"), "limit_exceeded")["field"] == "path"
+
+
+@pytest.mark.parametrize("given", ["nonsense", "00-" + "0" * 400, "", "00-xyz"])
+def test_a_malformed_trace_context_is_left_out(client: Client, run: str, given: str) -> None:
+    reply = client.request("PATCH", f"{run}/tags", {"set": {"t": uuid4().hex}}, {"traceparent": given})
+    assert reply.status == 200
 
 
 @pytest.mark.parametrize("kind", ["run.mark_lost", "run.mark_found"])

@@ -120,7 +120,7 @@ class FakeBackend:
         self.released: list[UUID] = []
         self.threads: dict[str, set[str]] = {}
         self.closed = 0
-        self.before_submit: Callable[[Sequence[Submission]], None] = lambda submissions: None
+        self.before_submit: Callable[[Sequence[Submission]], object] = lambda submissions: None
         self.answer: Callable[[Submission], Outcome] = self.accept
 
     @property

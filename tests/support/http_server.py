@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from runfold_services.backend import Backend
-from runfold_services.server import Server, listen
+from runfold_services.server import Server
 from runfold_services.settings import ServerSettings
 
 TIMEOUT_S = 20.0
@@ -56,6 +56,10 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
+    def timeout(self, seconds: float) -> None:
+        """How long to wait for answers from now on."""
+        self._connection.timeout = seconds
+
     def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
@@ -80,8 +84,7 @@ class Client:
 @contextmanager
 def running(backend: Backend, settings: ServerSettings | None = None) -> Generator[Server]:
     """A server that answers requests; stopped at the end of the block."""
-    settings = settings or ServerSettings(port=0, stop_s=5.0)
-    server = Server(backend, settings, listen(settings.host, 0))
+    server = Server(backend, settings or ServerSettings(port=0, stop_s=5.0))
     ready = threading.Event()
 
     def note_ready(url: str) -> None:

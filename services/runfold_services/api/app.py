@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from runfold_events.contract.errors import RunfoldError
+from runfold_events.contract.errors import LimitExceeded, RunfoldError
 from runfold_services.api.auth import Credentials, check_browser
 from runfold_services.api.operations import Operation
 from runfold_services.api.problems import encode_problem, problem_headers, problem_of
@@ -19,7 +19,8 @@ from runfold_services.api.routes import OPERATIONS
 from runfold_services.api.serving import ACTOR_KEY, HEADERS_KEY, Endpoint, headers_of, send_problem
 from runfold_services.runtime import Runtime
 
-OPEN_PATHS = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
+PATH_CHARS_MAX: Final = 4_096
+OPEN_PATHS: Final = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
 
 
 def create_app(
@@ -49,6 +50,7 @@ class Gate:
         if scope["type"] == "http":
             headers = scope[HEADERS_KEY] = headers_of(scope)
             try:
+                _check_path(scope["path"])
                 check_browser(headers, scope["method"], self._credentials)
                 if scope["path"] not in OPEN_PATHS:
                     scope[ACTOR_KEY] = self._credentials.actor_of(headers.get("authorization"))
@@ -56,6 +58,15 @@ class Gate:
                 await send_problem(error, scope, send)
                 return
         await self.litestar(scope, receive, send)
+
+
+def _check_path(path: str) -> None:
+    """Refuse a path that is longer than any name in it may be; the router remembers those it has seen."""
+    if len(path) > PATH_CHARS_MAX:
+        raise LimitExceeded(
+            f"a path may have {PATH_CHARS_MAX} characters; it has {len(path)}",
+            facts={"field": "path", "limit": PATH_CHARS_MAX, "size": len(path)},
+        )
 
 
 def _handler(operation: Operation, runtime: Runtime) -> HTTPRouteHandler:

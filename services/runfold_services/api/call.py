@@ -6,6 +6,7 @@ loop: see :mod:`runfold_services.threads`.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property
@@ -32,6 +33,8 @@ DOOR: Final = "http"
 POSITION_HEADER: Final = "runfold-position"
 WAIT_HEADER: Final = "runfold-wait"
 WAIT_S_DEFAULT: Final = 5.0
+# https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 T = TypeVar("T")
 
 
@@ -68,6 +71,12 @@ class Call:
     @cached_property
     def format(self) -> str:
         return answer_format(self.headers.get("accept"))
+
+    @cached_property
+    def traceparent(self) -> str | None:
+        """The W3C trace context; one that is malformed is left out, as the standard asks."""
+        given = self.headers.get("traceparent", "")
+        return given if _TRACEPARENT.match(given) else None
 
     # commands
 
@@ -162,7 +171,7 @@ class Call:
             hold=hold,
             correlation_id=correlation_id,
             causation_id=causation_id,
-            traceparent=self.headers.get("traceparent"),
+            traceparent=self.traceparent,
         )
 
     def check_hold(self, hold: bool) -> None:

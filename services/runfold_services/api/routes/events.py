@@ -38,7 +38,7 @@ async def list_events(call: Call) -> Answer:
             end=token.ends[params.partition],
             events=[_out(event, media) for event in events],
         )
-        return Answer(body=encode(page, media), content_type=media, token=str(token))
+        return Answer(body=encode(page, media), content_type=media)
 
     return await call.runtime.threads.query(work)
 

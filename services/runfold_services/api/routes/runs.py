@@ -140,9 +140,7 @@ async def list_writers(call: Call) -> Answer:
     backend = call.runtime.backend
 
     async def work() -> Answer:
-        token = await backend.token()
-        marks = await backend.writers(workspace, run_id)
-        return Answer(body=encode(marks, media), content_type=media, token=str(token))
+        return Answer(body=encode(await backend.writers(workspace, run_id), media), content_type=media)
 
     return await call.runtime.threads.query(work)
 
