@@ -30,6 +30,7 @@ from runfold_events.contract.commands import Command
 from runfold_events.contract.statuses import Status
 from runfold_events.contract.submission import Outcome, Submission
 from runfold_events.decision_state import run_state_of
+from runfold_events.ports import EventStore
 from runfold_events.stores.sqlite.store import SqliteStore
 from runfold_events.sync import run_sync
 from tests.support.checker import check_store
@@ -169,10 +170,14 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         clock = ManualClock()
-        self.desk = Desk(SqliteStore.open(":memory:", clock=clock, partitions=self.partitions), clock)
+        self.desk = Desk(self.open_store(clock), clock)
         self.model = Model()
         self.sent: dict[tuple[Stream, str], dict[int, tuple[str, Fields]]] = {}
         self.keeper_runs = 0
+
+    def open_store(self, clock: ManualClock) -> EventStore:
+        """An empty store whose clock the machine moves."""
+        return SqliteStore.open(":memory:", clock=clock, partitions=self.partitions)
 
     def teardown(self) -> None:
         self.desk.close()

@@ -240,6 +240,7 @@ def test_an_unknown_field_of_an_event_is_ignored(kind: type[Any]) -> None:
         (b'{"type":"run.started"}', {"data_version": 2}),
         (b'{"type":"run.started"}', {"data_version": 0}),
         (b"{", {}),
+        (b"{", {"data_version": 2}),
         (b"", {}),
         (b"[]", {}),
         (b'{"type":"run.canceled","reason":"\xff"}', {"type": "run.canceled"}),
