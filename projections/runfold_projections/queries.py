@@ -9,6 +9,7 @@ from runfold_events.contract.errors import Invalid, NotFound, Unavailable
 from runfold_events.contract.ids import partition_of, run_stream
 from runfold_projections.children import queries as children
 from runfold_projections.experiments import queries as experiments
+from runfold_projections.filters.tokens import is_storable
 from runfold_projections.history import queries as history
 from runfold_projections.metrics import queries as metrics
 from runfold_projections.model import (
@@ -48,7 +49,7 @@ class ViewQueries:
 
     async def run(self, workspace: str, run_id: str) -> RunView:
         """See :class:`~runfold_projections.ports.Views`, as for all methods here."""
-        async with self._reading("runs", stream=run_stream(workspace, run_id)) as (view,):
+        async with self._reading("runs", stream=_stream(workspace, run_id)) as (view,):
             found = await runs.find_run(view, workspace, run_id)
         if found is None:
             raise _no_run(workspace, run_id)
@@ -63,17 +64,21 @@ class ViewQueries:
             return await listing.count(view, workspace, query)
 
     async def child_counts(self, workspace: str, run_id: str) -> ChildCounts:
+        _stream(workspace, run_id)
         async with self._reading("runs", "children") as (view, counts):
             await _require(view, workspace, run_id)
             return await children.child_counts(counts, workspace, run_id)
 
     async def experiments(self, workspace: str, *, include_archived: bool = False) -> list[ExperimentView]:
         async with self._reading("experiments") as (view,):
+            if not is_storable(workspace):
+                return []
             return await experiments.experiments(view, workspace, include_archived)
 
     async def experiment(self, workspace: str, name: str) -> ExperimentView:
         async with self._reading("experiments") as (view,):
-            found = await experiments.experiment(view, workspace, name)
+            findable = is_storable(workspace + name)
+            found = await experiments.experiment(view, workspace, name) if findable else None
         if found is None:
             raise NotFound(
                 f"there is no experiment {name!r} in workspace {workspace!r}",
@@ -86,6 +91,7 @@ class ViewQueries:
             return await experiments.workspaces(view)
 
     async def series(self, workspace: str, run_id: str, *, recursive: bool = False) -> list[SeriesInfo]:
+        _stream(workspace, run_id)
         async with self._reading("runs", "metrics") as (run_view, view):
             found: list[SeriesInfo] = []
             for one in await _run_ids(run_view, workspace, run_id, recursive):
@@ -106,17 +112,21 @@ class ViewQueries:
                 f"points_max must be at least 1; got {points_max}",
                 facts={"field": "points_max", "limit": 1, "size": points_max},
             )
+        _stream(workspace, run_id)
+        known = [name for name in names if is_storable(name)]
+        if names and not known:
+            return []
         async with self._reading("runs", "metrics") as (run_view, view):
             found: list[SeriesData] = []
             for one in await _run_ids(run_view, workspace, run_id, recursive):
                 stream = run_stream(workspace, one)
-                found.extend(await metrics.series_data(view, stream, one, names, points_max))
+                found.extend(await metrics.series_data(view, stream, one, known, points_max))
             return found
 
     async def history(
         self, workspace: str, run_id: str, *, from_seq: int = 1, limit: int = 1_000
     ) -> list[HistoryEntry]:
-        stream = run_stream(workspace, run_id)
+        stream = _stream(workspace, run_id)
         async with self._reading("runs", "history", stream=stream) as (run_view, view):
             await _require(run_view, workspace, run_id)
             return await history.entries(view, stream, from_seq, limit)
@@ -177,6 +187,13 @@ def _state(checkpoint: Checkpoint, partition: int, ends: Sequence[int]) -> Proje
         end=ends[partition],
         error=checkpoint.stopped,
     )
+
+
+def _stream(workspace: str, run_id: str) -> str:
+    """The run's stream; there is none of a name that no store can hold."""
+    if not is_storable(workspace + run_id):
+        raise _no_run(workspace, run_id)
+    return run_stream(workspace, run_id)
 
 
 def _no_run(workspace: str, run_id: str) -> NotFound:

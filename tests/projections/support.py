@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from runfold_events.sync import run_sync
 from runfold_projections.dump import dump
 from runfold_projections.projection import Projection, Row, ViewStore
+from runfold_projections.runner import BATCH_BODY_BYTES_MAX, BATCH_EVENTS_MAX
 from runfold_projections.stores.sqlite import SqliteViewStore
 from runfold_projections.testing.history import History, MemorySource
 from runfold_projections.views import EmbeddedViews, all_projections
@@ -22,13 +23,21 @@ class Folded:
         source: MemorySource | None = None,
         path: Path | str = ":memory:",
         projections: Sequence[Projection] | None = None,
-        **batching: int,
+        *,
+        batch_events_max: int = BATCH_EVENTS_MAX,
+        batch_body_bytes_max: int = BATCH_BODY_BYTES_MAX,
     ) -> None:
         self.source = source or MemorySource()
         self.history = History(self.source)
         self.store: ViewStore = SqliteViewStore(path)
         self.projections = list(projections or all_projections())
-        self.views = EmbeddedViews(self.source, self.store, self.projections, **batching)
+        self.views = EmbeddedViews(
+            self.source,
+            self.store,
+            self.projections,
+            batch_events_max=batch_events_max,
+            batch_body_bytes_max=batch_body_bytes_max,
+        )
 
     def catch_up(self) -> int:
         """Fold what is there."""
@@ -44,18 +53,23 @@ class Folded:
         return self.dump()[table]
 
     def close(self) -> None:
-        run_sync(self.views.close())
+        """Release everything; twice is fine."""
+        run_sync(self.store.close())
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # not even made
+            self.close()
 
 
-def refolded(source: MemorySource, **batching: int) -> dict[str, list[Row]]:
+def refolded(
+    source: MemorySource,
+    *,
+    batch_events_max: int = BATCH_EVENTS_MAX,
+    batch_body_bytes_max: int = BATCH_BODY_BYTES_MAX,
+) -> dict[str, list[Row]]:
     """The rows that a fold of everything from the first event gives, in a store of its own."""
-    folded = Folded(source, **batching)
+    folded = Folded(source, batch_events_max=batch_events_max, batch_body_bytes_max=batch_body_bytes_max)
     try:
         return folded.dump()
     finally:
         folded.close()
-
-
-def column_values(series: Any, name: str) -> list[Any]:
-    """The values of one column of a ``SeriesData``."""
-    return list(series.columns[name])

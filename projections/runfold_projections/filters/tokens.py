@@ -75,17 +75,18 @@ def tokens(text: str, field: str = "filter") -> list[Token]:
     found: list[Token] = []
     at = 0
     while at < len(text):
-        after_dot = bool(found) and found[-1].kind == "symbol" and found[-1].text == "."
-        token, at = _next(text, at, after_dot)
+        token, at = _next(text, at, found[-1] if found else None)
         if token is not None:
             found.append(token)
     found.append(Token("end", "", len(text) + 1))
     return found
 
 
-def _next(text: str, at: int, after_dot: bool) -> tuple[Token | None, int]:
-    if after_dot and (part := _KEY_PART.match(text, at)):
+def _next(text: str, at: int, last: Token | None) -> tuple[Token | None, int]:
+    if last is not None and (last.kind, last.text) == ("symbol", ".") and (part := _KEY_PART.match(text, at)):
         return Token("word", part[0], at + 1), part.end()
+    if text[at] == "." and last is not None and last.kind in ("word", "text") and not text[at - 1].isspace():
+        return Token("symbol", ".", at + 1), at + 1  # within a key such as v1.2, and not the number .2
     match = _PATTERN.match(text, at)
     if match is None:
         raise invalid(at + 1, _unexpected(text[at]))

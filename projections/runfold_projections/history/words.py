@@ -14,7 +14,7 @@ _VALUE_CHARS_MAX: Final = 200
 
 def words_for(actor: str, source: str, event_type: str, body: e.AnyEvent | None) -> str:
     """One sentence: who did, or was refused, what; with the values."""
-    say = _WORDS.get(type(body))
+    say = WORDS.get(type(body))
     what = f"recorded {event_type}" if say is None else say(body)
     return f"{actor} ({source}) {what}"
 
@@ -134,7 +134,7 @@ def _log_lost(body: e.LogLost) -> str:
     return f"found offsets {body.first} to {body.last} of the topic lost: {shown(body.reason)}"
 
 
-_WORDS: Final[dict[type, Callable[[Any], str]]] = {
+WORDS: Final[dict[Any, Callable[[Any], str]]] = {
     e.ExperimentCreated: lambda body: f"created experiment {body.experiment}",
     e.ExperimentUpdated: _experiment_updated,
     e.RunCreated: _created,

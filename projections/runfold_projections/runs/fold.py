@@ -130,9 +130,8 @@ class _Batch:
         self._new.append(run)
         return run
 
-    def _change(self, run: RunRow, body: Any, recorded_at: int) -> None:
-        kind: Any = type(body)
-        change = _CHANGES.get(kind)
+    def _change(self, run: RunRow, body: e.AnyEvent | None, recorded_at: int) -> None:
+        change = _CHANGES.get(type(body))
         if change is not None:
             change(run, body, recorded_at)
         elif isinstance(body, e.ParamsLogged):
@@ -276,7 +275,7 @@ def _rejected(run: RunRow, body: e.CommandRejected, recorded_at: int) -> None:
     run.rejections += 1
 
 
-_CHANGES: Final[dict[type, Callable[[RunRow, Any, int], None]]] = {
+_CHANGES: Final[dict[Any, Callable[[RunRow, Any, int], None]]] = {
     e.RunStarted: _started,
     e.RunAdvanced: _advanced,
     e.RunCancelRequested: _cancel_requested,

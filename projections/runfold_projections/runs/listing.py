@@ -33,9 +33,9 @@ async def page(view: ViewSnapshot, workspace: str, query: RunQuery, epoch: UUID)
         )
     wanted = parse_fields(query.fields)
     order = parse_order(query.order_by)
+    where = conditions(workspace, query)
     seal = fingerprint(epoch, workspace, query)
     cursor = None if query.page is None else decode_cursor(query.page, seal)
-    where = conditions(workspace, query)
     rows = await view.fetch_compiled(*_select(where, order, cursor, query.limit + 1))
     more = len(rows) > query.limit
     rows = rows[: query.limit]
@@ -77,7 +77,8 @@ def conditions(workspace: str, query: RunQuery) -> Sql:
             parts.append(Sql(f"r.{column} = ?", check_storable(value, column)))
     if query.status:
         marks = ", ".join("?" for _ in query.status)
-        parts.append(Sql(f"r.status IN ({marks})", *(status.value for status in query.status)))
+        statuses = [check_storable(str(status), "status") for status in query.status]
+        parts.append(Sql(f"r.status IN ({marks})", *statuses))
     if not query.include_archived:
         parts.append(Sql("r.archived = 0"))
     parts.extend(_labels("tag", "tags", query.tags, query.tag_keys))

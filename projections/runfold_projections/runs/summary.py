@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Order = tuple[int, int, bytes, int, int]  # step, time, writer, number, point
 
-_NUMPY_FROM_VALUES: Final = 512  # below this the interpreter's own min and max are faster
+NUMPY_FROM_VALUES: Final = 512  # below this the interpreter's own min and max are faster
 
 
 class Summary(Struct, gc=False):
@@ -167,7 +167,7 @@ def _float_stats(values: Values) -> Stats:
     if count == 1:
         value = values[0]
         return (1, 0, value, value) if value == value else (1, 1, None, None)  # noqa: PLR0124  # NaN
-    if count >= _NUMPY_FROM_VALUES:
+    if count >= NUMPY_FROM_VALUES:
         return _float_stats_numpy(values)
     total = sum(values)
     if total == total:  # noqa: PLR0124  # no NaN among them; infinities of both signs take the slow way

@@ -65,7 +65,7 @@ def _adapted(path: str, prefix: str) -> dict[str, _Statement]:
 _CATALOGUE: Final = _adapted("stores/catalogue.sql", "")
 
 
-class _Tables:
+class SqliteTables:
     """Access to the tables of one generation through one connection."""
 
     __slots__ = ("_connection", "_prefix", "_statements")
@@ -107,8 +107,8 @@ class _Session:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def of(self, generation: Generation) -> _Tables:
-        return _Tables(self._connection, generation)
+    def of(self, generation: Generation) -> SqliteTables:
+        return SqliteTables(self._connection, generation)
 
     async def catalogue(self) -> Catalogue:
         active: dict[str, Generation] = {}

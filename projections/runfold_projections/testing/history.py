@@ -21,6 +21,7 @@ from runfold_events.contract.tokens import Token
 WORKSPACE: Final = "default"
 EXPERIMENT: Final = "exp"
 WRITER: Final = UUID(int=0xA11CE)
+EPOCH: Final = UUID(int=0xE)
 START_US: Final = 1_700_000_000_000_000
 _TICK_US: Final = 1_000
 
@@ -28,7 +29,7 @@ _TICK_US: Final = 1_000
 class MemorySource:
     """An event source in memory, with as many partitions as wanted."""
 
-    def __init__(self, partitions: int = 1, epoch: UUID = UUID(int=0xE)) -> None:
+    def __init__(self, partitions: int = 1, epoch: UUID = EPOCH) -> None:
         self.epoch = epoch
         self.partitions = partitions
         self.events: list[list[RecordedEvent]] = [[] for _ in range(partitions)]
@@ -54,7 +55,7 @@ class History:
         self.workspace = workspace
         self.created: dict[str, e.RunCreated] = {}
         self.status: dict[str, Status] = {}
-        self._seqs: dict[str, int] = {}
+        self._seqs: dict[str, int] = {}  # events of the streams that this object has written, by stream
         self._count = 0
 
     # Any event
@@ -78,12 +79,12 @@ class History:
             "actor_source": "os",
             "door": "embedded",
             "writer_id": WRITER,
+            "stream_seq": self._seqs[stream],
             "writer_seq": self._seqs[stream],
         }
         recorded = RecordedEvent(
             type=event_type,
             stream=stream,
-            stream_seq=self._seqs[stream],
             partition=partition,
             pos=len(events),
             slice=slice_of(stream),

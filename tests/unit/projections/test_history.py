@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -10,7 +10,7 @@ from runfold_events.contract import events as e
 from runfold_events.contract.commands import ErrorInfo
 from runfold_events.contract.statuses import Status
 from runfold_events.sync import run_sync
-from runfold_projections.history.words import words_for
+from runfold_projections.history.words import WORDS, words_for
 from runfold_projections.model import HistoryEntry
 from runfold_projections.testing.history import WORKSPACE
 from tests.projections.support import Folded
@@ -80,11 +80,7 @@ def test_events_in_words(event: e.AnyEvent, sentence: str) -> None:
 
 
 def test_every_event_has_words_of_its_own() -> None:
-    from typing import get_args
-
-    from runfold_projections.history.words import _WORDS
-
-    assert set(get_args(e.Event)) == set(_WORDS)
+    assert set(get_args(e.Event)) == set(WORDS)
 
 
 def test_long_values_are_cut_in_words_and_whole_in_the_body() -> None:

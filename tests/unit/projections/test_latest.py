@@ -37,8 +37,8 @@ def batches(draw: st.DrawFn) -> list[Batch]:
     return draw(st.permutations(found))
 
 
-def folded_from(arrived: list[Batch], **batching: int) -> Folded:
-    folded = Folded(**batching)
+def folded_from(arrived: list[Batch], batch_events_max: int = 100) -> Folded:
+    folded = Folded(batch_events_max=batch_events_max)
     folded.history.experiment()
     folded.history.create("r")
     for writer, number, batch in arrived:
@@ -88,7 +88,7 @@ def test_arrival_and_batching_do_not_matter(arrived: list[Batch], batch_events_m
 
 @pytest.mark.parametrize("special", [[], [math.nan], [math.inf, -math.inf], [math.nan, math.inf]])
 def test_long_batches_are_summarised_by_numpy_as_short_ones_are(special: list[float]) -> None:
-    values = [math.sin(i) for i in range(summary._NUMPY_FROM_VALUES)] + special
+    values = [math.sin(i) for i in range(summary.NUMPY_FROM_VALUES)] + special
     for numbers in (values, values[-3:], special or [1.0]):
         folded = folded_from([(1, 1, [(i, i, value) for i, value in enumerate(numbers)])])
         found = run_sync(folded.views.run(WORKSPACE, "r")).metrics["m"]

@@ -6,6 +6,7 @@ import math
 import struct
 from array import array
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 from runfold_events.contract.metrics import Column, Dtype, Series, pack_floats, pack_integers
 from runfold_events.sync import run_sync
-from runfold_projections.metrics import codec
+from runfold_projections.metrics import chunks, codec, queries
 from runfold_projections.metrics.chunks import CHUNK_POINTS
 from runfold_projections.model import SeriesData
+from runfold_projections.projection import FoldError
 from runfold_projections.testing.history import WORKSPACE, floats, table
 from tests.projections.support import Folded, refolded
 
@@ -96,7 +98,7 @@ def test_summaries_of_a_chunk_are_over_numbers(folded: Folded) -> None:
     values = [math.nan, *(float(i) for i in range(4_094)), math.nan]
     folded.history.log("r", "loss", values)
     folded.history.metrics(
-        "r", table("t", {"t": Column(dtype="str", values=["x"] * CHUNK_POINTS)}, range(CHUNK_POINTS))
+        "r", table("t", {"t": Column(dtype="str", values=[*"x" * CHUNK_POINTS])}, range(CHUNK_POINTS))
     )
 
     number, text = folded.rows("metrics.column")
@@ -177,8 +179,6 @@ def test_steps_may_be_missing_repeated_and_in_any_order(folded: Folded, filler: 
 
 
 def test_points_come_in_order_of_time_writer_number_and_index(folded: Folded) -> None:
-    from uuid import UUID
-
     def send(writer: int, number: int, times: list[int], value: float) -> None:
         column = Column(dtype="f64", values=[value + i / 10 for i in range(len(times))])
         folded.history.metrics(
@@ -198,10 +198,6 @@ def test_points_come_in_order_of_time_writer_number_and_index(folded: Folded) ->
 @given(st.data())
 def test_many_points_are_ordered_as_few_are(data: st.DataObject) -> None:
     """The order that NumPy makes is the plain one."""
-    from uuid import UUID
-
-    from runfold_projections.metrics import queries
-
     folded = Folded()
     folded.history.experiment()
     folded.history.create("r")
@@ -217,12 +213,10 @@ def test_many_points_are_ordered_as_few_are(data: st.DataObject) -> None:
             writer_id=UUID(int=writer),
             writer_seq=number,
         )
-    before = queries.NUMPY_FROM_POINTS
-    try:
-        for queries.NUMPY_FROM_POINTS in (0, before):  # type: ignore[misc]
+    for least in (0, queries.NUMPY_FROM_POINTS):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(queries, "NUMPY_FROM_POINTS", least)
             assert read(folded).columns["loss"] == [one[-1] for one in sorted(expected)]
-    finally:
-        queries.NUMPY_FROM_POINTS = before  # type: ignore[misc]
 
 
 def test_the_last_points_are_the_latest_also_when_they_came_early(folded: Folded) -> None:
@@ -242,11 +236,9 @@ def test_the_last_points_are_the_latest_also_when_they_came_early(folded: Folded
 def test_the_last_points_of_an_orderly_series_load_few_chunks(
     folded: Folded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runfold_projections.metrics import queries
-
     fill(folded, [1_000] * 41)
     unpacked: list[Any] = []
-    original = queries.unpack_column
+    original = chunks.unpack_column
 
     def counting(body: bytes) -> Any:
         unpacked.append(body)
@@ -293,8 +285,6 @@ def test_a_float32_like_loss_takes_little_room(folded: Folded) -> None:
 
 
 def test_unknown_codecs_and_wrong_sizes_are_refused() -> None:
-    from runfold_projections.projection import FoldError
-
     packed = codec.pack_floats(bytes(8) * 100)
     assert codec.unpack_floats(packed, 100) == bytes(800)
     with pytest.raises(FoldError, match="codec"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runfold_events.contract import events as e
-from runfold_events.contract.commands import ErrorInfo
+from runfold_events.contract.commands import ErrorInfo, Params
 from runfold_events.contract.metrics import Column
 from runfold_events.contract.statuses import Status
 from runfold_events.sync import run_sync
@@ -109,7 +109,7 @@ def test_tags_change_and_labels_follow_within_a_batch_and_across(folded: Folded)
 
 
 def test_params_keep_their_types_and_labels_know_numbers_and_texts(folded: Folded) -> None:
-    params = {
+    params: Params = {
         "lr": 0.01,
         "n": 3,
         "whole": 1.0,
