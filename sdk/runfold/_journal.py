@@ -119,6 +119,7 @@ class Pending:
     """A command on its way, or (without a command) a mark that everything before it was dealt with."""
 
     __slots__ = (
+        "attempted",
         "cells",
         "command",
         "correlation_id",
@@ -144,6 +145,7 @@ class Pending:
         self.text_chars = 0
         self.seq = 0  # its writer's number, given when it is sent
         self.outcome: Outcome | RunfoldError | None = None
+        self.attempted = False  # sent under ``seq`` without an answer: the number may be used up
         self.waited = False  # somebody waits for the outcome
         self.withdrawn = False
 

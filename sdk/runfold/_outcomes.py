@@ -1,6 +1,7 @@
 """What an answer means for each command of a request.
 
 * Accepted, or refused by a recorded event: the number is used up.
+* ``idempotency_conflict``: the number was used up by something else, so the command goes again under the next one.
 * Refused without an event: the number is free again, so what followed it on the same stream got ``sequence_gap`` and
   goes again under the numbers that are right then.
 * A refused batch of values goes again without the series that is to blame; its values are declared lost.
@@ -21,6 +22,7 @@ from runfold_events.contract.commands import (
     CancelRun,
     CompleteRun,
     CreateRun,
+    DeclareLost,
     FailRun,
     LogMetrics,
     StartRun,
@@ -65,6 +67,9 @@ def settle(answer: Answered, sender: Sender) -> list[Pending]:
         elif outcome.code in _TRY_AGAIN:
             shifted.add(stream)
             again.append(pending)
+        elif outcome.code == "idempotency_conflict":
+            shifted.add(stream)
+            again += _after_conflict(pending, outcome, sender)
         elif outcome.code == "sequence_gap" and outcome.event is None:
             again += _after_gap(pending, outcome, stream in shifted)
             shifted.add(stream)
@@ -101,14 +106,41 @@ def _after_gap(pending: Pending, outcome: Refused, explained: bool) -> list[Pend
     return [lost, pending]
 
 
+def _after_conflict(pending: Pending, outcome: Refused, sender: Sender) -> list[Pending]:
+    """Ours was not taken under this number and never will be. A declared loss has nothing left to declare."""
+    if isinstance(pending.command, DeclareLost):
+        sender.arrived(pending, outcome)
+        return []
+    _log.error("runfold: %s; it goes again under the next number", outcome.message)
+    if pending.stream is not None:
+        pending.stream.next_seq = pending.seq + 1
+    pending.attempted = False
+    return [pending]
+
+
+def burn(pending: Pending, error: RunfoldError, sender: Sender) -> list[Pending]:
+    """What to send instead of a refused command whose number an earlier attempt may have used up.
+
+    The number must not go to another command before that is known. A declared loss finds out: it takes the number, or
+    conflicts with what took it.
+    """
+    from runfold._sender import declare_lost
+
+    stream = pending.stream
+    if stream is None or stream.run_id is None or isinstance(pending.command, DeclareLost):
+        return []
+    sender.refuse(pending, error)
+    reason = f"refused: {error.message}"[:REASON_CHARS_MAX]
+    return [Pending(stream, declare_lost(stream, reason, pending.values))]
+
+
 def _refused(pending: Pending, outcome: Refused, sender: Sender, shifted: set[Stream]) -> list[Pending]:
     stream = pending.stream
     if stream is None:
         return []
     error = error_from(outcome.code, outcome.message, outcome.facts)
     event_id = None if outcome.event is None else outcome.event.id
-    if outcome.event is not None or outcome.code == "idempotency_conflict":
-        # A number that came before with other content is used up too: sending it again would never end.
+    if outcome.event is not None:
         stream.next_seq = pending.seq + 1
         if isinstance(pending.command, CreateRun):
             _creation_refused(pending, outcome, error)

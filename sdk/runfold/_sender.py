@@ -144,12 +144,12 @@ class Sender:
         try:
             answer = self._send(batch) if batch else None
         except Unavailable as error:
-            self._postpone(error)
+            self._not_answered(batch, error)
         except RunfoldError as error:
             self._refused_as_a_whole(batch, error)
         except Exception as error:  # a fault of ours must not end delivery, nor the job
             _log.exception("runfold: sending failed; will try again")
-            self._postpone(Unavailable(f"sending failed: {type(error).__name__}: {error}"))
+            self._not_answered(batch, Unavailable(f"sending failed: {type(error).__name__}: {error}"))
         else:
             self._answered(answer)
 
@@ -255,8 +255,13 @@ class Sender:
                 mark.outcome = Accepted(token="")
         self._settled(None if answer is None else answer.token)
 
+    def _not_answered(self, batch: list[Pending], error: Unavailable) -> None:
+        for pending in batch:
+            pending.attempted = True
+        self._postpone(error)
+
     def _refused_as_a_whole(self, batch: list[Pending], error: RunfoldError) -> None:
-        """Nothing of the request was applied. Halve it until what is to blame is alone."""
+        """Nothing of this attempt was applied. Halve the request until what is to blame is alone."""
         marks = [pending for pending in self._in_flight if pending.command is None]
         self._in_flight = []
         if isinstance(error, Unauthorized):
@@ -268,12 +273,14 @@ class Sender:
             return
         refused = Refused(code=error.code, message=error.message, facts=error.facts)
         self._in_flight = batch + marks
-        self._answered(_outcomes.Answered(batch, [refused], None))
+        burnt = _outcomes.burn(batch[0], error, self) if batch[0].attempted else []
+        self._answered(_outcomes.Answered(batch, [refused], None) if not burnt else None)
+        self._backlog.extendleft(burnt)
 
     def _unauthorized(self, batch: list[Pending], error: Unauthorized) -> None:
-        """Whoever waits hears of it; values wait for better credentials."""
+        """Whoever waits hears of it; values wait for better credentials, and so does what may have taken effect."""
         for pending in batch:
-            if pending.waited and pending.command is not None:
+            if pending.waited and pending.command is not None and not pending.attempted:
                 self.refuse(pending, error)
         self._backlog.extendleft(reversed([pending for pending in batch if pending.outcome is None]))
         self._postpone(Unavailable(error.message, facts={"retry_after": RETRY_AFTER_S_MAX}))

@@ -238,13 +238,40 @@ def test_a_number_that_was_used_for_something_else_is_not_sent_for_ever(desk: De
     desk.put(a, c.SetTags(run_id="a", tags={"k": "v"}))
     desk.deliver()
     a.next_seq = 2  # as if this process had forgotten what it sent
-    clash = desk.put(a, c.SetTags(run_id="a", tags={"k": "w"}), waited=True)
-    after = desk.put(a, c.SetTags(run_id="a", tags={"k": "x"}), waited=True)
+    again = desk.put(a, c.SetTags(run_id="a", tags={"k": "w"}), waited=True)
+    after = desk.put(a, c.SetTags(run_id="a", tags={"l": "x"}), waited=True)
     desk.deliver()
 
-    assert isinstance(clash.outcome, RunfoldError)
-    assert clash.outcome.code == "idempotency_conflict"
+    assert isinstance(again.outcome, Accepted)
     assert isinstance(after.outcome, Accepted)
+    assert desk.wire.run("w", "a", None).tags == {"k": "w", "l": "x"}
+
+
+def test_a_number_that_may_be_used_up_goes_to_nobody_else(desk: Desk) -> None:
+    """The first attempt took effect and its answer was lost; the second is refused before anybody looks at it."""
+    a = desk.run("a")
+    desk.deliver()
+    desk.wire.faults.extend([lose_answer, refuse_whole(Invalid("no"))])
+    first = desk.put(a, c.SetTags(run_id="a", tags={"k": "v"}), waited=True)
+    desk.sender.deliver()
+    second = desk.put(a, c.SetTags(run_id="a", tags={"k": "w"}), waited=True)
+    desk.deliver()
+
+    assert isinstance(first.outcome, Invalid)
+    assert isinstance(second.outcome, Accepted)
+    assert desk.wire.sent[-1] == [("run.declare_lost", 2), ("run.set_tags", 3)]
+    assert desk.wire.run("w", "a", None).tags == {"k": "w"}
+
+
+def test_what_may_have_taken_effect_is_not_given_up_for_bad_credentials(desk: Desk) -> None:
+    a = desk.run("a")
+    desk.deliver()
+    desk.wire.faults.extend([lose_answer, refuse_whole(Unauthorized("expired"))])
+    tag = desk.put(a, c.SetTags(run_id="a", tags={"k": "v"}), waited=True)
+    desk.deliver()
+
+    assert isinstance(tag.outcome, Accepted)
+    assert desk.wire.sent[1:] == [[("run.set_tags", 2)]] * 3
 
 
 # ── values that do not arrive ─────────────────────────────────────────────────────────────────────────────
