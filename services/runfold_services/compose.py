@@ -65,7 +65,9 @@ def open_embedded(
 ) -> EmbeddedTracker:
     """The service over the SQLite file of ``home``, which is created if need be; ``":memory:"`` keeps nothing.
 
-    Whoever opens the file is keeper: runs whose last holder is gone are marked before this returns.
+    A program that opens the file with a background is its keeper: runs whose last holder is gone are marked before
+    this returns. A server is not yet: while it was down its workers could not renew their leases, so it waits for a
+    lease of its own first (:class:`runfold_services.keeper.KeeperGuard`).
 
     Args:
         home: directory of the embedded ledger (see ``RUNFOLD_HOME``), or ``":memory:"``.
@@ -82,6 +84,8 @@ def open_embedded(
     tracker = EmbeddedTracker(
         store, open_sqlite_views(store), clock, lease_s=lease_s, has_background=background
     )
+    if not background:
+        return tracker
     try:
         run_sync(tracker.keeper_pass())
     except BaseException:

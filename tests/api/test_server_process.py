@@ -243,9 +243,6 @@ def test_after_a_pause_longer_than_the_lease_nothing_is_lost_wrongly(tmp_path: P
     assert "run.lost" in wrong
 
 
-@pytest.mark.xfail(
-    strict=True, reason="opening an embedded ledger marks runs lost, also when a server opens it"
-)
 def test_a_restart_after_longer_than_a_lease_loses_nothing_wrongly(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, lease_s=1.0) as server:
         url = server.ready()
