@@ -1,4 +1,4 @@
-"""What a server process needs of the service beyond what clients ask: fold, keep the leases, read events."""
+"""What a server process needs of the service beyond what clients ask: keep the leases, read events."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ class Backend(Service, Protocol):
     """A :class:`~runfold_services.service.Service` that a server drives. Safe to call from several threads.
 
     A server calls :meth:`submit`, :meth:`heartbeat`, :meth:`release` and :meth:`keeper_pass` from its commit thread,
-    :meth:`fold` from its fold thread, and everything else from its query threads.
+    ``views.reach(None)``, which folds, from its fold thread, and everything else from its query threads.
     """
-
-    async def fold(self) -> int:
-        """Bring the views up to the store's end; returns the number of events folded."""
-        ...
 
     async def keeper_pass(self) -> int:
         """Look once at all leases; returns how many runs were marked lost or found."""

@@ -488,7 +488,7 @@ def test_methods_that_a_path_does_not_have(client: Client) -> None:
         assert set(reply.headers["allow"].replace(" ", "").split(",")) >= allowed
 
 
-@pytest.mark.parametrize("process", ["me", "0", "%00", "a" * 400, str(uuid4()) + "x"])
+@pytest.mark.parametrize("process", ["me", "0", "%00", "a" * 400, "00000000-0000-4000-8000-000000000001x"])
 def test_process_ids_are_uuids(client: Client, process: str) -> None:
     for method in ("PUT", "DELETE"):
         facts = refused(client.request(method, f"/api/v1/processes/{process}"), "invalid")

@@ -186,9 +186,6 @@ class FakeBackend:
         await self.fake.run(workspace, run_id)
         return []
 
-    async def fold(self) -> int:
-        return 0
-
     async def keeper_pass(self) -> int:
         self._note("keeper_pass")
         return 0
