@@ -183,14 +183,16 @@ class Connection:
         with self._lock:
             if self.sender.outage_since is not None and not self._outage_waited:
                 self.sender.retry_now()
-            while any(pending.outcome is None for pending in pendings):
-                left_s = self._wait_left_s(started, patience_s)
-                if left_s <= 0:
-                    self._outage_waited = True
-                    break
-                self._pause(left_s)
-            for pending in pendings:
-                pending.waited = False
+            try:
+                while any(pending.outcome is None for pending in pendings):
+                    left_s = self._wait_left_s(started, patience_s)
+                    if left_s <= 0:
+                        self._outage_waited = True
+                        break
+                    self._pause(left_s)
+            finally:  # also after KeyboardInterrupt: what is refused later is kept for rejections()
+                for pending in pendings:
+                    pending.waited = False
 
     def _wait_left_s(self, started: float, patience_s: float) -> float:
         now = self._clock()
@@ -235,6 +237,17 @@ class Connection:
         return True
 
     # Questions
+
+    def deliver_values(self, timeout_s: float) -> None:
+        """Deliver what was logged before a question about it.
+
+        Raises:
+            Unavailable: that took too long; in an outage that is already known, not more than a call waits.
+        """
+        if self.sender.outage_since is not None:
+            timeout_s = min(timeout_s, 0.0 if self._outage_waited else self._outage_wait_s)
+        if not self.flush(timeout_s):
+            raise Unavailable("what this process logged is not delivered yet, so no answer would include it")
 
     def ask(self, question: Callable[[Transport, str | None], T]) -> T:
         """Ask at a position that includes everything this process was told has happened.

@@ -14,7 +14,6 @@ from runfold._filters import label, labels, text
 from runfold._metric import Metric
 from runfold._run_base import RunBase
 from runfold_events.contract.commands import AddProperties, ParamValue, RemoveTags, SetTags, UpdateRun
-from runfold_events.contract.errors import Unavailable
 from runfold_events.contract.statuses import TERMINAL
 
 if TYPE_CHECKING:
@@ -203,8 +202,7 @@ class RunReading(RunBase):
     def _series_data(
         self, names: tuple[str, ...], recursive: bool, points_max: int | None
     ) -> list[SeriesData]:
-        if not self._connection.flush(METRICS_FLUSH_S):
-            raise Unavailable("what this process logged is not delivered yet, so no answer would include it")
+        self._connection.deliver_values(METRICS_FLUSH_S)
         workspace, run_id = self._workspace.name, self._run_id
         return self._ask(
             lambda transport, at: transport.metrics(workspace, run_id, names, recursive, points_max, at)

@@ -205,10 +205,11 @@ class Workspace:
 
         Raises:
             Invalid: the filter, a field or the order cannot be read; when the call is made, with its first page.
+            Unavailable: the server is gone, or what this process logged is not delivered yet.
         """
         from runfold_projections.model import RunQuery
 
-        self._connection.flush(_FLUSH_BEFORE_QUERY_S)
+        self._connection.deliver_values(_FLUSH_BEFORE_QUERY_S)
         rows = self._pages(
             RunQuery(
                 experiment=experiment,

@@ -119,7 +119,9 @@ def over_ledger(wire: Wire) -> Answerer:
                 Item(item.command, item.writer_seq or 0, item.occurred_at or 0) for item in batch.commands
             ]
             writer = UUID(heard.headers["runfold-writer"])
-            done = wire.submit(Batch(workspace=batch.workspace, writer_id=writer, items=items, hold=batch.hold))
+            done = wire.submit(
+                Batch(workspace=batch.workspace, writer_id=writer, items=items, hold=batch.hold)
+            )
             return packed({"token": done.token, "outcomes": done.outcomes})
         if heard.method == "PUT":
             return packed(HeartbeatAnswer((), 120.0))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -279,3 +281,38 @@ def test_logging_while_python_ends(script: Script, experiment: Experiment) -> No
     assert (done.returncode, done.stderr) == (0, "")
     metrics = only(experiment).get_metrics()
     assert metrics["m"] == metrics["before ours"] == 1
+
+
+def test_a_server_that_is_gone_costs_a_program_little_and_kills_nothing(tmp_path: Path) -> None:
+    """Two seconds for the first call and two at the end; what was not recorded is said."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        env = {**os.environ, "RUNFOLD_URL": f"http://127.0.0.1:{unused.getsockname()[1]}"}
+        program = tmp_path / "program.py"
+        program.write_text(
+            PROLOGUE
+            + textwrap.dedent("""
+                with experiment.start_logging() as run:
+                    for n in range(100):
+                        run.log("m", n)
+                    run.tag("k", "v")
+                print("trained")
+            """),
+            "utf-8",
+        )
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, str(program)],
+            cwd=tmp_path,
+            env={**env, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        took_s = time.monotonic() - started
+
+    assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
+    assert took_s < 12
+    assert "100 logged values and 4 other commands were not delivered" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -12,6 +12,7 @@ import pytest
 from runfold import _journal
 from runfold._connection import Connection
 from runfold._journal import Series, Stream
+from runfold._leases import interrupt_main_thread
 from runfold._transport import Answer, Batch, Item
 from runfold_events.contract import commands as c
 from runfold_events.contract.errors import (
@@ -249,6 +250,33 @@ def test_flush_says_when_it_took_too_long(connection: Connection, run: Stream, w
     wire.is_gone = False
     assert connection.flush(10)
     assert view(connection).metrics["loss"].latest == 1.0
+
+
+def test_a_question_about_values_in_a_known_outage_does_not_wait_long(
+    connection: Connection, run: Stream, wire: Wire
+) -> None:
+    wire.is_gone = True
+    connection.call(run, c.SetTags(run_id="a", tags={"k": "v"}))
+    log(connection, run, 1.0)
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="not delivered yet"):
+        connection.deliver_values(30.0)
+
+    assert time.monotonic() - started < QUICK_S
+
+
+def test_an_interrupted_call_goes_on_without_its_caller(
+    connection: Connection, run: Stream, wire: Wire
+) -> None:
+    connection.call(run, c.AddProperties(run_id="a", properties={"p": "1"}))
+    wire.is_gone = True
+    threading.Timer(QUICK_S / 2, interrupt_main_thread).start()
+    with pytest.raises(KeyboardInterrupt):
+        connection.call(run, c.AddProperties(run_id="a", properties={"p": "2"}))
+    wire.is_gone = False
+    assert connection.flush(10)
+
+    assert [rejection.code for rejection in run.rejections] == ["property_immutable"]
 
 
 # ── values ────────────────────────────────────────────────────────────────────────────────────────────────
