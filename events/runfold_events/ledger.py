@@ -7,25 +7,23 @@ that partition's commit. Nothing is retried here: a caller that got no answer se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 from runfold_events.contract import commands as c
 from runfold_events.contract import limits
-from runfold_events.contract.codec import decode_event
+from runfold_events.contract.codec import command_size_bytes, decode_event
 from runfold_events.contract.envelope import RecordedEvent
-from runfold_events.contract.errors import Invalid, RunfoldError, Unavailable
-from runfold_events.contract.events import CommandRejected
+from runfold_events.contract.errors import Invalid, LimitExceeded, RunfoldError, Unavailable
+from runfold_events.contract.events import CommandRejected, CommandsLost
 from runfold_events.contract.ids import check_workspace_name, experiment_stream, partition_of, run_stream
 from runfold_events.contract.metrics import decode_batch
 from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refused, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.contract.validation import check_command, check_text
 from runfold_events.marks import is_known, within
-from runfold_events.ports import CommandKey, EventStore, IdSource, WriterKey
-from runfold_events.work import Repeated, Work
-
-DECLARED_LOST: Final = "declared_lost"
+from runfold_events.ports import CommandKey, EventStore, IdSource, Range, WriterKey
+from runfold_events.work import Repeated, Work, declared_lost_answer
 
 
 class Ledger:
@@ -86,15 +84,15 @@ class Ledger:
 
     async def reserve_numbers(self, batch: list[Submission]) -> dict[str, list[int]]:
         """Run numbers for the runs of ``batch`` that do not exist yet, by experiment stream."""
-        creations: dict[str, Submission] = {s.stream: s for s in batch if isinstance(s.command, c.CreateRun)}
+        creations = {
+            (str(s.stream), str(experiment_stream(s.workspace, s.command.experiment)))
+            for s in batch
+            if isinstance(s.command, c.CreateRun)
+        }
         if not creations:
             return {}
-        known = await self.store.heads(creations)
-        wanted: dict[str, int] = {}
-        for name, submission in creations.items():
-            if name not in known and isinstance(submission.command, c.CreateRun):
-                experiment = experiment_stream(submission.workspace, submission.command.experiment)
-                wanted[experiment] = wanted.get(experiment, 0) + 1
+        known = await self.store.heads({run for run, _ in creations})
+        wanted = Counter(experiment for run, experiment in creations if run not in known)
         numbers: dict[str, list[int]] = {}
         for stream, count in wanted.items():
             first = await self.store.reserve_run_numbers(stream, count)
@@ -106,9 +104,9 @@ class Ledger:
         repeated = [answer for answer in answers if isinstance(answer, Repeated)]
         if not repeated:
             return [answer for answer in answers if not isinstance(answer, Repeated)]
-        found = await self.store.outcomes({answer.key for answer in repeated if not answer.is_creation})
+        found = await self.store.outcomes({answer.key for answer in repeated})
         for answer in repeated:
-            if answer.is_creation:
+            if answer.is_creation and answer.key not in found:
                 found[answer.key] = await self._creation(answer.key[0])
         token = str(Token(self.store.epoch, {partition: (await self.store.ends())[partition]}))
         return [
@@ -129,7 +127,9 @@ class Ledger:
         mark = next((mark for mark in await self.store.writers(stream) if mark.writer_id == writer_id), None)
         if mark is None or not is_known(mark, number):
             return None
-        repeated = Repeated(key, is_lost=within(number, mark.lost))
+        if within(number, mark.lost):
+            return declared_lost_answer(number)
+        repeated = Repeated(key)
         partition = partition_of(stream, self.store.partitions)
         return (await self.resolve(partition, [repeated]))[0]
 
@@ -139,6 +139,21 @@ def refusal_of(submission: Submission) -> Refused | None:
     try:
         check_workspace_name(submission.workspace)
         check_command(submission.command)
+        size = command_size_bytes(submission.command)
+        if size > limits.COMMAND_BYTES_MAX:
+            raise LimitExceeded(
+                f"a command may have {limits.COMMAND_BYTES_MAX} bytes; it has {size}",
+                facts={"field": "command", "limit": limits.COMMAND_BYTES_MAX, "size": size},
+            )
+        if not limits.TIME_US_MIN <= submission.occurred_at <= limits.TIME_US_MAX:
+            raise Invalid(
+                f"occurred_at must be µs since the epoch, within the years 1 to 9999; got {submission.occurred_at}",
+                facts={
+                    "field": "occurred_at",
+                    "limit": limits.TIME_US_MAX,
+                    "size": str(submission.occurred_at),
+                },
+            )
         if not 1 <= submission.writer_seq <= limits.WRITER_SEQ_MAX:
             raise Invalid(
                 f"writer_seq must be from 1 to {limits.WRITER_SEQ_MAX}; got {submission.writer_seq}",
@@ -175,6 +190,46 @@ def _named_streams(batch: Sequence[Submission]) -> set[str]:
     return named
 
 
+def _ordered(submissions: Sequence[Submission], indexes: list[int]) -> list[int]:
+    """``indexes`` with every command behind the creation of what it names, wherever in the batch that stands.
+
+    Otherwise the given order stays, above all that of each stream.
+    """
+    creators: dict[str, int] = {}
+    for index in indexes:
+        if isinstance(submissions[index].command, c.CreateRun | c.EnsureExperiment):
+            creators.setdefault(submissions[index].stream, index)
+    needs: dict[int, list[int]] = {}
+    latest: dict[str, int] = {}
+    for index in indexes:
+        stream: str = submissions[index].stream
+        needs[index] = [
+            creators[named] for named in _named_streams([submissions[index]]) if named in creators
+        ]
+        if stream in latest:
+            needs[index].append(latest[stream])
+        latest[stream] = index
+    if all(need < index for index in indexes for need in needs[index]):
+        return indexes
+    ordered: dict[int, None] = {}
+    for index in indexes:
+        _visit(index, needs, ordered)
+    return list(ordered)
+
+
+def _visit(start: int, needs: dict[int, list[int]], ordered: dict[int, None]) -> None:
+    """Append ``start`` behind everything it needs; a circle (a run that is its own ancestor) is cut where it closes."""
+    stack, entered = [start], {start}
+    while stack:
+        index = stack[-1]
+        need = next((n for n in needs[index] if n not in ordered and n not in entered), None)
+        if need is None:
+            ordered[stack.pop()] = None
+        else:
+            entered.add(need)
+            stack.append(need)
+
+
 def _waves(
     submissions: Sequence[Submission], indexes: list[int], partitions: int
 ) -> list[dict[int, list[int]]]:
@@ -184,7 +239,7 @@ def _waves(
     """
     waves: list[dict[int, list[int]]] = []
     wave_of_stream: dict[str, int] = {}
-    for index in indexes:
+    for index in _ordered(submissions, indexes):
         submission = submissions[index]
         stream: str = submission.stream
         partition = partition_of(stream, partitions)
@@ -204,11 +259,11 @@ def _waves(
 
 def first_outcome(repeated: Repeated, events: list[RecordedEvent], token: str) -> Outcome:
     """The answer that the command got when it was handled, rebuilt from its events."""
-    if repeated.is_lost and not events:
+    if repeated.declares is not None and not _declared(repeated.declares, events):
         return Refused(
-            code=DECLARED_LOST,
-            message=f"command {repeated.key[2]} was declared lost by its writer",
-            facts={"writer_seq": repeated.key[2]},
+            code="idempotency_conflict",
+            message=f"command {repeated.key[2]} of this writer came before with other content",
+            facts={"writer_seq": repeated.key[2], "stream": repeated.key[0]},
             token=token,
             repeated=True,
         )
@@ -229,6 +284,15 @@ def first_outcome(repeated: Repeated, events: list[RecordedEvent], token: str) -
         token=token,
         event=ref_of(rejected),
         repeated=True,
+    )
+
+
+def _declared(declared: Range, events: list[RecordedEvent]) -> bool:
+    """True when the first command under this number declared the same range lost (or was erased since)."""
+    bodies = [decode_event(event) for event in events]
+    return any(
+        body is None or (isinstance(body, CommandsLost) and (body.first, body.last) == declared)
+        for body in bodies
     )
 
 

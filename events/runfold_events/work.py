@@ -35,6 +35,7 @@ from runfold_events.ports import (
     Loaded,
     LogMark,
     PartitionRow,
+    Range,
     Write,
     WriterKey,
     WriterMark,
@@ -54,8 +55,8 @@ class Repeated(Struct, frozen=True):
     """Stands for the answer to a command that was known already; looked up after the commit."""
 
     key: CommandKey
-    is_lost: bool = False  # its number was declared lost
-    is_creation: bool = False  # another writer, or an earlier number, created the same run
+    is_creation: bool = False  # a CreateRun: without events of its own it answers what created the run
+    declares: Range | None = None  # a DeclareLost: the first command under this number must say the same
 
 
 class _SystemOrigin(Struct, frozen=True, kw_only=True):
@@ -155,6 +156,9 @@ class Work:
         decision = self._decide(stream, submission)
         if isinstance(decision, Rejection) and not decision.recorded:
             return self._refused(decision, None)
+        too_large = _too_large(decision)
+        if too_large is not None:
+            return self._refused(too_large, None)
         outcome = self._record(stream, submission, decision)
         self._advance_mark(key, mark, submission, digest, decision)
         if (
@@ -204,10 +208,9 @@ class Work:
         """An answer that needs no decision: known already, blocked, or out of turn."""
         number = submission.writer_seq
         if is_known(mark, number):
-            is_lost = within(number, mark.lost)
-            same = number != mark.highest or mark.digest is None or mark.digest == digest
-            if is_lost or (same and not isinstance(submission.command, c.DeclareLost)):
-                return Repeated((mark.stream, mark.writer_id, number), is_lost)
+            known = self._known(mark, submission, digest)
+            if known is not None:
+                return known
             return self._refuse(
                 "idempotency_conflict",
                 f"command {number} of this writer came before with other content",
@@ -237,6 +240,18 @@ class Work:
                 },
             )
         return None
+
+    def _known(self, mark: WriterMark, submission: Submission, digest: bytes) -> Outcome | Repeated | None:
+        """The answer to a number that came before; None when it came with other content."""
+        number, command = submission.writer_seq, submission.command
+        key = (mark.stream, mark.writer_id, number)
+        if isinstance(command, c.DeclareLost):
+            return Repeated(key, declares=(command.first, command.last))
+        if within(number, mark.lost):
+            return declared_lost_answer(number, self._token())
+        if number == mark.highest and mark.digest is not None and mark.digest != digest:
+            return None
+        return Repeated(key, is_creation=isinstance(command, c.CreateRun) and not command.resume)
 
     def _advance_mark(
         self, key: WriterKey, mark: WriterMark, submission: Submission, digest: bytes, decision: Decision
@@ -415,3 +430,32 @@ class Work:
 
     def _refuse(self, code: str, message: str, facts: dict[str, object]) -> Refused:
         return Refused(code=code, message=message, facts=facts, token=self._token())
+
+
+def declared_lost_answer(number: int, token: str | None = None) -> Refused:
+    """The answer to a command whose writer declared it lost, when it comes after all."""
+    return Refused(
+        code="declared_lost",
+        message=f"command {number} was declared lost by its writer",
+        facts={"writer_seq": number},
+        token=token,
+        repeated=True,
+    )
+
+
+def _too_large(decision: Decision) -> Rejection | None:
+    """A refusal where an event would be larger than what can be published; JSON may be six times its command."""
+    if isinstance(decision, Rejection):
+        return None
+    size = max(
+        (len(encode_event(event)[1]) for event in decision if not isinstance(event, e.MetricsLogged)),
+        default=0,
+    )
+    if size <= limits.EVENT_BODY_BYTES_MAX:
+        return None
+    return Rejection(
+        code="limit_exceeded",
+        message=f"the event would have {size} bytes; {limits.EVENT_BODY_BYTES_MAX} can be published: send less at once",
+        facts={"field": "command", "limit": limits.EVENT_BODY_BYTES_MAX, "size": size},
+        recorded=False,
+    )

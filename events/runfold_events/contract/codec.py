@@ -105,6 +105,11 @@ def invalid_from(error: Exception) -> Invalid:
     return Invalid(text, facts={"field": field or "body", "limit": "schema"})
 
 
+def command_size_bytes(command: Command) -> int:
+    """The size of a command in msgpack; of a metric batch, as the client sent it."""
+    return len(command.batch) if isinstance(command, LogMetrics) else len(_msgpack_encoder.encode(command))
+
+
 def command_digest(command: Command, content_type: str) -> bytes:
     """SHA-256 of a command's content: equal for a retry however it was formatted, different for other content.
 

@@ -56,6 +56,8 @@ METRIC_BATCH_DECOMPRESSED_BYTES_MAX: Final = 32 * 1024 * 1024
 # Messages
 COMMAND_BYTES_MAX: Final = 5 * 1024 * 1024  # smaller than an event, so what was accepted can be published
 EVENT_BYTES_MAX: Final = 8 * 1024 * 1024
+EVENT_ENVELOPE_BYTES_MAX: Final = 16 * 1024  # what is left of an event for everything but its body
+EVENT_BODY_BYTES_MAX: Final = EVENT_BYTES_MAX - EVENT_ENVELOPE_BYTES_MAX
 REQUEST_BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 REQUEST_NESTING_DEPTH_MAX: Final = 64
 COMMANDS_PER_REQUEST_MAX: Final = 10_000
@@ -82,6 +84,8 @@ INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 STEP_MIN: Final = INT64_MIN + 1  # INT64_MIN itself means "no step" inside packed columns
 STEP_MAX: Final = INT64_MAX
+TIME_US_MIN: Final = -62_135_596_800_000_000  # 0001-01-01 and 9999-12-31: what RFC 3339 can write
+TIME_US_MAX: Final = 253_402_300_799_999_999
 SLICES: Final = 1_024
 PARTITIONS_EMBEDDED: Final = 1
 PARTITIONS_SERVER_DEFAULT: Final = 16

@@ -111,7 +111,10 @@ def _other_creation(state: RunState, differing: dict[str, tuple[Any, Any]]) -> R
         facts={
             "run_id": state.created.run_id,
             "event": str(state.created_event),
-            "differing": {name: {"current": was, "attempted": new} for name, (was, new) in differing.items()},
+            "differing": {
+                name: {"current": _bounded(was), "attempted": _bounded(new)}
+                for name, (was, new) in differing.items()
+            },
         },
     )
 
@@ -346,7 +349,12 @@ def _over(field: str, limit: int, size: int) -> Rejection:
     )
 
 
-def _shown(value: ParamValue, chars_max: int = 200) -> str:
+def _bounded(value: Any, chars_max: int = 2_000) -> Any:
+    """The value, or the beginning of a long one: a refusal is not larger than what it refuses."""
+    return value if len(repr(value)) <= chars_max else _shown(value, chars_max)
+
+
+def _shown(value: Any, chars_max: int = 200) -> str:
     text = repr(value)
     return text if len(text) <= chars_max else f"{text[:chars_max]}… ({len(text)} characters)"
 
