@@ -42,9 +42,11 @@ def decode_event(recorded: RecordedEvent) -> AnyEvent | None:
     if recorded.type == METRICS_LOGGED:
         return MetricsLogged(recorded.body, recorded.content_type)
     body = recorded.body
-    if recorded.data_version != DATA_VERSION:
-        body = _json_encoder.encode(upcast(recorded.type, recorded.data_version, msgspec.json.decode(body)))
     try:
+        if recorded.data_version != DATA_VERSION:
+            body = _json_encoder.encode(
+                upcast(recorded.type, recorded.data_version, msgspec.json.decode(body))
+            )
         event: Event = _event_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(
