@@ -48,9 +48,16 @@ def joined(word: str, parts: list[Sql]) -> Sql:
     return out
 
 
-def compile_filter(workspace: str, node: Node) -> Sql:
+def compile_filter(node: Node) -> Sql:
     """A condition on the run's row ``r``."""
-    return _Compiler(workspace).node(node)
+    if isinstance(node, And):
+        return joined("AND", [compile_filter(item) for item in node.items])
+    if isinstance(node, Or):
+        return joined("OR", [compile_filter(item) for item in node.items])
+    if isinstance(node, Not):
+        inner = compile_filter(node.item)
+        return Sql(f"(NOT {inner.text})", *inner.parameters)
+    return _leaf(node)
 
 
 def attribute_column(name: str) -> str:
@@ -58,73 +65,68 @@ def attribute_column(name: str) -> str:
     return DURATION if name == "duration_s" else f"r.{name}"
 
 
-class _Compiler:
-    def __init__(self, workspace: str) -> None:
-        self._workspace = workspace
+def _leaf(node: Compare | Like | In | IsNull | Has) -> Sql:
+    if isinstance(node, Has):
+        return _exists(node.field, Sql(""))
+    if isinstance(node, IsNull):
+        present = _present(node.field)
+        return present if node.negated else Sql(f"(NOT {present.text})", *present.parameters)
+    if isinstance(node, Compare):
+        return _matching(node.field, partial(_compare, node), node.value)
+    if isinstance(node, Like):
+        return _matching(node.field, partial(_like, node), "")
+    return _in(node)
 
-    def node(self, node: Node) -> Sql:
-        """The condition of any node."""
-        if isinstance(node, And):
-            return joined("AND", [self.node(item) for item in node.items])
-        if isinstance(node, Or):
-            return joined("OR", [self.node(item) for item in node.items])
-        if isinstance(node, Not):
-            inner = self.node(node.item)
-            return Sql(f"(NOT {inner.text})", *inner.parameters)
-        return self._leaf(node)
 
-    def _leaf(self, node: Compare | Like | In | IsNull | Has) -> Sql:
-        if isinstance(node, Has):
-            return self._exists(node.field, Sql(""))
-        if isinstance(node, IsNull):
-            present = self._present(node.field)
-            return present if node.negated else Sql(f"(NOT {present.text})", *present.parameters)
-        if isinstance(node, Compare):
-            return self._matching(node.field, partial(_compare, node), node.value)
-        if isinstance(node, Like):
-            return self._matching(node.field, partial(_like, node), "")
-        return self._in(node)
+def _present(field: Field) -> Sql:
+    if field.group == "attribute":
+        return Sql(f"({attribute_column(field.key)} IS NOT NULL)")
+    if field.group == "metric" and field.aggregate != "latest":
+        return _exists(field, Sql(f" AND x.{_METRIC_COLUMNS[field.aggregate]} IS NOT NULL"))
+    return _exists(field, Sql(" AND (x.number IS NOT NULL OR x.text IS NOT NULL)"))
 
-    def _present(self, field: Field) -> Sql:
-        if field.group == "attribute":
-            return Sql(f"({attribute_column(field.key)} IS NOT NULL)")
-        if field.group == "metric" and field.aggregate != "latest":
-            return self._exists(field, Sql(f" AND x.{_METRIC_COLUMNS[field.aggregate]} IS NOT NULL"))
-        return self._exists(field, Sql(" AND (x.number IS NOT NULL OR x.text IS NOT NULL)"))
 
-    def _matching(self, field: Field, test: Callable[[str], Sql], value: Literal_) -> Sql:
-        """``test`` of the column that holds what ``value`` is compared with; false where that is null."""
-        if field.group == "attribute":
-            column = attribute_column(field.key)
-            tested = test(column)
-            return Sql(f"({column} IS NOT NULL AND {tested.text})", *tested.parameters)
-        column = f"x.{_value_column(field, value)}"
+def _matching(field: Field, test: Callable[[str], Sql], value: Literal_) -> Sql:
+    """``test`` of the column that holds what ``value`` is compared with; false where that is null."""
+    if field.group == "attribute":
+        column = attribute_column(field.key)
         tested = test(column)
-        return self._exists(field, Sql(f" AND {column} IS NOT NULL AND {tested.text}", *tested.parameters))
-
-    def _in(self, node: In) -> Sql:
-        """One test per column that the values are compared with; with ``not``, the run must have some value."""
-        columns: dict[str, list[Literal_]] = {}
-        for value in node.values:
-            column = "" if node.field.group == "attribute" else _value_column(node.field, value)
-            columns.setdefault(column, []).append(value)
-        parts = [self._matching(node.field, partial(_in, values), values[0]) for values in columns.values()]
-        found = joined("OR", parts)
-        if not node.negated:
-            return found
-        present = self._present(node.field)
-        return joined("AND", [present, Sql(f"(NOT {found.text})", *found.parameters)])
-
-    def _exists(self, field: Field, condition: Sql) -> Sql:
-        """A condition on the label or metric row ``x`` of the run."""
-        if field.group == "metric":
-            head = "EXISTS (SELECT 1 FROM {p}metric x WHERE x.run_key = r.run_key AND x.name = ?"
-            return Sql(f"({head}{condition.text}))", field.key, *condition.parameters)
-        head = "EXISTS (SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
-        return Sql(f"({head}{condition.text}))", field.group, field.key, *condition.parameters)
+        return Sql(f"({column} IS NOT NULL AND {tested.text})", *tested.parameters)
+    column = f"x.{value_column(field, value)}"
+    tested = test(column)
+    return _exists(field, Sql(f" AND {column} IS NOT NULL AND {tested.text}", *tested.parameters))
 
 
-def _value_column(field: Field, value: Literal_) -> str:
+def _in(node: In) -> Sql:
+    """One test per column that the values are compared with; with ``not``, the run must have some value."""
+    columns: dict[str, list[Literal_]] = {}
+    for value in node.values:
+        column = "" if node.field.group == "attribute" else value_column(node.field, value)
+        columns.setdefault(column, []).append(value)
+    parts = [_matching(node.field, partial(_in_list, values), values[0]) for values in columns.values()]
+    found = joined("OR", parts)
+    if not node.negated:
+        return found
+    present = _present(node.field)
+    return joined("AND", [present, Sql(f"(NOT {found.text})", *found.parameters)])
+
+
+def _exists(field: Field, condition: Sql) -> Sql:
+    """A condition on the label or metric row ``x`` of the run."""
+    if field.group == "metric":
+        head = "EXISTS (SELECT 1 FROM {p}metric x WHERE x.run_key = r.run_key AND x.name = ?"
+        return Sql(f"({head}{condition.text}))", field.key, *condition.parameters)
+    head = "EXISTS (SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
+    return Sql(f"({head}{condition.text}))", field.group, field.key, *condition.parameters)
+
+
+def value_test(node: Compare | In, column: str) -> Sql:
+    """The test of a comparison on the column that its values are compared with."""
+    return _compare(node, column) if isinstance(node, Compare) else _in_list(list(node.values), column)
+
+
+def value_column(field: Field, value: Literal_) -> str:
+    """The column of a label or metric that holds what ``value`` is compared with."""
     if field.group == "metric" and field.aggregate != "latest":
         return _METRIC_COLUMNS[field.aggregate]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -135,7 +137,7 @@ def _compare(node: Compare, column: str) -> Sql:
     return Sql(f"({column} {node.operator} ?)", _bound(column, node.value))
 
 
-def _in(values: list[Literal_], column: str) -> Sql:
+def _in_list(values: list[Literal_], column: str) -> Sql:
     marks = ", ".join("?" for _ in values)
     return Sql(f"({column} IN ({marks}))", *(_bound(column, value) for value in values))
 

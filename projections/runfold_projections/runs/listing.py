@@ -10,14 +10,16 @@ from msgspec import Struct
 
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, LimitExceeded
-from runfold_projections.filters.compile import Sql, compile_filter, joined
+from runfold_projections.filters.compile import Sql, joined
 from runfold_projections.filters.fields import Field
-from runfold_projections.filters.parser import parse_field, parse_filter
-from runfold_projections.filters.tokens import check_text, is_storable
+from runfold_projections.filters.parser import parse_field
+from runfold_projections.filters.tokens import check_text
 from runfold_projections.model import MetricSummary, Page, RunQuery
 from runfold_projections.projection import Row, ViewSnapshot
+from runfold_projections.runs.conditions import conditions, filter_of
 from runfold_projections.runs.cursor import Cursor, decode_cursor, encode_cursor, fingerprint
-from runfold_projections.runs.order import Order, parse_order
+from runfold_projections.runs.order import parse_order
+from runfold_projections.runs.plan import is_narrowed, leading_condition, page_rows
 from runfold_projections.runs.queries import COLUMNS, run_view, summaries
 
 HEAVY: Final = ("description", "error", "tags", "properties", "params")
@@ -32,11 +34,12 @@ async def page(view: ViewSnapshot, workspace: str, query: RunQuery, epoch: UUID)
             facts={"field": "limit", "limit": limits.PAGE_ROWS_MAX, "size": query.limit},
         )
     wanted = parse_fields(query.fields)
-    order = parse_order(query.order_by)
-    where = conditions(workspace, query)
+    order = parse_order(workspace, query.order_by)
+    where, is_led = await _where(view, workspace, query)
     seal = fingerprint(epoch, workspace, query)
     cursor = None if query.page is None else decode_cursor(query.page, seal)
-    rows = await view.fetch_compiled(*_select(where, order, cursor, query.limit + 1))
+    along_index = not is_led and not is_narrowed(query)
+    rows = await page_rows(view, where, order, cursor, query.limit + 1, along_index=along_index)
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     following = encode_cursor(Cursor(*rows[-1]), seal) if more else None
@@ -45,88 +48,18 @@ async def page(view: ViewSnapshot, workspace: str, query: RunQuery, epoch: UUID)
 
 async def count(view: ViewSnapshot, workspace: str, query: RunQuery) -> int:
     """How many runs match."""
-    where = conditions(workspace, query)
+    where, _ = await _where(view, workspace, query)
     text = f"SELECT count(*) FROM {{p}}run r WHERE {where.text}"  # noqa: S608  # parts of our own; values are bound
     rows = await view.fetch_compiled(text, where.parameters)
     return int(rows[0][0])
 
 
-def _select(where: Sql, order: Order, cursor: Cursor | None, rows_max: int) -> tuple[str, list[Any]]:
-    after = None if cursor is None else order.after(cursor)
-    further = "" if after is None else f"AND {after.text} "
-    text = (  # parts of our own; what the user gave is bound
-        f"SELECT r.run_key, {order.rank}, {order.value} "  # noqa: S608
-        f"FROM {{p}}run r {order.join.text} WHERE {where.text} {further}ORDER BY {order.by} LIMIT ?"
-    )
-    parameters = [*order.join.parameters, *where.parameters]
-    if after is not None:
-        parameters.extend(after.parameters)
-    return text, [*parameters, rows_max]
-
-
-# Conditions
-
-
-def conditions(workspace: str, query: RunQuery) -> Sql:
-    """Everything that a run must fulfil."""
-    check_storable(workspace, "workspace")
-    parts = [Sql("r.workspace = ?", workspace)]
-    parts.extend(_scope(workspace, query))
-    for column, value in (("experiment", query.experiment), ("run_type", query.run_type)):
-        if value is not None:
-            parts.append(Sql(f"r.{column} = ?", check_storable(value, column)))
-    if query.status:
-        marks = ", ".join("?" for _ in query.status)
-        statuses = [check_storable(str(status), "status") for status in query.status]
-        parts.append(Sql(f"r.status IN ({marks})", *statuses))
-    if not query.include_archived:
-        parts.append(Sql("r.archived = 0"))
-    parts.extend(_labels("tag", "tags", query.tags, query.tag_keys))
-    parts.extend(_labels("property", "properties", query.properties, query.property_keys))
-    if query.filter is not None and query.filter.strip():
-        parts.append(compile_filter(workspace, parse_filter(query.filter)))
-    return joined("AND", parts)
-
-
-def check_storable(value: str, field: str) -> str:
-    """A text that the store can be asked for."""
-    if not is_storable(value):
-        raise Invalid(f"{field} holds a lone surrogate, which is no character", facts={"field": field})
-    return value
-
-
-def _scope(workspace: str, query: RunQuery) -> list[Sql]:
-    """Where in the tree: below a run, or at the top, or anywhere."""
-    parts: list[Sql] = []
-    if query.parent_run_id is not None:
-        parts.append(Sql("r.parent_run_id = ?", check_storable(query.parent_run_id, "parent_run_id")))
-    if query.ancestor_run_id is not None:
-        below = "SELECT a.run_key FROM {p}ancestor a WHERE a.workspace = ? AND a.ancestor_run_id = ?"
-        ancestor = check_storable(query.ancestor_run_id, "ancestor_run_id")
-        parts.append(Sql(f"r.run_key IN ({below})", workspace, ancestor))
-    if not parts and not query.include_children:
-        parts.append(Sql("r.parent_run_id IS NULL"))
-    return parts
-
-
-def _labels(kind: str, field: str, values: dict[str, str | None], keys: Sequence[str]) -> list[Sql]:
-    if len(values) + len(keys) > limits.FILTER_NODES_MAX:
-        raise LimitExceeded(
-            f"{field}: at most {limits.FILTER_NODES_MAX} keys",
-            facts={"field": field, "limit": limits.FILTER_NODES_MAX, "size": len(values) + len(keys)},
-        )
-    head = "EXISTS (SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
-    parts: list[Sql] = []
-    for key, value in values.items():
-        check_storable(key, field)
-        if key in keys:
-            continue
-        if value is None:
-            parts.append(Sql(f"{head} AND x.text IS NULL)", kind, key))
-        else:
-            parts.append(Sql(f"{head} AND x.text = ?)", kind, key, check_storable(value, field)))
-    parts.extend(Sql(f"{head})", kind, check_storable(key, field)) for key in keys)
-    return parts
+async def _where(view: ViewSnapshot, workspace: str, query: RunQuery) -> tuple[Sql, bool]:
+    """All conditions, and whether one of them leads to few runs."""
+    node = filter_of(query)
+    where = conditions(workspace, query, node)
+    leading = await leading_condition(view, workspace, query, node)
+    return (where, False) if leading is None else (joined("AND", [leading, where]), True)
 
 
 # Fields

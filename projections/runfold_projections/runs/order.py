@@ -42,6 +42,9 @@ class Order(Struct, frozen=True):
     rank: str  # 0 for numbers and plain values, 1 for texts, 2 for nothing; a constant where all have a value
     value: str
     descending: bool
+    index: Sql | None = (
+        None  # the tables to read along the order, as far as numbers go; None: there is no such index
+    )
 
     @property
     def by(self) -> str:
@@ -51,15 +54,17 @@ class Order(Struct, frozen=True):
         return f"{rank}{self.value} {direction}, r.run_key {direction}"
 
     def after(self, cursor: Cursor) -> Sql:
-        """The condition that a row comes after ``cursor``."""
+        """The further condition that a row comes after ``cursor``; without a value: after all that has its rank."""
         beyond = "<" if self.descending else ">"
         if cursor.rank == 2:
-            return Sql(f"({self.rank} = 2 AND r.run_key {beyond} ?)", cursor.run_key)
+            return Sql(f"AND {self.rank} = 2 AND r.run_key {beyond} ?", cursor.run_key)
         within = f"({self.value}, r.run_key) {beyond} (?, ?)"
         if self.rank == "0":
-            return Sql(f"({within})", cursor.value, cursor.run_key)
+            return Sql(f"AND {within}", cursor.value, cursor.run_key)
+        if cursor.value is None:
+            return Sql(f"AND {self.rank} > ?", cursor.rank)
         return Sql(
-            f"({self.rank} > ? OR ({self.rank} = ? AND {within}))",
+            f"AND ({self.rank} > ? OR ({self.rank} = ? AND {within}))",
             cursor.rank,
             cursor.rank,
             cursor.value,
@@ -67,7 +72,7 @@ class Order(Struct, frozen=True):
         )
 
 
-def parse_order(text: str) -> Order:
+def parse_order(workspace: str, text: str) -> Order:
     """Read ``order_by``: a field path with a leading ``-`` or a trailing `` desc`` or `` asc``.
 
     Raises:
@@ -81,30 +86,33 @@ def parse_order(text: str) -> Order:
     elif path.lower().endswith(" asc"):
         path = path[:-4]
     try:
-        return _order(parse_field(path, "order_by"), descending)
+        return _order(workspace, parse_field(path, "order_by"), descending)
     except Invalid as error:
         raise Invalid(
             error.message.replace("filter", "order_by", 1), facts={**error.facts, "field": "order_by"}
         ) from None
 
 
-def _order(field: Field, descending: bool) -> Order:
+def _order(workspace: str, field: Field, descending: bool) -> Order:
     if field.group == "attribute":
         column = attribute_column(field.key)
         value = f"substr({column}, 1, {TEXT_CHARS})" if field.key in _LONG else column
         rank = "0" if field.key in _ALWAYS else f"(CASE WHEN {column} IS NULL THEN 2 ELSE 0 END)"
         return Order(Sql(""), rank, value, descending)
     if field.group == "metric":
-        join = Sql("LEFT JOIN {p}metric o ON o.run_key = r.run_key AND o.name = ?", field.key)
-        if field.aggregate != "latest":
-            column = f"o.{field.aggregate}"
-            return Order(join, f"(CASE WHEN {column} IS NULL THEN 2 ELSE 0 END)", column, descending)
+        table, key, parameters = "metric", "o.name = ?", [field.key]
     else:
-        join = Sql(
-            "LEFT JOIN {p}label o ON o.run_key = r.run_key AND o.kind = ? AND o.key = ?",
-            field.group,
-            field.key,
-        )
+        table, key, parameters = "label", "o.kind = ? AND o.key = ?", [field.group, field.key]
+    join = Sql(f"LEFT JOIN {{p}}{table} o ON o.run_key = r.run_key AND {key}", *parameters)
+    if field.aggregate != "latest":
+        column = f"o.{field.aggregate}"
+        return Order(join, f"(CASE WHEN {column} IS NULL THEN 2 ELSE 0 END)", column, descending)
     rank = "(CASE WHEN o.number IS NOT NULL THEN 0 WHEN o.text IS NOT NULL THEN 1 ELSE 2 END)"
     value = f"(CASE WHEN o.number IS NOT NULL THEN o.number ELSE substr(o.text, 1, {TEXT_CHARS}) END)"
-    return Order(join, rank, value, descending)
+    # CROSS JOIN keeps the database from turning the tables round.
+    index = Sql(
+        f"{{p}}{table} o CROSS JOIN {{p}}run r ON r.run_key = o.run_key WHERE o.workspace = ? AND {key}",
+        workspace,
+        *parameters,
+    )
+    return Order(join, rank, value, descending, index)

@@ -6,6 +6,7 @@ order in which batches arrive does not matter.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -146,11 +147,19 @@ def _latest_point(series: DecodedSeries) -> int:
     """Index of the point with the greatest (step, time, index)."""
     last = series.count - 1
     times, steps = series.times, series.steps
-    if last == 0 or (times[last] == max(times) and (steps is None or steps[last] == max(steps))):
+    if last == 0 or (times[last] == _greatest(times) and (steps is None or steps[last] == _greatest(steps))):
         return last
     if steps is None:
         return max(range(series.count), key=lambda i: (times[i], i))
     return max(range(series.count), key=lambda i: (steps[i], times[i], i))
+
+
+def _greatest(values: array[int]) -> int:
+    if len(values) < NUMPY_FROM_VALUES:
+        return max(values)
+    import numpy as np
+
+    return int(np.frombuffer(values, dtype="<i8").max())
 
 
 def _latest_present(series: DecodedSeries, values: Sequence[Any]) -> int:

@@ -84,7 +84,8 @@ class ViewsContract(ABC):
 
     def ids(self, scene: Scene, **query: Any) -> list[str]:
         """Ids of the runs of one page, oldest first unless asked otherwise."""
-        asked = RunQuery(**{"order_by": "number", **query})
+        query.setdefault("order_by", "number")
+        asked = RunQuery(**query)
         return [row.run_id for row in self.ask(scene.views.runs(WORKSPACE, asked)).rows]
 
     # Nothing there

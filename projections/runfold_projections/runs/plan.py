@@ -1,0 +1,123 @@
+"""How to find a page: along an index that narrows, or along the order itself.
+
+A database without statistics cannot know whether a tag is on three runs or on all of them. So each condition that an
+index of labels or metrics answers is counted, up to a bound: the rarest one below it leads, and the rest is checked run
+by run. Else, a list that is sorted by a metric or label and not narrowed otherwise is read along that index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from runfold_projections.filters.compile import Sql, value_column, value_test
+from runfold_projections.filters.fields import Field
+from runfold_projections.filters.nodes import And, Compare, In, Node
+from runfold_projections.model import RunQuery
+from runfold_projections.projection import Row, ViewSnapshot
+from runfold_projections.runs.cursor import Cursor
+from runfold_projections.runs.order import Order
+
+LEADING_RUNS_MAX: Final = 1_000  # a condition that more runs fulfil narrows too little to lead
+_CANDIDATES_MAX: Final = 8
+
+
+async def page_rows(
+    view: ViewSnapshot, where: Sql, order: Order, cursor: Cursor | None, rows_max: int, *, along_index: bool
+) -> list[Row]:
+    """(run_key, rank, value) of the rows of a page, in order."""
+    if order.index is None or not along_index:
+        return await view.fetch_compiled(*_select(where, order, cursor, rows_max))
+    rows: list[Row] = []
+    if cursor is None or cursor.rank == 0:
+        rows = await view.fetch_compiled(*_select_along_index(where, order, order.index, cursor, rows_max))
+        cursor = Cursor(run_key=0, rank=0, value=None)
+    if len(rows) < rows_max:  # numbers are at an end: what has a text or nothing comes next
+        rows += await view.fetch_compiled(*_select(where, order, cursor, rows_max - len(rows)))
+    return rows
+
+
+def is_narrowed(query: RunQuery) -> bool:
+    """True when an index of runs leads to the answer already."""
+    return (
+        query.experiment is not None or query.parent_run_id is not None or query.ancestor_run_id is not None
+    )
+
+
+def _select(where: Sql, order: Order, cursor: Cursor | None, rows_max: int) -> tuple[str, list[Any]]:
+    after = Sql("") if cursor is None else order.after(cursor)
+    text = (  # parts of our own; what the user gave is bound
+        f"SELECT r.run_key, {order.rank}, {order.value} "  # noqa: S608
+        f"FROM {{p}}run r {order.join.text} WHERE {where.text} {after.text} ORDER BY {order.by} LIMIT ?"
+    )
+    return text, [*order.join.parameters, *where.parameters, *after.parameters, rows_max]
+
+
+def _select_along_index(
+    where: Sql, order: Order, index: Sql, cursor: Cursor | None, rows_max: int
+) -> tuple[str, list[Any]]:
+    direction, beyond = ("DESC", "<") if order.descending else ("ASC", ">")
+    after = Sql("")
+    if cursor is not None:
+        after = Sql(f"AND (o.number, o.run_key) {beyond} (?, ?)", cursor.value, cursor.run_key)
+    text = (  # parts of our own; what the user gave is bound
+        f"SELECT r.run_key, 0, o.number FROM {index.text} "  # noqa: S608
+        f"AND o.number IS NOT NULL AND {where.text} {after.text} "
+        f"ORDER BY o.number {direction}, o.run_key {direction} LIMIT ?"
+    )
+    return text, [*index.parameters, *where.parameters, *after.parameters, rows_max]
+
+
+async def leading_condition(
+    view: ViewSnapshot, workspace: str, query: RunQuery, node: Node | None
+) -> Sql | None:
+    """A condition on ``r`` that follows from the query and leads to few runs; None when there is none."""
+    best: tuple[int, Sql] | None = None
+    for number, rows in enumerate(_candidates(workspace, query, node)):
+        if number == _CANDIDATES_MAX:
+            break
+        text = f"SELECT count(*) FROM ({rows.text} LIMIT ?) few"  # noqa: S608  # parts of our own
+        found = await view.fetch_compiled(text, [*rows.parameters, LEADING_RUNS_MAX + 1])
+        if found[0][0] <= LEADING_RUNS_MAX and (best is None or found[0][0] < best[0]):
+            best = (found[0][0], Sql(f"r.run_key IN ({rows.text})", *rows.parameters))
+    return None if best is None else best[1]
+
+
+def _candidates(workspace: str, query: RunQuery, node: Node | None) -> Iterator[Sql]:
+    """Queries for run keys, each of which every run of the answer is among."""
+    for kind, values in (("tag", query.tags), ("property", query.properties)):
+        for key, value in values.items():
+            if value is not None and key not in (query.tag_keys if kind == "tag" else query.property_keys):
+                yield _rows_of(
+                    workspace, Field("tag" if kind == "tag" else "property", key), Sql("x.text = ?", value)
+                )
+    for item in node.items if isinstance(node, And) else () if node is None else (node,):
+        test = _test_of(item)
+        if test is not None:
+            yield _rows_of(workspace, *test)
+
+
+def _test_of(node: Node) -> tuple[Field, Sql] | None:
+    """The field and the test on its row ``x``, where an index finds what fulfils it."""
+    if isinstance(node, Compare) and node.operator != "!=":
+        field, value = node.field, node.value
+    elif isinstance(node, In) and not node.negated:
+        field, value = node.field, node.values[0]
+        if len({value_column(field, one) for one in node.values}) > 1:
+            return None
+    else:
+        return None
+    if field.group == "attribute" or field.aggregate != "latest":
+        return None
+    column = value_column(field, value)
+    if field.group == "metric" and column != "number":
+        return None
+    return field, value_test(node, f"x.{column}")
+
+
+def _rows_of(workspace: str, field: Field, test: Sql) -> Sql:
+    if field.group == "metric":
+        head = "SELECT x.run_key FROM {p}metric x WHERE x.workspace = ? AND x.name = ?"
+        return Sql(f"{head} AND {test.text}", workspace, field.key, *test.parameters)
+    head = "SELECT x.run_key FROM {p}label x WHERE x.workspace = ? AND x.kind = ? AND x.key = ?"
+    return Sql(f"{head} AND {test.text}", workspace, field.group, field.key, *test.parameters)
