@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from itertools import groupby
 from typing import Any, Final, cast
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -194,15 +193,26 @@ class LedgerAgainstModel(RuleBasedStateMachine):
 
     @rule(items=st.lists(ITEMS, min_size=2, max_size=6))
     def batch(self, items: list[Item]) -> None:
-        """Commands of several writers in one batch.
+        """Commands of several writers in one batch, or in two where the order within one is not what is tested here.
 
-        An erasure comes alone: it drops the digests of its own transaction too, so what follows it there could come
-        again with other content unnoticed.
+        A run is not created in one batch before the experiment or parent that it names. An erasure comes alone: it
+        drops the digests of its own transaction too, so what follows it there may come again with other content.
         """
-        for is_erasure, group in groupby(items, key=lambda item: item[1][1] == "erase"):
-            together = list(group)
-            for batch in [[item] for item in together] if is_erasure else [together]:
-                self._handle([self._planned(*item) for item in batch])
+        together: list[tuple[Submission, Answer]] = []
+        named: set[str] = set()
+        for item in items:
+            planned = self._planned(*item)
+            command = planned[0].command
+            if isinstance(command, c.EraseRun) or planned[0].stream in named:
+                self._handle(together)
+                together = []
+            together.append(planned)
+            if isinstance(command, c.EraseRun):
+                self._handle(together)
+                together = []
+            if isinstance(command, c.CreateRun):
+                named |= {experiment(command.experiment), run(command.parent_run_id or "")}
+        self._handle(together)
 
     @rule(item=ITEMS)
     def command(self, item: Item) -> None:
