@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from runfold_services.compose import ledger_path
+from tests.support.replay import check_views_equal_a_replay
 from tests.support.repository import ROOT, script
 
 DEMO = ROOT / "deploy" / "demo"
@@ -52,6 +54,7 @@ def test_the_demo_records_reads_back_and_checks_itself(tmp_path: Path) -> None:
     assert len({json.dumps(child["properties"], sort_keys=True) for child in children}) == 1
     refused = [entry for child in children for entry in _refusals(home, str(child["run_id"]))]
     assert [(fact["current"] != fact["attempted"]) for fact in refused] == [True]
+    assert check_views_equal_a_replay(ledger_path(home)) > EPOCHS * CHILDREN
     _check_that_it_would_notice(home, sweep)
 
 

@@ -20,6 +20,7 @@ from runfold_events.sync import run_sync
 from tests.chaos.sqlite_killer import ACKNOWLEDGED, LEDGER
 from tests.chaos.sqlite_story import STORY, tell
 from tests.support.checker import Streams, check_store
+from tests.support.replay import check_views_equal_a_replay
 
 PROTECTED: Final = "runfold_events.stores.sqlite.store:SqliteStore"
 UNPROTECTED: Final = "tests.chaos.sqlite_unprotected:NoTransactionStore"
@@ -74,6 +75,7 @@ def test_killed_at_every_statement_whole_batches_stand_and_the_rest_can_be_sent_
         ends.add(sum(map(len, check(place).values())))
         tell(place / LEDGER)
         assert types(check(place)) == whole, f"killed at {place.name}"
+        assert check_views_equal_a_replay(place / LEDGER) > 0
     # Nothing in between: the empty store and the end of each batch.
     assert len(ends) == 1 + len(STORY)
 
