@@ -34,6 +34,7 @@ from runfold_services.telemetry import configure_logging
 BACKLOG: Final = 1_024
 KEEP_ALIVE_S: Final = 75  # longer than the idle time of common clients, so that they close first
 CONNECTIONS_MAX: Final = 10_000
+FILES_MAX: Final = CONNECTIONS_MAX + 1_000
 STUCK_S_MAX: Final = (
     20.0  # after the deadline of requests in flight: to fold what is left and close the store
 )
@@ -113,8 +114,21 @@ def serve(backend: Backend, settings: ServerSettings) -> None:
     except BaseException:
         run_sync(backend.close())
         raise
+    _allow_many_connections()
     server.on_stop = lambda: _end_stuck_process(settings.stop_s + STUCK_S_MAX)
     server.run(_say_ready)
+
+
+def _allow_many_connections() -> None:
+    """Each connection is an open file, and shells start programs with a soft limit of about 1,000 of those."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _end_stuck_process(after_s: float) -> None:

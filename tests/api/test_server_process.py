@@ -24,6 +24,14 @@ from tests.support.raw_http import RawConnection
 from tests.support.server_process import ServerProcess
 
 W = "/api/v1/workspaces/default"
+HANGING_CLOSE = """
+import time
+import runfold_services.server
+from runfold_services.tracker import Tracker
+async def close(self): time.sleep(60)
+Tracker.close = close
+runfold_services.server.STUCK_S_MAX = 1.0
+"""
 WITHOUT_GUARD = """
 from runfold_services.keeper import KeeperGuard
 KeeperGuard.tick = lambda self, now_s, interval_s: True
@@ -94,6 +102,28 @@ def test_a_client_that_never_finishes_does_not_hold_a_stop(tmp_path: Path) -> No
         assert raw.status() == 503
         assert server.wait() == 0
         assert time.monotonic() - began < 8.0
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, stop_s=30.0) as server, RawConnection(server.ready()) as raw:
+        head = raw.head("POST", "/api/v1/commands", "Content-Type: application/json", "Content-Length: 100")
+        raw.send(head + b"{")
+        time.sleep(0.3)
+        server.signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert server.process.poll() is None, "the request has its time"
+        began = time.monotonic()
+        server.signal(signal.SIGINT)
+        server.wait()
+        assert time.monotonic() - began < 8.0
+
+
+def test_a_thread_that_never_comes_back_does_not_hold_a_stop(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, stop_s=1.0, preamble=HANGING_CLOSE) as server:
+        server.ready()
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+        assert "does not stop" in server.errors
 
 
 def test_a_port_that_is_in_use_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ EVENTS_MAX: Final = 20_000  # between two positions; beyond, a client loads anew
 RUNS_MAX: Final = 200  # changed between two positions, for those who follow a whole workspace
 METRIC_NAMES_MAX: Final = 1_000  # per run and message
 SYSTEM_STREAMS: Final = "_system/"
-_READ_EVENTS: Final = 500
+_READ_EVENTS: Final = 32  # at a time: a metric batch may have 4 MiB
 
 RunKey = tuple[str, str]  # (workspace, run id)
 

@@ -1,0 +1,142 @@
+"""What the OpenAPI document says of answers and bodies is true of those that are sent and taken."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from runfold_services.server import Server
+from tests.support.http_server import Client, Reply
+from tests.support.json_schema import faults
+
+W = "/api/v1/workspaces/default"
+
+
+class Described:
+    """A client that holds every request and answer against the description."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.document = client.get("/schema/openapi.json").json
+        self.schemas = self.document["components"]["schemas"]
+        self.seen: set[tuple[str, str]] = set()
+
+    def __call__(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Any:
+        reply = self._client.request(method, path, body, headers)
+        template, told = self._find(method, path.partition("?")[0])
+        self.seen.add((method, template))
+        if body is not None and reply.status < 300:
+            content = told["requestBody"]["content"]["application/json"]
+            assert list(faults(body, content["schema"], self.schemas)) == []
+        assert str(reply.status) in told["responses"], (method, template, reply)
+        self._check(reply, told["responses"][str(reply.status)])
+        return reply.json if reply.body else None
+
+    def _find(self, method: str, path: str) -> tuple[str, dict[str, Any]]:
+        for template, methods in self.document["paths"].items():
+            if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path) and method.lower() in methods:
+                return template, methods[method.lower()]
+        raise AssertionError(f"{method} {path} is not described")
+
+    def _check(self, reply: Reply, told: dict[str, Any]) -> None:
+        if "content" not in told:
+            assert reply.body == b""
+            return
+        schema = told["content"][reply.headers["content-type"]]["schema"]
+        if schema != {"type": "string"}:
+            assert list(faults(reply.json, schema, self.schemas)) == []
+        if "Runfold-Position" in told.get("headers", {}):
+            assert "runfold-position" in reply.headers
+
+
+@pytest.fixture
+def ask(server: Server, client: Client) -> Described:
+    return Described(client)
+
+
+def batch(*values: Any) -> dict[str, Any]:
+    times = {"dtype": "i64", "values": list(range(len(values)))}
+    column = {"dtype": "f64", "values": list(values)}
+    return {"series": [{"name": "loss", "times": times, "steps": times, "columns": {"loss": column}}]}
+
+
+def test_all_operations_answer_as_they_are_described(ask: Described) -> None:
+    ask("POST", f"{W}/experiments", {"experiment": "e", "tags": {"a": None}})
+    ask("POST", f"{W}/experiments", {"experiment": "e"})
+    ask("PATCH", f"{W}/experiments/e", {"set_tags": {"b": "1"}, "description": None})
+    run = f"{W}/runs/{ask('POST', f'{W}/runs', {'experiment': 'e', 'properties': {'p': 'x'}})['run_id']}"
+    ask("POST", f"{W}/experiments/e/runs", {"start": False, "name": "n"})
+    write_everything(ask, run)
+    for path in (
+        "/metrics",
+        "/metrics?points_max=1",
+        "/series?recursive=true",
+        "/params",
+        "/tags",
+        "/properties",
+    ):
+        ask("GET", run + path)
+    for path in ("", "/history", "/writers", "/children", "/children/counts"):
+        ask("GET", run + path)
+    for path in ("/runs?limit=1&filter=has(tags.a)", "/experiments", "/experiments/e", "/experiments/e/runs"):
+        ask("GET", W + path)
+    ask("POST", f"{W}/runs:query", {"order_by": "-metrics.loss", "fields": ["status", "metrics.loss"]})
+    ask("POST", f"{W}/runs:count", {"status": ["Running"]})
+    for path in ("/api/v1/workspaces", "/api/v1/events?limit=1000", "/api/v1/system/projections"):
+        ask("GET", path)
+    for path in ("/health/live", "/health/ready", "/schema/openapi.json"):
+        ask("GET", path)
+    refuse_everything(ask, run)
+    ask("DELETE", f"{run}?reason=asked")
+    ask("GET", run)
+    all_operations = {(m.upper(), p) for p, methods in ask.document["paths"].items() for m in methods}
+    assert {path for _, path in all_operations - ask.seen} == {RUN_STREAM, WORKSPACE_STREAM}
+
+
+RUN_STREAM = "/api/v1/workspaces/{workspace}/runs/{run_id}/stream"
+WORKSPACE_STREAM = "/api/v1/workspaces/{workspace}/stream"
+
+
+def write_everything(ask: Described, run: str) -> None:
+    ask("POST", f"{run}/start", {})
+    ask("POST", f"{run}/metrics", batch(1.5, "NaN", "-Infinity"))
+    ask("POST", f"{run}/params", {"params": {"a": 1, "b": 0.5, "c": True, "d": "x", "e": None}})
+    ask("POST", f"{run}/properties", {"properties": {"q": None}})
+    ask("PATCH", f"{run}/tags", {"set": {"a": "1"}, "remove": ["b"]})
+    ask("PATCH", run, {"display_name": "d", "archived": False})
+    ask("POST", f"{run}/artifacts", {"path": "a/b", "sha256": "0" * 64, "size_bytes": 1})
+    ask("POST", f"{run}/children", {"count": 2}, {"Idempotency-Key": uuid4().hex})
+    child = ask("POST", f"{run}/children", {"children": [{"tags": {"a": "b"}}]})["run_ids"][0]
+    ask("POST", f"{W}/runs/{child}/fail", {"error": {"message": "boom", "error_type": "ValueError"}})
+    other = ask("POST", f"{run}/children", {"tag_key": "k", "tag_values": ["v"]})["run_ids"][0]
+    ask("POST", f"{W}/runs/{other}/cancel", {"reason": "no need"})
+    ask("POST", f"{run}/complete", {})
+    process = str(uuid4())
+    ask("PUT", f"/api/v1/processes/{process}", {"last_numbers": {f"default/run/{other}": 3}})
+    ask("DELETE", f"/api/v1/processes/{process}")
+    commands = [
+        {"command": {"type": "run.set_tags", "run_id": other, "tags": {"x": "y"}}, "occurred_at": 1},
+        {"command": {"type": "run.log_metrics", "run_id": other, "batch": batch(1)}},
+        {"command": {"type": "run.complete", "run_id": other}},
+        {"command": {"type": "run.start", "run_id": "nobody"}},
+    ]
+    ask("POST", "/api/v1/commands", {"workspace": "default", "commands": commands})
+
+
+def refuse_everything(ask: Described, run: str) -> None:
+    ask("POST", f"{run}/properties", {"properties": {"p": "other"}})
+    ask("POST", f"{run}/fail", {})
+    ask("GET", f"{W}/runs/nobody")
+    ask("GET", f"{W}/runs?limit=x")
+    ask("GET", f"{W}/runs?limit=9999")
+    ask("GET", f"{W}/runs", headers={"Runfold-Position": f"{uuid4()}:0=1"})
+    ask("GET", f"{W}/runs", headers={"Host": "evil.example"})
+    ask("POST", "/api/v1/commands", b"{}", {"Content-Type": "text/plain"})
+    key = {"Idempotency-Key": uuid4().hex}
+    ask("POST", f"{W}/runs", {"experiment": "e"}, key)
+    ask("POST", f"{W}/runs", {"experiment": "e", "name": "other"}, key)
