@@ -21,7 +21,7 @@ from runfold_events.failpoints import reach
 from runfold_events.stores.sqlite import forks
 from runfold_events.stores.sqlite.authorizer import Role, authorizer
 from runfold_events.stores.sqlite.connection import MEMORY, connect, open_unrestricted
-from runfold_events.stores.sqlite.failures import Translating, primary_code, translate
+from runfold_events.stores.sqlite.failures import Translating, is_busy, primary_code, translate
 from runfold_events.stores.sqlite.lock import FileLock, ProcessLock
 from runfold_projections.projection import (
     Catalogue,
@@ -37,6 +37,8 @@ LOCK_TIMEOUT_S: Final = 30.0
 # A query that takes longer is interrupted: a hostile filter holds no thread for ever.
 QUERY_TIME_S_MAX: Final = 10.0
 _READERS_MAX: Final = 8  # idle connections that are kept for the next query
+BUSY_RETRY_S_MAX: Final = 10.0
+_BUSY_PAUSE_S: Final = 0.002
 _OPCODES_BETWEEN_CHECKS: Final = 200_000
 
 _PARAMETER: Final = re.compile(r"\$(\d+)")
@@ -193,7 +195,10 @@ class SqliteViewStore:
         self._lock: FileLock | ProcessLock = ProcessLock("views") if self._in_memory else FileLock(path)
         self._translating = Translating(str(path))
         self._writer: sqlite3.Connection | None = None
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: list[
+            sqlite3.Connection
+        ] = []  # idle; the one used last is used next, its cache being warm
+        self._busy: set[sqlite3.Connection] = set()
         self._closed = False
         with self._translating:
             self._prepare()
@@ -235,13 +240,41 @@ class SqliteViewStore:
                 yield _Session(connection)
             return
         with forks.InUse(), self._translating:
-            connection = self._readers.pop() if self._readers else connect(self._path)
+            connection = self._begin_reading()
             try:
                 with _bounded(connection):
-                    connection.execute("BEGIN")
                     yield _Session(connection)
             finally:
                 self._give_back(connection)
+
+    def _begin_reading(self) -> sqlite3.Connection:
+        """A connection on which a snapshot is open."""
+        deadline = time.monotonic() + BUSY_RETRY_S_MAX
+        while True:
+            connection = self._take()
+            try:
+                connection.execute("BEGIN")
+                connection.execute(
+                    _CATALOGUE["generations"].sql
+                ).close()  # the first read is what fixes the moment
+                return connection
+            except BaseException as error:
+                self._busy.discard(connection)
+                connection.close()
+                # Another process is recovering the log, or is the last one out and cleaning up.
+                is_passing = isinstance(error, sqlite3.OperationalError) and is_busy(error)
+                if not is_passing or time.monotonic() > deadline:
+                    raise
+            time.sleep(_BUSY_PAUSE_S)
+
+    def _take(self) -> sqlite3.Connection:
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            forks.check_usable(str(self._path))
+            connection = connect(self._path)
+        self._busy.add(connection)
+        return connection
 
     def is_engine_failure(self, error: BaseException) -> bool:
         """See :class:`~runfold_projections.projection.ViewStore`."""
@@ -252,6 +285,7 @@ class SqliteViewStore:
         return isinstance(error, Unavailable)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
+        self._busy.discard(connection)
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if self._closed or len(self._readers) >= _READERS_MAX:
@@ -261,6 +295,7 @@ class SqliteViewStore:
 
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
+            forks.check_usable(str(self._path))
             writer = open_unrestricted(self._path)
             writer.execute("PRAGMA journal_mode = WAL")
             writer.execute("PRAGMA synchronous = NORMAL")
@@ -282,16 +317,17 @@ class SqliteViewStore:
         if self._in_memory:
             self._closed = True
             return
-        for connection in (self._writer, *self._readers):
+        for connection in (self._writer, *self._readers, *self._busy):
             if connection is not None:
                 forks.leave_to_parent(connection, str(self._path))
-        self._writer, self._readers = None, []
+        self._writer, self._readers, self._busy = None, [], set()
 
     async def close(self) -> None:
-        """Close every connection; twice is fine."""
-        self._closed = True
-        with forks.InUse():
-            self._close_connections()
+        """Wait for the transaction in flight and close every connection; twice is fine."""
+        if not self._closed:
+            with self._lock.acquire(LOCK_TIMEOUT_S), forks.InUse():
+                self._closed = True
+                self._close_connections()
 
     def _close_connections(self) -> None:
         for connection in (self._writer, *self._readers):
