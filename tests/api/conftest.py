@@ -30,3 +30,12 @@ def client(server: Server) -> Generator[Client]:
     """A connection to :func:`server`."""
     with Client(server.url) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def bad_run(server: Server) -> str:
+    """The path of a run that is there, for tests that treat it badly."""
+    workspace = "/api/v1/workspaces/default"
+    with Client(server.url) as client:
+        client.post(f"{workspace}/experiments", {"experiment": "bad"})
+        return f"{workspace}/runs/{client.post(f'{workspace}/runs', {'experiment': 'bad'}).json['run_id']}"

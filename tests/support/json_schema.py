@@ -17,11 +17,10 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "array": (list,),
     "object": (dict,),
 }
-_KNOWN: Final = frozenset(
-    "$ref anyOf enum type items properties required additionalProperties prefixItems title description default "
-    "format contentEncoding discriminator minimum maximum minLength maxLength pattern minItems maxItems "
-    "propertyNames".split()
-)
+_SHAPES: Final = {"$ref", "anyOf", "enum", "type", "items", "properties", "required", "additionalProperties"}
+_BOUNDS: Final = {"minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems", "format"}
+_OTHERS: Final = {"title", "description", "default", "discriminator", "contentEncoding", "prefixItems"}
+_KNOWN: Final = _SHAPES | _BOUNDS | _OTHERS | {"propertyNames"}
 
 
 def faults(value: Any, schema: Schema, schemas: Schema, at: str = "$") -> Iterator[str]:
@@ -42,7 +41,7 @@ def faults(value: Any, schema: Schema, schemas: Schema, at: str = "$") -> Iterat
     if isinstance(value, dict):
         yield from _faults_of_object(cast("dict[str, Any]", value), schema, schemas, at)
     elif isinstance(value, list):
-        items: list[Any] = value
+        items: list[Any] = cast("Any", value)
         for index, item in enumerate(items):
             yield from faults(item, schema.get("items") or {}, schemas, f"{at}[{index}]")
 
