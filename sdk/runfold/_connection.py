@@ -103,6 +103,7 @@ class Connection:
             with self._opening:
                 if self._transport is None:
                     self._transport = self._open_transport()
+                    _process.remember(self)
         return self._transport
 
     # Streams
@@ -319,7 +320,6 @@ class Connection:
 
     def _start(self) -> None:
         if self._thread is None and not self._stopping:
-            _process.remember(self)
             thread = threading.Thread(target=self._run, name="runfold-sender", daemon=True)
             with suppress(RuntimeError):  # while Python ends
                 thread.start()

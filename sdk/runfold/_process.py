@@ -20,7 +20,7 @@ _log = logging.getLogger("runfold")
 _lock = threading.Lock()
 _shared: dict[Hashable, Connection] = {}
 _all: WeakSet[Connection] = WeakSet()
-_alive: list[Connection] = []  # with a thread: these have something to flush when the process ends
+_alive: list[Connection] = []  # open: these have something to deliver and to close when the process ends
 _left_behind: list[object] = []  # a parent's transports: a fork's child must neither use nor finalise them
 _hooked_pid: int | None = None
 
@@ -41,7 +41,7 @@ def register(connection: Connection) -> Connection:
 
 
 def remember(connection: Connection) -> None:
-    """The connection has a thread from now on: flush it when the process ends."""
+    """The connection is open from now on: close it when the process ends."""
     if connection not in _alive:
         _alive.append(connection)
     _hook_exit()

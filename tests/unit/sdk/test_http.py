@@ -270,11 +270,13 @@ def test_an_answer_that_is_lost_on_the_wire_is_asked_for_again_under_the_same_nu
         "run.command_rejected",
     ]
     assert len(lost) == 4
+    wire.close()
 
 
 def test_a_server_that_hangs_costs_two_seconds_once() -> None:
     go_on = threading.Event()
-    served = over_ledger(Wire())
+    wire = Wire()
+    served = over_ledger(wire)
 
     def hang(heard: Heard) -> Reply:
         go_on.wait(20)
@@ -290,3 +292,4 @@ def test_a_server_that_hangs_costs_two_seconds_once() -> None:
         go_on.set()
         assert connection.flush(20)
         connection.close()
+    wire.close()
