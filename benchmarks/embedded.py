@@ -1,0 +1,91 @@
+"""The embedded default: SDK on the file, and ``runfold up`` over it on loopback."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks import bulk, lifecycle, lists, logging_cost, points
+from benchmarks.measure import REPEATS, Group, Measured, Raw, percentile
+from benchmarks.place import Place
+from benchmarks.processes import server
+from benchmarks.raw import commits_ms, fdatasync_ms
+
+Work = Callable[[], Group]
+_BASICS: Final = "The machine's own limits, measured in the same minutes"
+
+
+def run(console: Console) -> list[Group]:
+    """All groups; the ledgers are temporary and gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name:
+        folder = Path(name)
+        with server(folder / "server") as url:
+            return _groups(console, folder, url)
+
+
+def _groups(console: Console, folder: Path, url: str) -> list[Group]:
+    places = [Place(home=str(folder / "embedded")), Place(url=url)]
+    commits = [commits_ms(folder) for _ in range(REPEATS)]
+    commit = Raw("SQLite: 1 row + durable commit, p50", percentile(commits[-1], 0.5))
+    steps: list[tuple[str, Work]] = [
+        ("log()", lambda: logging_cost.measure(places, commit)),
+        ("points", lambda: points.measure(places, url, folder)),
+        ("commands", lambda: lifecycle.measure(places, url, commit)),
+        ("children", lambda: bulk.measure(places, folder)),
+    ]
+    groups = [_basics(folder, commits)]
+    with _bar(console) as bar:
+        task = bar.add_task("", total=len(steps) + 1)
+        for name, work in steps:
+            bar.update(task, description=name)
+            groups.append(work())
+            bar.advance(task)
+        bar.update(task, description="lists")
+        groups.append(_lists(bar, folder))
+        bar.advance(task)
+    return groups
+
+
+def _lists(bar: Progress, folder: Path) -> Group:
+    """In a ledger of their own, so that what the other steps wrote is in nobody's way."""
+    with server(folder / "lists") as url:
+        place = Place(home=str(folder / "lists"))
+        task = bar.add_task(f"  writing {lists.RUNS:,} runs", total=lists.RUNS)
+        lists.fill(place, lambda count: bar.advance(task, count))
+        bar.update(task, visible=False)
+        return lists.measure([place, Place(url=url)], url, folder)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _basics(folder: Path, commits: list[list[float]]) -> Group:
+    syncs = [fdatasync_ms(folder) for _ in range(REPEATS)]
+    rows = (
+        Measured(name=syncs[0].name, unit="ms", values=tuple(sync.value for sync in syncs)),
+        Measured(
+            name="SQLite: 1 row + durable commit, p50",
+            unit="ms",
+            values=tuple(percentile(samples, 0.5) for samples in commits),
+        ),
+        Measured(
+            name="SQLite: 1 row + durable commit, p99",
+            unit="ms",
+            values=tuple(percentile(samples, 0.99) for samples in commits),
+        ),
+    )
+    return Group(title="Disk", about=_BASICS, rows=rows)

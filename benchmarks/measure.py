@@ -1,0 +1,96 @@
+"""Numbers of a benchmark: how samples become a row of the report."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+REPEATS: Final = 3
+
+
+class Measured(Struct, frozen=True, kw_only=True):
+    """One row: the same figure from several repeats, the machine's own limit beside it, and the aim where there is one.
+
+    ``raw`` is in the row's unit: what SQLite, or the disk, does alone in the same minute. ``aim`` is a bound for the
+    median; ``at_most`` says in which direction.
+    """
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+    raw: float | None = None
+    raw_name: str = ""
+    aim: float | None = None
+    at_most: bool = True
+
+    @property
+    def low(self) -> float:
+        return min(self.values)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def high(self) -> float:
+        return max(self.values)
+
+    @property
+    def ratio(self) -> float | None:
+        """The median against the raw limit: times as long, or the share of the rate."""
+        return self.median / self.raw if self.raw else None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the median meets the aim."""
+        if self.aim is None:
+            return None
+        return self.median <= self.aim if self.at_most else self.median >= self.aim
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Rows about one question, with what one must know to read them."""
+
+    title: str
+    about: str
+    rows: tuple[Measured, ...]
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """The value below which ``share`` of the samples lie (nearest rank)."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def timed_ms(work: Callable[[], object]) -> float:
+    """How long ``work`` takes, in ms."""
+    began = time.perf_counter_ns()
+    work()
+    return (time.perf_counter_ns() - began) / 1e6
+
+
+def percentile_rows(
+    name: str, repeats: Sequence[Sequence[float]], unit: str, raw: Raw | None = None
+) -> list[Measured]:
+    """p50 and p99 of each repeat as two rows."""
+    return [
+        Measured(
+            name=f"{name} {label}",
+            unit=unit,
+            values=tuple(percentile(samples, share) for samples in repeats),
+            raw=None if raw is None else raw.value,
+            raw_name="" if raw is None else raw.name,
+        )
+        for label, share in (("p50", 0.5), ("p99", 0.99))
+    ]
+
+
+class Raw(Struct, frozen=True):
+    """A limit of the machine in the unit of the rows beside it."""
+
+    name: str
+    value: float
