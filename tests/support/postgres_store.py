@@ -33,7 +33,11 @@ def as_service(dsn: str) -> str:
 
 def template(partitions: int) -> Template:
     """A database with an empty store, copied for every test that wants one."""
-    return Template(f"store_{partitions}", lambda dsn: asyncio.run(make_store(dsn, partitions)))
+
+    def fill(dsn: str) -> None:
+        asyncio.run(make_store(dsn, partitions))
+
+    return Template(f"store_{partitions}", fill)
 
 
 def place_dsn(place: Path, dsn: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -128,12 +129,18 @@ def _canonical(value: Any) -> Any:
     """A struct as the dict of its fields that differ from their defaults, tag included; anything else as it is."""
     if not isinstance(value, msgspec.Struct):
         return value
-    fields = {
-        field.name: _canonical(getattr(value, field.name))
-        for field in msgspec.structs.fields(type(value))
-        if getattr(value, field.name) != _default_of(field)
-    }
-    return {"type": type(value).__struct_config__.tag} | fields
+    canonical: dict[str, Any] = {"type": type(value).__struct_config__.tag}
+    for name, default in _defaults(type(value)):
+        given = getattr(value, name)
+        if given != default:
+            canonical[name] = _canonical(given)
+    return canonical
+
+
+@cache
+def _defaults(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    """Every field of a struct with its default."""
+    return tuple((field.name, _default_of(field)) for field in msgspec.structs.fields(kind))
 
 
 def _default_of(field: msgspec.structs.FieldInfo) -> Any:
