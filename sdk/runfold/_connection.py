@@ -94,7 +94,7 @@ class Connection:
         self.journal.reset()
         self.sender.reset()
         self.leases.reset()
-        for stream in self._streams.values():
+        for stream in list(self._streams.values()):
             stream.reset(self.writer_id)
 
     def transport(self) -> Transport:
@@ -181,9 +181,11 @@ class Connection:
         """Until all have outcomes, or the other side is known to be gone and this call had its share of waiting."""
         started = self._clock()
         patience_s = self.transport().patience_s + PATIENCE_PER_COMMAND_S * len(pendings)
+        if self._is_own_thread():
+            return
         with self._lock:
             if self.sender.outage_since is not None and not self._outage_waited:
-                self.sender.retry_now()
+                self._retry_now()
             try:
                 while any(pending.outcome is None for pending in pendings):
                     left_s = self._wait_left_s(started, patience_s)
@@ -222,13 +224,13 @@ class Connection:
         """Deliver everything that was queued before; False when that took longer than ``timeout_s``."""
         if self.sender.is_idle and not self._has_open_calls():
             return True
+        if self._is_own_thread():
+            return False
         mark = Pending(None, None)
         deadline = self._clock() + timeout_s
         with self._lock:
             self.journal.entries.append(mark)
-            self._wake()
-            if self.sender.outage_since is not None:
-                self.sender.retry_now()
+            self._retry_now()
             while mark.outcome is None:
                 left_s = deadline - self._clock()
                 if left_s <= 0:
@@ -317,6 +319,15 @@ class Connection:
         self._urgent = True
         self._start()
         self._work.notify()
+
+    def _retry_now(self) -> None:
+        """Whatever back-off there is: somebody waits. Called with the lock held."""
+        self.sender.retry_now()
+        self._wake()
+
+    def _is_own_thread(self) -> bool:
+        """A handler of our own log lines may use a run: it must not wait for the thread that it runs on."""
+        return threading.current_thread() is self._thread
 
     def _start(self) -> None:
         if self._thread is None and not self._stopping:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -266,6 +267,38 @@ def test_a_question_about_values_in_a_known_outage_does_not_wait_long(
         connection.deliver_values(30.0)
 
     assert time.monotonic() - started < QUICK_S
+
+
+def test_the_first_call_of_an_outage_does_not_wait_for_the_back_off(
+    connection: Connection, run: Stream, wire: Wire
+) -> None:
+    """The outage began with values that nobody waited for; meanwhile the server is back."""
+    wire.is_gone = True
+    log(connection, run, 1.0)
+    while connection.sender.wait_s() < 3 * QUICK_S:  # until the back-off is longer than any call waits
+        time.sleep(0.01)
+    wire.is_gone = False
+
+    assert connection.call(run, c.SetTags(run_id="a", tags={"k": "v"})) is not None
+
+
+def test_a_handler_of_our_own_log_lines_may_use_a_run(
+    connection: Connection, run: Stream, wire: Wire
+) -> None:
+    class Recorder(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            connection.call(run, c.SetTags(run_id="a", tags={"told": record.getMessage()[:40]}))
+
+    logger, recorder = logging.getLogger("runfold"), Recorder()
+    logger.addHandler(recorder)
+    try:
+        wire.faults.append(lose_request)
+        connection.call(run, c.SetTags(run_id="a", tags={"k": "v"}))
+        assert connection.flush(10)
+    finally:
+        logger.removeHandler(recorder)
+
+    assert set(view(connection).tags) == {"k", "told"}
 
 
 def test_an_interrupted_call_goes_on_without_its_caller(
