@@ -132,9 +132,9 @@ class ViewQueries:
             return await history.entries(view, stream, from_seq, limit)
 
     async def states(self) -> list[ProjectionState]:
-        ends = await self._source.ends()
         async with self._store.snapshot() as session:
             catalogue = await session.catalogue()
+        ends = await self._source.ends()  # after the checkpoints, so that none seems to lie beyond
         found: list[ProjectionState] = []
         for (generation, partition), checkpoint in sorted(
             catalogue.checkpoints.items(),

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
 from runfold_events.contract.errors import Unavailable
+from runfold_events.contract.tokens import Token
 from runfold_projections.projection import (
     Catalogue,
     Checkpoint,
@@ -194,8 +195,8 @@ class Runner:
         self._projections = tuple(projections)
         self._retried: set[tuple[Generation, int]] = set()
 
-    async def catch_up(self) -> int:
-        """Fold up to the store's present end. Returns the number of events folded, whatever the number of projections.
+    async def catch_up(self, until: Token | None = None) -> int:
+        """Fold up to ``until``, or to the store's present end. Returns the number of events folded, once each.
 
         A projection that stopped is tried again once by every runner: this program may know what another did not.
 
@@ -209,6 +210,9 @@ class Runner:
         for partition, end in enumerate(ends):
             for projection in self._projections:
                 check_checkpoint(active_checkpoint(standing, projection, partition), self._source.epoch, end)
+
+        if until is not None:
+            ends = tuple(min(end, until.ends.get(partition, 0)) for partition, end in enumerate(ends))
 
         def behind(catalogue: Catalogue, partition: int) -> list[Checkpoint]:
             checkpoints = [active_checkpoint(catalogue, p, partition) for p in self._projections]

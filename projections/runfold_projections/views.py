@@ -89,15 +89,15 @@ class EmbeddedViews(ViewQueries):
         """Fold what has been committed since."""
         await self.catch_up()
 
-    async def catch_up(self) -> int:
-        """Fold up to the store's present end; returns the number of events folded.
+    async def catch_up(self, until: Token | None = None) -> int:
+        """Fold up to ``until``, or to the store's present end; returns the number of events folded.
 
         Tables that an older version of a projection made are built anew first.
         """
         with self._folding:
             if not self._is_prepared:
                 await self._prepare()
-            return await self._runner.catch_up()
+            return await self._runner.catch_up(until)
 
     async def _prepare(self) -> None:
         outdated = await prepare(self._source, self._store, self._all)

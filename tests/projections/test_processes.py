@@ -53,6 +53,28 @@ run_sync(views.close())
 """
 
 
+DYING = """
+import os, sys
+from runfold_events.failpoints import arm
+from runfold_events.sync import run_sync
+from runfold_projections.stores.sqlite import SqliteViewStore
+from runfold_projections.views import EmbeddedViews
+from tests.projections.test_processes import some_history
+
+left = 4
+
+def die():
+    global left
+    left -= 1
+    if not left:
+        os._exit(9)
+
+views = EmbeddedViews(some_history(), SqliteViewStore(sys.argv[1]), batch_events_max=10)
+arm(sys.argv[2], die)
+run_sync(views.catch_up())
+"""
+
+
 def some_history() -> MemorySource:
     """The same for every process, as one store would be."""
     folded = Folded()
@@ -64,7 +86,7 @@ def some_history() -> MemorySource:
     return folded.source
 
 
-def start(program: str, path: Path) -> subprocess.Popen[str]:
+def start(program: str, path: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             sys.executable,
@@ -73,11 +95,28 @@ def start(program: str, path: Path) -> subprocess.Popen[str]:
             "-c",
             f"import sys; sys.path[:] = {sys.path!r}\n{program}",
             str(path),
+            *more,
         ],
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
     )
+
+
+PLACES = ["views.advance", "views.write_run", "views.write_tail", "views.write_entry", "views.commit.before"]
+
+
+@pytest.mark.parametrize("place", [*PLACES, "views.commit.after"])
+def test_a_process_that_dies_while_folding_leaves_what_the_next_one_needs(tmp_path: Path, place: str) -> None:
+    dying = start(DYING, tmp_path / "views.db", place)
+    assert dying.communicate(timeout=60)[1] == ""
+    assert dying.returncode == 9
+
+    folded = Folded(some_history(), tmp_path / "views.db")
+    positions = {state.position for state in run_sync(folded.views.states())}
+    assert len(positions) == 1
+    assert folded.dump() == refolded(folded.source)
+    folded.close()
 
 
 @pytest.mark.parametrize("times", range(3))

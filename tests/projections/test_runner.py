@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -14,10 +16,12 @@ from runfold_events.contract.envelope import LedgerDamaged
 from runfold_events.contract.errors import Invalid, NotFound, PositionNotReached, RunfoldError, Unavailable
 from runfold_events.contract.events import METRICS_LOGGED
 from runfold_events.contract.tokens import Token
+from runfold_events.failpoints import arm, disarm_all
 from runfold_events.sync import run_sync
 from runfold_projections.model import RunQuery
-from runfold_projections.projection import FoldEvent, Projection, ViewTransaction
+from runfold_projections.projection import Checkpoint, FoldEvent, Projection, ViewTransaction
 from runfold_projections.runs.fold import RunsProjection
+from runfold_projections.stores.sqlite import SqliteSession, SqliteViewStore
 from runfold_projections.testing.history import WORKSPACE, MemorySource
 from runfold_projections.views import all_projections
 from tests.projections.support import Folded, refolded
@@ -76,6 +80,72 @@ def test_a_rival_between_reading_and_folding_costs_a_reload_and_nothing_else(tmp
     assert slow.dump() == refolded(source)
     slow.close()
     rival.close()
+
+
+def test_without_compare_and_set_the_same_events_are_folded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: with the protection off, the damage that it prevents must show."""
+
+    async def always(self: object, checkpoint: Checkpoint, pos: int) -> bool:
+        return True
+
+    folded = Folded(path=tmp_path / "views.db")
+    folded.history.experiment()
+    folded.history.create("r", tags={"a": "1"})
+    folded.history.create("child", "r")
+    run_sync(folded.views.catch_up(Token(folded.source.epoch, {})))
+    monkeypatch.setattr(SqliteSession, "advance", always)
+    events = [FoldEvent(event) for event in folded.source.events[0]]
+
+    async def fold() -> None:
+        async with folded.store.transaction() as session:
+            checkpoints = (await session.catalogue()).checkpoints
+            for projection in folded.projections[:2]:
+                (checkpoint,) = [c for (g, _), c in checkpoints.items() if g.projection == projection.name]
+                assert await session.advance(checkpoint, len(events))
+                await projection.apply(events, session.of(checkpoint.generation))
+
+    run_sync(fold())
+    with pytest.raises(LedgerDamaged, match="UNIQUE"):
+        run_sync(fold())
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_fold_that_dies_half_way_is_undone_because_it_is_one_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    """And its control: with the transaction taken away, what is left half done must show."""
+
+    @asynccontextmanager
+    async def without_transaction(self: SqliteViewStore) -> AsyncGenerator[SqliteSession, None]:
+        connection = sqlite3.connect(tmp_path / "views.db", isolation_level=None)
+        yield SqliteSession(connection)
+        connection.close()
+
+    folded = Folded(path=tmp_path / "views.db")
+    folded.history.experiment()
+    folded.history.create("r")
+    folded.history.log("r", "m", [1.0])
+    run_sync(folded.views.catch_up(Token(folded.source.epoch, {})))
+    if not protected:
+        monkeypatch.setattr(SqliteViewStore, "transaction", without_transaction)
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    arm("views.write_tail", die)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            folded.catch_up()
+    finally:
+        disarm_all()
+        monkeypatch.undo()
+
+    states = {state.projection: state.position for state in run_sync(folded.views.states())}
+    assert set(states.values()) == ({0} if protected else {4})
+    assert (folded.dump() == refolded(folded.source)) is protected
+    folded.close()
 
 
 def test_many_threads_fold_and_ask_at_once(tmp_path: Path) -> None:
@@ -225,8 +295,6 @@ def test_an_unreadable_body_stops_only_who_must_read_it(folded: Folded) -> None:
 
 
 def test_an_engine_that_cannot_answer_stops_nothing(folded: Folded, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sqlite3
-
     folded.catch_up()
     broken = RunsProjection.apply
 
@@ -302,6 +370,19 @@ def test_a_token_beyond_the_end_or_of_another_epoch_is_not_reached(folded: Folde
     with pytest.raises(PositionNotReached) as caught:
         run_sync(folded.views.reach(Token(UUID(int=1), {0: 1})))
     assert caught.value.facts["epoch"] == str(folded.source.epoch)
+
+
+def test_folding_can_stop_at_a_token() -> None:
+    folded = Folded(MemorySource(2))
+    folded.history.experiment()
+    for i in range(6):
+        folded.history.create(f"r{i}")
+    ends = {partition: end // 2 for partition, end in folded.source.token().ends.items()}
+
+    assert run_sync(folded.views.catch_up(Token(folded.source.epoch, ends))) == sum(ends.values())
+    assert {state.partition: state.position for state in run_sync(folded.views.states())} == ends
+    assert run_sync(folded.views.catch_up(Token(folded.source.epoch, {0: 1_000}))) > 0
+    assert run_sync(folded.views.reach(None)) == folded.source.token()
 
 
 def test_whoever_asks_folds_first(folded: Folded) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -89,7 +89,13 @@ class SqliteTables:
         return rows
 
     async def fetch_compiled(self, sql: str, parameters: Parameters) -> list[Row]:
-        return self._connection.execute(sql.replace("{p}", self._prefix), parameters).fetchall()
+        deadline = time.monotonic() + QUERY_TIME_S_MAX
+        connection = self._connection
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _OPCODES_BETWEEN_CHECKS)
+        try:
+            return connection.execute(sql.replace("{p}", self._prefix), parameters).fetchall()
+        finally:
+            connection.set_progress_handler(None, 0)
 
     async def execute(self, statement: str, parameters: Parameters = ()) -> int:
         reach(f"views.{statement}")
@@ -103,7 +109,7 @@ class SqliteTables:
             self._connection.executemany(found.sql, map(found.ordered, rows))
 
 
-class _Session:
+class SqliteSession:
     """One transaction or snapshot."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -218,7 +224,7 @@ class SqliteViewStore:
             writer = self._writing()
             writer.execute("BEGIN IMMEDIATE")
             try:
-                yield _Session(writer)
+                yield SqliteSession(writer)
                 reach("views.commit.before")
                 writer.execute("COMMIT")
                 reach("views.commit.after")
@@ -232,18 +238,13 @@ class SqliteViewStore:
         """See :class:`~runfold_projections.projection.ViewStore`."""
         self._check_open()
         if self._in_memory:
-            with (
-                self._lock.acquire(LOCK_TIMEOUT_S),
-                self._translating,
-                _bounded(self._writing()) as connection,
-            ):
-                yield _Session(connection)
+            with self._lock.acquire(LOCK_TIMEOUT_S), self._translating:
+                yield SqliteSession(self._writing())
             return
         with forks.InUse(), self._translating:
             connection = self._begin_reading()
             try:
-                with _bounded(connection):
-                    yield _Session(connection)
+                yield SqliteSession(connection)
             finally:
                 self._give_back(connection)
 
@@ -334,14 +335,3 @@ class SqliteViewStore:
             if connection is not None:
                 connection.close()
         self._writer, self._readers = None, []
-
-
-@contextmanager
-def _bounded(connection: sqlite3.Connection) -> Generator[sqlite3.Connection, None, None]:
-    """Interrupt what runs longer than QUERY_TIME_S_MAX."""
-    deadline = time.monotonic() + QUERY_TIME_S_MAX
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, _OPCODES_BETWEEN_CHECKS)
-    try:
-        yield connection
-    finally:
-        connection.set_progress_handler(None, 0)
