@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from benchmarks import embedded, machine, report
+from benchmarks.measure import FULL, QUICK
 
 FOLDER: Final = Path(__file__).resolve().parent / "results"
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -32,11 +33,14 @@ def main() -> int:
     parser.add_argument(
         "--reference", action="store_true", help="write the committed result and docs/benchmarks.md"
     )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: shows that it works; the figures mean nothing"
+    )
     options = parser.parse_args()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     began = time.monotonic()
     facts = machine.facts()
-    groups = embedded.run(console)
+    groups = embedded.run(console, QUICK if options.quick else FULL)
     facts["took_s"] = round(time.monotonic() - began, 1)
     report.show(console, facts, groups)
     path = options.output or FOLDER / ("embedded.json" if options.reference else "local/embedded.json")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import bulk, lifecycle, lists, logging_cost, points
-from benchmarks.measure import REPEATS, Group, Measured, Raw, percentile
+from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
 from benchmarks.place import Place
 from benchmarks.processes import server
 from benchmarks.raw import commits_ms, fdatasync_ms
@@ -20,23 +20,23 @@ Work = Callable[[], Group]
 _BASICS: Final = "The machine's own limits, measured in the same minutes"
 
 
-def run(console: Console) -> list[Group]:
+def run(console: Console, sizes: Sizes) -> list[Group]:
     """All groups; the ledgers are temporary and gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name:
         folder = Path(name)
         with server(folder / "server") as url:
-            return _groups(console, folder, url)
+            return _groups(console, sizes, folder, url)
 
 
-def _groups(console: Console, folder: Path, url: str) -> list[Group]:
+def _groups(console: Console, sizes: Sizes, folder: Path, url: str) -> list[Group]:
     places = [Place(home=str(folder / "embedded")), Place(url=url)]
-    commits = [commits_ms(folder) for _ in range(REPEATS)]
+    commits = [commits_ms(folder) for _ in range(sizes.repeats)]
     commit = Raw("SQLite: 1 row + durable commit, p50", percentile(commits[-1], 0.5))
     steps: list[tuple[str, Work]] = [
-        ("log()", lambda: logging_cost.measure(places, commit)),
-        ("points", lambda: points.measure(places, url, folder)),
-        ("commands", lambda: lifecycle.measure(places, url, commit)),
-        ("children", lambda: bulk.measure(places, folder)),
+        ("log()", lambda: logging_cost.measure(sizes, places, commit)),
+        ("points", lambda: points.measure(sizes, places, url, folder)),
+        ("commands", lambda: lifecycle.measure(sizes, places, url, commit)),
+        ("children", lambda: bulk.measure(sizes, places, folder)),
     ]
     groups = [_basics(folder, commits)]
     with _bar(console) as bar:
@@ -46,19 +46,19 @@ def _groups(console: Console, folder: Path, url: str) -> list[Group]:
             groups.append(work())
             bar.advance(task)
         bar.update(task, description="lists")
-        groups.append(_lists(bar, folder))
+        groups.append(_lists(bar, sizes, folder))
         bar.advance(task)
     return groups
 
 
-def _lists(bar: Progress, folder: Path) -> Group:
+def _lists(bar: Progress, sizes: Sizes, folder: Path) -> Group:
     """In a ledger of their own, so that what the other steps wrote is in nobody's way."""
     with server(folder / "lists") as url:
         place = Place(home=str(folder / "lists"))
-        task = bar.add_task(f"  writing {lists.RUNS:,} runs", total=lists.RUNS)
-        lists.fill(place, lambda count: bar.advance(task, count))
+        task = bar.add_task(f"  writing {sizes.listed_runs:,} runs", total=sizes.listed_runs)
+        lists.fill(place, sizes.listed_runs, lambda count: bar.advance(task, count))
         bar.update(task, visible=False)
-        return lists.measure([place, Place(url=url)], url, folder)
+        return lists.measure(sizes, [place, Place(url=url)], url, folder)
 
 
 def _bar(console: Console) -> Progress:
@@ -74,7 +74,7 @@ def _bar(console: Console) -> Progress:
 
 
 def _basics(folder: Path, commits: list[list[float]]) -> Group:
-    syncs = [fdatasync_ms(folder) for _ in range(REPEATS)]
+    syncs = [fdatasync_ms(folder) for _ in commits]
     rows = (
         Measured(name=syncs[0].name, unit="ms", values=tuple(sync.value for sync in syncs)),
         Measured(

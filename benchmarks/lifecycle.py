@@ -10,14 +10,12 @@ from typing import Final, TypeVar
 from uuid import uuid4
 
 from benchmarks.connection import Connection
-from benchmarks.measure import REPEATS, Group, Measured, Raw, percentile
+from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
 from benchmarks.place import EXPERIMENT, Place
 from benchmarks.processes import begin, together
 
 T = TypeVar("T")
 
-RUNS: Final = 60  # three commands each: create and start, set a tag, complete
-CLIENTS: Final = 8
 AIM_P50_MS: Final = 15.0
 _RUNS: Final = "/api/v1/workspaces/default/runs"
 
@@ -60,20 +58,28 @@ def _timed(samples: list[float], call: Callable[[], T]) -> T:
     return answer
 
 
-def measure(places: list[Place], url: str, commit: Raw) -> Group:
+def measure(sizes: Sizes, places: list[Place], url: str, commit: Raw) -> Group:
     """p50 and p99, alone and with eight clients; embedded clients share the file, HTTP clients the server."""
     rows: list[Measured] = []
-    for clients in (1, CLIENTS):
+    for clients in (1, sizes.clients):
         for place in places:
             label = f"SDK, {place.name}, {_clients(clients)}"
             rows += _rows(
-                label, [_gathered(sdk_client, place, clients) for _ in range(REPEATS)], commit, clients
+                label,
+                [_gathered(sdk_client, place, clients, sizes.runs) for _ in range(sizes.repeats)],
+                commit,
+                clients,
             )
         label = f"HTTP, bare connection, {_clients(clients)}"
-        rows += _rows(label, [_gathered(http_client, url, clients) for _ in range(REPEATS)], commit, clients)
+        rows += _rows(
+            label,
+            [_gathered(http_client, url, clients, sizes.runs) for _ in range(sizes.repeats)],
+            commit,
+            clients,
+        )
     return Group(
         title="One synchronous command",
-        about=f"Create and start a run, set a tag, complete it: durable answers. {RUNS} runs a client. "
+        about=f"Create and start a run, set a tag, complete it: durable answers. {sizes.runs} runs a client. "
         "Ratio: to one durable SQLite commit of one row.",
         rows=tuple(rows),
     )
@@ -83,8 +89,8 @@ def _clients(count: int) -> str:
     return "alone" if count == 1 else f"{count} clients"
 
 
-def _gathered(client: Callable[..., list[float]], where: Place | str, clients: int) -> list[float]:
-    answers = together(client, [(where, RUNS)] * clients)
+def _gathered(client: Callable[..., list[float]], where: Place | str, clients: int, runs: int) -> list[float]:
+    answers = together(client, [(where, runs)] * clients)
     return [sample for answer in answers for sample in answer]
 
 

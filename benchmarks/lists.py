@@ -9,17 +9,15 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from benchmarks.connection import Connection
-from benchmarks.measure import REPEATS, Group, Measured, Raw, percentile
+from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
 from benchmarks.place import Place
 from benchmarks.processes import together
 from benchmarks.raw import page_ms
 from runfold_events.contract.commands import Command, CompleteRun, CreateRun, LogMetrics
 from runfold_events.contract.metrics import Column, Series, encode_batch
 
-RUNS: Final = 10_000
 METRICS: Final = 20
 PAGE: Final = 50
-QUESTIONS: Final = 20
 AIM_MS: Final = 50.0
 EXPERIMENT: Final = "ten-thousand"
 FILTER: Final = 'tags.group = "g3" and metrics.m7 > 500'
@@ -29,7 +27,7 @@ _RUNS_A_REQUEST: Final = 500
 Progress = Callable[[int], None]
 
 
-def fill(place: Place, progress: Progress) -> None:
+def fill(place: Place, runs: int, progress: Progress) -> None:
     """Root runs with a tag and twenty metrics each, through the SDK's own queue."""
     import msgspec
 
@@ -38,7 +36,7 @@ def fill(place: Place, progress: Progress) -> None:
     workspace = place.workspace()
     Experiment(workspace, EXPERIMENT)
     connection = workspace._connection  # pyright: ignore[reportPrivateUsage]  # no public call creates so many roots
-    for first in range(0, RUNS, _RUNS_A_REQUEST):
+    for first in range(0, runs, _RUNS_A_REQUEST):
         calls: list[tuple[Any, Command]] = []
         for number in range(first, first + _RUNS_A_REQUEST):
             stream = connection.run_stream("default", f"run-{number:05}")
@@ -72,7 +70,7 @@ def _series(name: str, value: float) -> Series:
     )
 
 
-def sdk_page_ms(place: Place, filter: str | None, order_by: str) -> float:
+def sdk_page_ms(place: Place, questions: int, filter: str | None, order_by: str) -> float:
     """p50 of asking for a page through the SDK, as rows ready to use."""
     workspace = place.workspace()
 
@@ -81,42 +79,48 @@ def sdk_page_ms(place: Place, filter: str | None, order_by: str) -> float:
         if len(rows) != PAGE or len(rows[0].metrics) != METRICS:
             raise RuntimeError("not the page that was asked for")
 
-    return _p50(ask)
+    return _p50(ask, questions)
 
 
-def http_page_ms(url: str, filter: str | None, order_by: str) -> float:
+def http_page_ms(url: str, questions: int, filter: str | None, order_by: str) -> float:
     """p50 of the same page as JSON over a bare connection."""
     connection = Connection(url)
     path = f"/api/v1/workspaces/default/runs?experiment={EXPERIMENT}&limit={PAGE}&order_by={quote(order_by)}"
     if filter is not None:
         path += f"&filter={quote(filter)}"
-    return _p50(lambda: connection.expect("GET", path))
+    return _p50(lambda: connection.expect("GET", path), questions)
 
 
-def _p50(ask: Callable[[], object]) -> float:
+def _p50(ask: Callable[[], object], questions: int) -> float:
     ask()  # caches as a second visitor finds them
     samples: list[float] = []
-    for _ in range(QUESTIONS):
+    for _ in range(questions):
         began = time.perf_counter_ns()
         ask()
         samples.append((time.perf_counter_ns() - began) / 1e6)
     return percentile(samples, 0.5)
 
 
-def measure(places: list[Place], url: str, folder: Path) -> Group:
-    """First page, and a filtered and sorted one; p50 of twenty questions."""
-    raw = page_ms(folder, RUNS, PAGE, _ROW_BYTES)
+def measure(sizes: Sizes, places: list[Place], url: str, folder: Path) -> Group:
+    """First page, and a filtered and sorted one; p50 of some questions."""
+    raw = page_ms(folder, sizes.listed_runs, PAGE, _ROW_BYTES)
     pages = (("first page", None, "-created_at"), (f"{FILTER}, by {ORDER}", FILTER, ORDER))
     rows: list[Measured] = []
     for name, filter, order_by in pages:
         aim = AIM_MS if filter is None else None
         for place in places:
-            values = [together(sdk_page_ms, [(place, filter, order_by)])[0] for _ in range(REPEATS)]
+            values = [
+                together(sdk_page_ms, [(place, sizes.questions, filter, order_by)])[0]
+                for _ in range(sizes.repeats)
+            ]
             rows.append(_row(f"{name}: SDK, {place.name}", values, raw, aim))
-        values = [together(http_page_ms, [(url, filter, order_by)])[0] for _ in range(REPEATS)]
+        values = [
+            together(http_page_ms, [(url, sizes.questions, filter, order_by)])[0]
+            for _ in range(sizes.repeats)
+        ]
         rows.append(_row(f"{name}: HTTP, JSON", values, raw, aim))
     return Group(
-        title=f"Lists: {PAGE} of {RUNS:,} runs with {METRICS} metrics each",
+        title=f"Lists: {PAGE} of {sizes.listed_runs:,} runs with {METRICS} metrics each",
         about="Ratio: to 50 blobs of 3,000 bytes read by key from a plain SQLite table.",
         rows=tuple(rows),
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from benchmarks.measure import REPEATS, Group, Measured, Raw, percentile_rows
+from benchmarks.measure import Group, Measured, Raw, Sizes, percentile_rows
 from benchmarks.place import Place
 from benchmarks.processes import together
 
-CALLS: Final = 3_000
 CALLS_PER_S: Final = 1_000
 
 
@@ -29,16 +28,16 @@ def log_calls_us(place: Place, calls: int) -> list[float]:
     return samples
 
 
-def measure(places: list[Place], commit: Raw) -> Group:
+def measure(sizes: Sizes, places: list[Place], commit: Raw) -> Group:
     """p50 and p99, over both transports."""
     rows: list[Measured] = []
     raw = Raw(commit.name, commit.value * 1_000)
     for place in places:
-        repeats = [together(log_calls_us, [(place, CALLS)])[0] for _ in range(REPEATS)]
+        repeats = [together(log_calls_us, [(place, sizes.log_calls)])[0] for _ in range(sizes.repeats)]
         rows += percentile_rows(f"log() {place.name}", repeats, "µs", raw)
     return Group(
         title="log()",
-        about=f"One call of {CALLS:,} at {CALLS_PER_S:,} a second; a background thread delivers meanwhile. "
+        about=f"One call of {sizes.log_calls:,} at {CALLS_PER_S:,} a second; a background thread delivers meanwhile. "
         "Ratio: to one durable SQLite commit.",
         rows=tuple(rows),
     )

@@ -9,7 +9,33 @@ from typing import Final
 
 from msgspec import Struct
 
-REPEATS: Final = 3
+
+class Sizes(Struct, frozen=True, kw_only=True):
+    """How much of everything. ``QUICK`` shows that all of it works; its figures mean nothing."""
+
+    repeats: int = 3
+    log_calls: int = 3_000
+    sdk_points: int = 200_000
+    http_s: float = 1.5  # how long connections send
+    clients: int = 8
+    runs: int = 60  # per client; three commands each
+    children: int = 1_000
+    listed_runs: int = 10_000
+    questions: int = 20
+
+
+FULL: Final = Sizes()
+QUICK: Final = Sizes(
+    repeats=1,
+    log_calls=200,
+    sdk_points=5_000,
+    http_s=0.2,
+    clients=2,
+    runs=5,
+    children=50,
+    listed_runs=1_000,
+    questions=3,
+)
 
 
 class Measured(Struct, frozen=True, kw_only=True):

@@ -12,15 +12,12 @@ from uuid import uuid4
 import msgspec
 
 from benchmarks.connection import Connection
-from benchmarks.measure import REPEATS, Group, Measured
+from benchmarks.measure import Group, Measured, Sizes
 from benchmarks.place import EXPERIMENT, Place
 from benchmarks.processes import begin, together
 from benchmarks.raw import batches_per_s
 from runfold_events.contract.metrics import Series, encode_batch, pack_floats, pack_integers
 
-SDK_POINTS: Final = 200_000
-CLIENTS: Final = 8
-SECONDS: Final = 1.5
 _JSON: Final = "application/json"
 _MSGPACK: Final = "application/msgpack"
 _RAW: Final = "SQLite: a row of {:,} bytes a commit"
@@ -59,7 +56,7 @@ def batch_body(points: int, content_type: str) -> bytes:
     return json.dumps({"series": [series]}, separators=(",", ":")).encode()
 
 
-def http_client(url: str, points: int, content_type: str) -> tuple[float, float, int]:
+def http_client(url: str, points: int, content_type: str, seconds: float) -> tuple[float, float, int]:
     """Post batches to a run of its own for a while; returns begin, moment of visibility, and points."""
     connection = Connection(url)
     writer, body = uuid4(), batch_body(points, content_type)
@@ -69,7 +66,7 @@ def http_client(url: str, points: int, content_type: str) -> tuple[float, float,
     )
     begin()
     began, number = time.monotonic(), 1
-    while time.monotonic() - began < SECONDS:
+    while time.monotonic() - began < seconds:
         number += 1
         _write(connection, writer, f"{_RUNS}/{run_id}/metrics", number, body, content_type)
     sent = (number - 1) * points
@@ -94,22 +91,22 @@ def _count(connection: Connection, run_id: str) -> int:
     return int(run["metrics"].get("loss", {}).get("count", 0))
 
 
-def http_rate(url: str, points: int, content_type: str) -> float:
+def http_rate(sizes: Sizes, url: str, points: int, content_type: str) -> float:
     """Points a second of all clients together."""
-    answers = together(http_client, [(url, points, content_type)] * CLIENTS)
+    answers = together(http_client, [(url, points, content_type, sizes.http_s)] * sizes.clients)
     began = min(answer[0] for answer in answers)
     visible = max(answer[1] for answer in answers)
     return sum(answer[2] for answer in answers) / (visible - began)
 
 
-def measure(places: list[Place], url: str, folder: Path) -> Group:
+def measure(sizes: Sizes, places: list[Place], url: str, folder: Path) -> Group:
     """SDK and HTTP, several sizes of batches."""
     thousand = batch_body(1_000, _MSGPACK)
     rows = [
         Measured(
             name=f"SDK, {place.name}, one process",
             unit="points/s",
-            values=tuple(together(sdk_rate, [(place, SDK_POINTS)])[0] for _ in range(REPEATS)),
+            values=tuple(together(sdk_rate, [(place, sizes.sdk_points)])[0] for _ in range(sizes.repeats)),
             raw=batches_per_s(folder, len(thousand)) * 1_000,
             raw_name=_RAW.format(len(thousand)),
         )
@@ -119,9 +116,9 @@ def measure(places: list[Place], url: str, folder: Path) -> Group:
         body = batch_body(points, content_type)
         rows.append(
             Measured(
-                name=f"HTTP, {points:,} a request, {content_type.partition('/')[2]}, {CLIENTS} connections",
+                name=f"HTTP, {points:,} a request, {content_type.partition('/')[2]}, {sizes.clients} connections",
                 unit="points/s",
-                values=tuple(http_rate(url, points, content_type) for _ in range(REPEATS)),
+                values=tuple(http_rate(sizes, url, points, content_type) for _ in range(sizes.repeats)),
                 raw=batches_per_s(folder, len(body)) * points,
                 raw_name=_RAW.format(len(body)),
             )
