@@ -11,7 +11,7 @@ from typing import Final
 from runfold_events.contract import limits
 from runfold_events.contract.errors import RunfoldError
 from runfold_events.sync import run_sync
-from runfold_services.keeper import KeeperGuard
+from runfold_services.keeper import KeeperGuard, elapsed_s
 from runfold_services.tracker import Tracker
 
 FOLD_DELAY_S: Final = 0.05  # how far views may be behind an append of this process
@@ -62,7 +62,7 @@ class Background:
                 self._try(self._fold)
             if time.monotonic() >= keep_at:
                 keep_at = time.monotonic() + self._keep_interval_s
-                if self._guard.tick(time.monotonic(), self._keep_interval_s):
+                if self._guard.tick(elapsed_s(), self._keep_interval_s):
                     self._try(self._keep)
 
     def _fold(self) -> None:

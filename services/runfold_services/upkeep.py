@@ -13,23 +13,12 @@ from runfold_events.contract import limits
 from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_events.contract.tokens import Token
 from runfold_services.backend import Backend
-from runfold_services.keeper import LATE_S_MAX, KeeperGuard
+from runfold_services.keeper import LATE_S_MAX, KeeperGuard, elapsed_s
 from runfold_services.settings import ServerSettings
 from runfold_services.threads import Threads
 
 FOLD_RETRY_S: Final = 1.0
-# Linux has a clock for this; on macOS the monotonic one of the system, unlike Python's, goes on; Windows has neither.
-_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 _log = structlog.stdlib.get_logger("runfold.upkeep")
-
-
-def elapsed_s() -> float:
-    """Seconds since some moment, those that the machine slept through included.
-
-    Leases are judged by the wall clock, which goes on while a laptop sleeps; ``time.monotonic`` stands still then, and
-    a keeper that trusts it would find everybody's lease ended, and itself on time.
-    """
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 class Upkeep:

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 
 from runfold_events.contract.errors import Unavailable
 from runfold_events.contract.tokens import Token
+from runfold_services.keeper import elapsed_s
 from runfold_services.settings import ServerSettings
 from runfold_services.threads import Threads
-from runfold_services.upkeep import Upkeep, elapsed_s
+from runfold_services.upkeep import Upkeep
 from tests.support.fake_backend import FakeBackend
 
 QUICK = ServerSettings(fold_delay_s=0.02, fold_poll_s=0.1, lease_s=0.4)
