@@ -138,7 +138,9 @@ def test_nan_and_infinities_are_kept_and_none_is_dropped(run: Run) -> None:
 
 @pytest.mark.parity("MT-05")
 @pytest.mark.parametrize(
-    "value", [[1, 2], [], range(3), (n for n in [1]), {1, 2}, np.array([1, 2])], ids=repr
+    "value",
+    [[1, 2], [], range(3), (n for n in [1]), {1, 2}, np.array([1, 2])],
+    ids=["list", "empty", "range", "generator", "set", "array"],
 )
 def test_log_takes_no_list(run: Run, value: Any) -> None:
     with pytest.raises(UserErrorException) as caught:
