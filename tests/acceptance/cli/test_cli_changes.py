@@ -115,8 +115,10 @@ def test_erase_asks_first(fresh_cli: Cli, experiment: Experiment, monkeypatch: p
         run.log("loss", 1.0)
 
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
-    said = fresh_cli("run", "erase", run.id, expect=2)
-    assert "nothing was erased" in said.err
+    said = fresh_cli("run", "erase", run.id, expect=1)
+    assert said.err.endswith("runfold: nothing was erased\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert "--yes" in fresh_cli("run", "erase", run.id, expect=2).err
     assert fresh_cli("run", "show", run.id).json["tags"] == {"person": "someone"}
 
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))

@@ -10,7 +10,7 @@ from runfold.cli.render.data import run_data
 from runfold.cli.render.statuses import is_plain, status_text
 from runfold.cli.session import Session
 from runfold_events.contract.commands import ArchiveRun, EraseRun, RestoreRun
-from runfold_events.contract.errors import NotFound
+from runfold_events.contract.errors import NotFound, RunfoldError
 from runfold_events.contract.statuses import Status
 from runfold_projections.model import RunView
 
@@ -42,14 +42,22 @@ def archive(session: Session, run: RunView, *, archived: bool) -> Answer:
 
 
 def confirm_erasure(session: Session, run: RunView) -> None:
-    """Ask; anything but the run's id or yes ends the command."""
+    """Ask; anything but yes ends the command and changes nothing."""
     name = run.display_name or run.name or "no name"
     click.echo(
         f"Run {run.run_id} ({name}, {run.experiment} #{run.number}, {run.status}) loses all it holds, for good.",
         err=True,
     )
-    if not click.confirm("Erase it?", err=True):
-        raise click.UsageError("nothing was erased; --yes answers the question")
+    try:
+        if click.confirm("Erase it?", err=True):
+            return
+    except click.Abort as aborted:
+        if not isinstance(aborted.__context__, EOFError):
+            raise
+        raise click.UsageError(
+            "nobody is there to answer; nothing was erased. --yes answers the question"
+        ) from None
+    raise RunfoldError("nothing was erased", code="declined")
 
 
 def erase(session: Session, run: RunView, reason: str | None) -> Answer:

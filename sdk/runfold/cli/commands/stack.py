@@ -33,6 +33,7 @@ def stack() -> None:
 
 @stack.command(
     "up",
+    short_help="Start both and wait until they answer.",
     examples=[
         ("start what is not running, and see where it is", "runfold stack up"),
         ("the addresses, for a script", "runfold stack up -q --query addresses -o json"),

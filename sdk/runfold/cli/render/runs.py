@@ -183,8 +183,9 @@ def _story_rows(run: RunView) -> list[tuple[str, Text]]:
     if run.description:
         rows.append(("description", styled(run.description)))
     if run.error is not None:
-        kind = run.error.error_type or run.error.code
-        rows.append(("error", styled(f"{kind}: {run.error.message or 'no message'}", "red")))
+        kind, message = run.error.error_type or run.error.code, run.error.message or "no message"
+        # Azure's wording names the type of an exception itself.
+        rows.append(("error", styled(message if kind in message else f"{kind}: {message}", "red")))
     if run.cancel_reason:
         rows.append(("canceled", styled(run.cancel_reason, "yellow")))
     if run.rejections:
