@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +31,7 @@ KEPT: Final = "this-stays"
 
 
 @pytest.fixture
-def erased(own_home: Path) -> Iterator[Run]:
+def erased(own_home: Path) -> Run:
     """A run that says every mark, with a child and a neighbour that stay; then it is erased and the file rewritten."""
     experiment = Experiment(Workspace(), "erasing")
     run = experiment.start_logging(display_name="mark-display-name", description="mark-description")
@@ -44,7 +43,7 @@ def erased(own_home: Path) -> Iterator[Run]:
     for step in range(5_000):
         run.log("mark-metric-name", step / 7, step=step)
     run.log("text", "mark-metric-text")
-    run.log_row("row", **{"mark-row-column": 1.0})
+    run.log_row("row", "said of a row", **{"mark-row-column": 1.0})
     with run.child_run("child") as child:
         child.tag("child", KEPT)
     run.fail("mark-error-message")
@@ -55,7 +54,7 @@ def erased(own_home: Path) -> Iterator[Run]:
     assert marks_in(own_home) >= set(MARKS), "the control: all of it was there"
     runfold("run", "erase", run.id, "--yes")
     runfold("ledger", "vacuum")
-    yield run
+    return run
 
 
 def runfold(*arguments: str) -> str:
