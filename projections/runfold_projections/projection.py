@@ -98,7 +98,7 @@ class ViewSnapshot(Protocol):
         ...
 
     async def fetch_compiled(self, sql: str, parameters: Parameters) -> list[Row]:
-        """The rows of SQL made by the filter compiler; ``{p}`` stands for the tables' prefix."""
+        """The rows of SQL made by the filter compiler, in the words of :mod:`runfold_projections.spelling`."""
         ...
 
 
@@ -180,8 +180,11 @@ class ViewSession(Protocol):
 class ViewStore(Protocol):
     """Keeps the tables of all views."""
 
-    def transaction(self) -> AbstractAsyncContextManager[ViewSession]:
-        """Write; one at a time over all processes. Commits at the end, rolls back on any exception.
+    def transaction(self, *, alone: bool = False) -> AbstractAsyncContextManager[ViewSession]:
+        """Write. Commits at the end, rolls back on any exception.
+
+        Who moves the same checkpoint waits for the other one's end. ``alone``: nobody else moves any checkpoint or
+        changes which generations there are until the end; needed to look at the catalogue and then change it.
 
         Raises ``Unavailable`` when the engine cannot answer: never a reason to stop a projection.
         """

@@ -36,7 +36,7 @@ async def prepare(
     async with store.snapshot() as session:
         missing, outdated = _sort_out(await session.catalogue(), projections)
     if missing:
-        async with store.transaction() as session:
+        async with store.transaction(alone=True) as session:
             catalogue = await session.catalogue()
             missing, outdated = _sort_out(catalogue, projections)
             for projection in missing:
@@ -90,7 +90,7 @@ class Rebuild:
         Raises:
             Unavailable: an event cannot be folded; the generation in use stays.
         """
-        async with self._store.transaction() as session:
+        async with self._store.transaction(alone=True) as session:
             catalogue = await session.catalogue()
             self._generations = [await self._begin(session, catalogue, p) for p in self._projections]
         folded = 0
@@ -152,7 +152,7 @@ class Rebuild:
 
     async def _switch(self, ends: Sequence[int], ends_now: Sequence[int]) -> bool:
         """Put the new generations to use, unless the ones in use have gone further in the meantime."""
-        async with self._store.transaction() as session:
+        async with self._store.transaction(alone=True) as session:
             catalogue = await session.catalogue()
             for generation in self._generations:
                 if _exists(catalogue, generation) and not self._has_caught_up(

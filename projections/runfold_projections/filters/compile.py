@@ -2,7 +2,7 @@
 
 Conditions are true or false, never null, so that ``not`` means what it says: a comparison with something that a run
 does not have is false. Placeholders are plain ``?``, ``{p}`` stands for the tables' prefix, ``r`` is the run's row.
-The dialect is SQLite's; the two operators for patterns are all that is not plain SQL.
+What databases spell differently stands in the words of :mod:`runfold_projections.spelling`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from runfold_projections.filters.nodes import (
     Not,
     Or,
 )
-from runfold_projections.filters.patterns import glob, like
+from runfold_projections.spelling import Pattern
 
 DURATION: Final = "(r.ended_at - r.started_at)"
 _METRIC_COLUMNS: Final = {"min": "min", "max": "max", "count": "count"}
@@ -114,7 +114,7 @@ def _in(node: In) -> Sql:
 def _exists(field: Field, condition: Sql) -> Sql:
     """A condition on the label or metric row ``x`` of the run."""
     if field.group == "metric":
-        head = "EXISTS (SELECT 1 FROM {p}metric x WHERE x.run_key = r.run_key AND x.name = ?"
+        head = "EXISTS (SELECT 1 FROM {p}metric x WHERE x.run_key = r.run_key AND {is x.name ?}"
         return Sql(f"({head}{condition.text}))", field.key, *condition.parameters)
     head = "EXISTS (SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
     return Sql(f"({head}{condition.text}))", field.group, field.key, *condition.parameters)
@@ -134,7 +134,10 @@ def value_column(field: Field, value: Literal_) -> str:
 
 
 def _compare(node: Compare, column: str) -> Sql:
-    return Sql(f"({column} {node.operator} ?)", _bound(column, node.value))
+    value = _bound(column, node.value)
+    if node.operator == "=" and column == "x.text":
+        return Sql("{is x.text ?}", value)
+    return Sql(f"({column} {node.operator} ?)", value)
 
 
 def _in_list(values: list[Literal_], column: str) -> Sql:
@@ -150,8 +153,6 @@ def _bound(column: str, value: Literal_) -> Any:
 
 
 def _like(node: Like, column: str) -> Sql:
-    if node.ignore_case:
-        test = Sql(f"({column} LIKE ? ESCAPE '\\')", like(node.pattern))
-    else:
-        test = Sql(f"({column} GLOB ?)", glob(node.pattern))
+    word = "ilike" if node.ignore_case else "like"
+    test = Sql(f"({{{word} {column} ?}})", Pattern(node.pattern, node.ignore_case))
     return Sql(f"(NOT {test.text})", *test.parameters) if node.negated else test

@@ -40,8 +40,9 @@ class Order(Struct, frozen=True):
 
     join: Sql
     rank: str  # 0 for numbers and plain values, 1 for texts, 2 for nothing; a constant where all have a value
-    value: str
+    value: str  # of rank 0
     descending: bool
+    text: str = "NULL"  # the value of rank 1, null for other ranks
     index: Sql | None = (
         None  # the tables to read along the order, as far as numbers go; None: there is no such index
     )
@@ -51,14 +52,15 @@ class Order(Struct, frozen=True):
         """The ORDER BY terms."""
         direction = "DESC" if self.descending else "ASC"
         rank = "" if self.rank == "0" else f"{self.rank}, "
-        return f"{rank}{self.value} {direction}, r.run_key {direction}"
+        text = "" if self.text == "NULL" else f"{self.text} {direction}, "
+        return f"{rank}{self.value} {direction}, {text}r.run_key {direction}"
 
     def after(self, cursor: Cursor) -> Sql:
         """The further condition that a row comes after ``cursor``; without a value: after all that has its rank."""
         beyond = "<" if self.descending else ">"
         if cursor.rank == 2:
             return Sql(f"AND {self.rank} = 2 AND r.run_key {beyond} ?", cursor.run_key)
-        within = f"({self.value}, r.run_key) {beyond} (?, ?)"
+        within = f"({self.text if cursor.rank == 1 else self.value}, r.run_key) {beyond} (?, ?)"
         if self.rank == "0":
             return Sql(f"AND {within}", cursor.value, cursor.run_key)
         if cursor.value is None:
@@ -100,7 +102,7 @@ def _order(workspace: str, field: Field, descending: bool) -> Order:
         rank = "0" if field.key in _ALWAYS else f"(CASE WHEN {column} IS NULL THEN 2 ELSE 0 END)"
         return Order(Sql(""), rank, value, descending)
     if field.group == "metric":
-        table, key, parameters = "metric", "o.name = ?", [field.key]
+        table, key, parameters = "metric", "{is o.name ?}", [field.key]
     else:
         table, key, parameters = "label", "o.kind = ? AND o.key = ?", [field.group, field.key]
     join = Sql(f"LEFT JOIN {{p}}{table} o ON o.run_key = r.run_key AND {key}", *parameters)
@@ -108,11 +110,11 @@ def _order(workspace: str, field: Field, descending: bool) -> Order:
         column = f"o.{field.aggregate}"
         return Order(join, f"(CASE WHEN {column} IS NULL THEN 2 ELSE 0 END)", column, descending)
     rank = "(CASE WHEN o.number IS NOT NULL THEN 0 WHEN o.text IS NOT NULL THEN 1 ELSE 2 END)"
-    value = f"(CASE WHEN o.number IS NOT NULL THEN o.number ELSE substr(o.text, 1, {TEXT_CHARS}) END)"
-    # CROSS JOIN keeps the database from turning the tables round.
+    text = f"(CASE WHEN o.number IS NULL THEN substr(o.text, 1, {TEXT_CHARS}) END)"
+    # CROSS JOIN keeps SQLite from turning the tables round.
     index = Sql(
-        f"{{p}}{table} o CROSS JOIN {{p}}run r ON r.run_key = o.run_key WHERE o.workspace = ? AND {key}",
+        f"{{p}}{table} o CROSS JOIN {{p}}run r WHERE r.run_key = o.run_key AND o.workspace = ? AND {key}",
         workspace,
         *parameters,
     )
-    return Order(join, rank, value, descending, index)
+    return Order(join, rank, "o.number", descending, text, index)

@@ -27,14 +27,21 @@ async def page_rows(
 ) -> list[Row]:
     """(run_key, rank, value) of the rows of a page, in order."""
     if order.index is None or not along_index:
-        return await view.fetch_compiled(*_select(where, order, cursor, rows_max))
+        return await _sorted_rows(view, where, order, cursor, rows_max)
     rows: list[Row] = []
     if cursor is None or cursor.rank == 0:
         rows = await view.fetch_compiled(*_select_along_index(where, order, order.index, cursor, rows_max))
         cursor = Cursor(run_key=0, rank=0, value=None)
     if len(rows) < rows_max:  # numbers are at an end: what has a text or nothing comes next
-        rows += await view.fetch_compiled(*_select(where, order, cursor, rows_max - len(rows)))
+        rows += await _sorted_rows(view, where, order, cursor, rows_max - len(rows))
     return rows
+
+
+async def _sorted_rows(
+    view: ViewSnapshot, where: Sql, order: Order, cursor: Cursor | None, rows_max: int
+) -> list[Row]:
+    rows = await view.fetch_compiled(*_select(where, order, cursor, rows_max))
+    return [(key, rank, text if rank == 1 else value) for key, rank, value, text in rows]
 
 
 def is_narrowed(query: RunQuery) -> bool:
@@ -47,7 +54,7 @@ def is_narrowed(query: RunQuery) -> bool:
 def _select(where: Sql, order: Order, cursor: Cursor | None, rows_max: int) -> tuple[str, list[Any]]:
     after = Sql("") if cursor is None else order.after(cursor)
     text = (  # parts of our own; what the user gave is bound
-        f"SELECT r.run_key, {order.rank}, {order.value} "  # noqa: S608
+        f"SELECT r.run_key, {order.rank}, {order.value}, {order.text} "  # noqa: S608
         f"FROM {{p}}run r {order.join.text} WHERE {where.text} {after.text} ORDER BY {order.by} LIMIT ?"
     )
     return text, [*order.join.parameters, *where.parameters, *after.parameters, rows_max]
@@ -89,7 +96,7 @@ def _candidates(workspace: str, query: RunQuery, node: Node | None) -> Iterator[
         for key, value in values.items():
             if value is not None and key not in (query.tag_keys if kind == "tag" else query.property_keys):
                 yield _rows_of(
-                    workspace, Field("tag" if kind == "tag" else "property", key), Sql("x.text = ?", value)
+                    workspace, Field("tag" if kind == "tag" else "property", key), Sql("{is x.text ?}", value)
                 )
     for item in node.items if isinstance(node, And) else () if node is None else (node,):
         test = _test_of(item)
@@ -117,7 +124,7 @@ def _test_of(node: Node) -> tuple[Field, Sql] | None:
 
 def _rows_of(workspace: str, field: Field, test: Sql) -> Sql:
     if field.group == "metric":
-        head = "SELECT x.run_key FROM {p}metric x WHERE x.workspace = ? AND x.name = ?"
+        head = "SELECT x.run_key FROM {p}metric x WHERE x.workspace = ? AND {is x.name ?}"
         return Sql(f"{head} AND {test.text}", workspace, field.key, *test.parameters)
     head = "SELECT x.run_key FROM {p}label x WHERE x.workspace = ? AND x.kind = ? AND x.key = ?"
     return Sql(f"{head} AND {test.text}", workspace, field.group, field.key, *test.parameters)

@@ -38,14 +38,14 @@ DELETE FROM {p}label WHERE run_key = $1 AND kind = $2 AND key = $3;
 
 -- name: metric_to_fold
 SELECT kind, count, nan_count, min, max, latest, step, time_ms, writer_id, writer_seq, point
-FROM {p}metric WHERE run_key = $1 AND name = $2;
+FROM {p}metric WHERE run_key = $1 AND {is name $2};
 
 -- name: write_metric
 INSERT INTO {p}metric
     (run_key, name, workspace, kind, count, nan_count, min, max, latest, number, text, step, time_ms, writer_id,
      writer_seq, point)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-ON CONFLICT (run_key, name) DO UPDATE SET
+ON CONFLICT (run_key, {key name}) DO UPDATE SET
     count = excluded.count, nan_count = excluded.nan_count, min = excluded.min, max = excluded.max,
     latest = excluded.latest, number = excluded.number, text = excluded.text, step = excluded.step,
     time_ms = excluded.time_ms, writer_id = excluded.writer_id, writer_seq = excluded.writer_seq,
@@ -73,7 +73,7 @@ FROM {p}metric WHERE run_key = $1 ORDER BY name;
 
 -- name: metric_of_run
 SELECT run_key, name, kind, count, nan_count, min, max, latest, step, time_ms
-FROM {p}metric WHERE run_key = $1 AND name = $2;
+FROM {p}metric WHERE run_key = $1 AND {is name $2};
 
 -- name: run_and_descendants
 SELECT run_id FROM {p}run WHERE workspace = $1 AND run_id = $2

@@ -23,6 +23,7 @@ from runfold_events.stores.sqlite.authorizer import Role, authorizer
 from runfold_events.stores.sqlite.connection import MEMORY, connect, open_unrestricted
 from runfold_events.stores.sqlite.failures import Translating, is_busy, primary_code, translate
 from runfold_events.stores.sqlite.lock import FileLock, ProcessLock
+from runfold_projections.filters.patterns import glob, like
 from runfold_projections.projection import (
     Catalogue,
     Checkpoint,
@@ -31,6 +32,7 @@ from runfold_projections.projection import (
     Row,
     ViewSession,
 )
+from runfold_projections.spelling import IS, KEY, LIKE, Pattern
 from runfold_projections.statements import named_statements, schema_statements
 
 LOCK_TIMEOUT_S: Final = 30.0
@@ -52,10 +54,28 @@ class _Statement:
     def __init__(self, sql: str, prefix: str) -> None:
         order = tuple(int(number) - 1 for number in _PARAMETER.findall(sql))
         self._order = None if order == tuple(range(len(order))) else order
-        self.sql = _PARAMETER.sub("?", sql).replace("{p}", prefix)
+        self.sql = _spelled(_PARAMETER.sub("?", sql), prefix)
 
     def ordered(self, parameters: Parameters) -> Parameters:
         return parameters if self._order is None else [parameters[index] for index in self._order]
+
+
+def _spelled(sql: str, prefix: str) -> str:
+    """The words of :mod:`runfold_projections.spelling` as SQLite's."""
+    sql = KEY.sub(r"\1", IS.sub(r"\1 = \2", sql))
+    return LIKE.sub(_like_spelled, sql).replace("{p}", prefix)
+
+
+def _like_spelled(found: re.Match[str]) -> str:
+    """SQLite's LIKE takes the letters A to Z for their small ones; its GLOB does not."""
+    ignore_case, column, value = found.groups()
+    return f"{column} LIKE {value} ESCAPE '\\'" if ignore_case else f"{column} GLOB {value}"
+
+
+def _bound(value: Any) -> Any:
+    if isinstance(value, Pattern):
+        return like(value.text) if value.ignore_case else glob(value.text)
+    return value
 
 
 @cache
@@ -93,7 +113,7 @@ class SqliteTables:
         connection = self._connection
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _OPCODES_BETWEEN_CHECKS)
         try:
-            return connection.execute(sql.replace("{p}", self._prefix), parameters).fetchall()
+            return connection.execute(_spelled(sql, self._prefix), list(map(_bound, parameters))).fetchall()
         finally:
             connection.set_progress_handler(None, 0)
 
@@ -217,7 +237,7 @@ class SqliteViewStore:
                 writer.execute(sql)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[ViewSession, None]:
+    async def transaction(self, *, alone: bool = False) -> AsyncGenerator[ViewSession, None]:
         """See :class:`~runfold_projections.projection.ViewStore`."""
         self._check_open()
         with self._lock.acquire(LOCK_TIMEOUT_S), forks.InUse(), self._translating:

@@ -1,0 +1,24 @@
+"""What databases spell differently, as words in our SQL that each adapter replaces by its own.
+
+``{p}`` is the prefix of the tables. ``{is COLUMN VALUE}`` compares a text that may be too long for an index.
+``{key COLUMN}`` stands for such a text where a row is named by it. ``{like COLUMN ?}`` and ``{ilike COLUMN ?}`` match a
+:class:`Pattern`; ``ilike`` takes the letters A to Z alone for their small ones.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+IS: Final = re.compile(r"\{is (\S+) ([^\s}]+)\}")
+KEY: Final = re.compile(r"\{key ([^\s}]+)\}")
+LIKE: Final = re.compile(r"\{(i?)like (\S+) ([^\s}]+)\}")
+
+
+class Pattern(Struct, frozen=True):
+    """The parameter of ``{like}`` or ``{ilike}``: ``%`` and ``_`` stand for others, a backslash makes them plain."""
+
+    text: str
+    ignore_case: bool
