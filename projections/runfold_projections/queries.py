@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
+from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, NotFound, Unavailable
 from runfold_events.contract.ids import partition_of, run_stream
 from runfold_projections.children import queries as children
@@ -107,11 +108,8 @@ class ViewQueries:
         recursive: bool = False,
         points_max: int | None = None,
     ) -> list[SeriesData]:
-        if points_max is not None and points_max < 1:
-            raise Invalid(
-                f"points_max must be at least 1; got {points_max}",
-                facts={"field": "points_max", "limit": 1, "size": points_max},
-            )
+        if points_max is not None:
+            _check_number(points_max, "points_max")
         _stream(workspace, run_id)
         known = [name for name in names if is_storable(name)]
         if names and not known:
@@ -126,6 +124,8 @@ class ViewQueries:
     async def history(
         self, workspace: str, run_id: str, *, from_seq: int = 1, limit: int = 1_000
     ) -> list[HistoryEntry]:
+        _check_number(from_seq, "from_seq")
+        _check_number(limit, "limit")
         stream = _stream(workspace, run_id)
         async with self._reading("runs", "history", stream=stream) as (run_view, view):
             await _require(run_view, workspace, run_id)
@@ -194,6 +194,14 @@ def _stream(workspace: str, run_id: str) -> str:
     if not is_storable(workspace + run_id):
         raise _no_run(workspace, run_id)
     return run_stream(workspace, run_id)
+
+
+def _check_number(value: int, field: str) -> None:
+    if not 1 <= value <= limits.INT64_MAX:
+        raise Invalid(
+            f"{field} must be at least 1 and fit 64 bits; got {value}",
+            facts={"field": field, "limit": [1, limits.INT64_MAX], "size": str(value)[:80]},
+        )
 
 
 def _no_run(workspace: str, run_id: str) -> NotFound:

@@ -18,6 +18,7 @@ from runfold_projections.projection import (
     Catalogue,
     Checkpoint,
     EventSource,
+    FoldError,
     FoldEvent,
     Generation,
     Projection,
@@ -172,9 +173,15 @@ class Folder:
         return found
 
     async def _stop(self, broken: _Broken, event: FoldEvent) -> None:
-        words = f"{type(broken.error).__name__}: {broken.error}"[:_STOP_WORDS_CHARS_MAX]
         async with self._store.transaction() as session:
-            await session.stop(broken.checkpoint, f"{event.type} {event.recorded.id}: {words}")
+            await session.stop(broken.checkpoint, f"{event.type} {event.recorded.id}: {_words(broken.error)}")
+
+
+def _words(error: Exception) -> str:
+    """What is kept of an error. Its text may quote the event's body, which an erasure must be able to remove."""
+    if isinstance(error, FoldError):
+        return str(error)[:_STOP_WORDS_CHARS_MAX]
+    return type(error).__name__
 
 
 def _furthest_behind(checkpoints: Sequence[Checkpoint], end: int) -> tuple[list[Checkpoint], int]:
