@@ -10,7 +10,7 @@ import re
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -196,6 +196,22 @@ class SqliteSession:
         return self._connection.execute(found.sql, found.ordered(parameters))
 
 
+def _has_catalogue(connection: sqlite3.Connection) -> bool:
+    found = "SELECT count(*) FROM sqlite_master WHERE name IN ('view_generations', 'view_checkpoints')"
+    return bool(connection.execute(found).fetchone()[0] == 2)
+
+
+def _rolled_back(connection: sqlite3.Connection) -> sqlite3.Connection | None:
+    """The connection without a transaction; None when its state is in doubt and it was closed."""
+    try:
+        if connection.in_transaction:  # SQLite itself rolls back on some errors, such as a full disk
+            connection.execute("ROLLBACK")
+    except sqlite3.Error:
+        connection.close()
+        return None
+    return connection
+
+
 def _key(checkpoint: Checkpoint) -> tuple[Any, ...]:
     generation = checkpoint.generation
     return (
@@ -221,9 +237,8 @@ class SqliteViewStore:
         self._lock: FileLock | ProcessLock = ProcessLock("views") if self._in_memory else FileLock(path)
         self._translating = Translating(str(path))
         self._writer: sqlite3.Connection | None = None
-        self._readers: list[
-            sqlite3.Connection
-        ] = []  # idle; the one used last is used next, its cache being warm
+        # Idle ones; the one used last is used next, its cache being warm.
+        self._readers: list[sqlite3.Connection] = []
         self._busy: set[sqlite3.Connection] = set()
         self._closed = False
         with self._translating:
@@ -231,10 +246,22 @@ class SqliteViewStore:
         forks.follow(self)
 
     def _prepare(self) -> None:
+        """Make the catalogue's tables. Who finds them there waits for nobody."""
+        with suppress(sqlite3.OperationalError):
+            if not self._in_memory and Path(self._path).exists() and self._is_prepared():
+                return
         with self._lock.acquire(LOCK_TIMEOUT_S), forks.InUse():
             writer = self._writing()
             for sql in schema_statements("stores/catalogue.sqlite.sql"):
                 writer.execute(sql)
+
+    def _is_prepared(self) -> bool:
+        with forks.InUse():
+            connection = self._take()
+            try:
+                return _has_catalogue(connection)
+            finally:
+                self._give_back(connection)
 
     @asynccontextmanager
     async def transaction(self, *, alone: bool = False) -> AsyncGenerator[ViewSession, None]:
@@ -242,15 +269,14 @@ class SqliteViewStore:
         self._check_open()
         with self._lock.acquire(LOCK_TIMEOUT_S), forks.InUse(), self._translating:
             writer = self._writing()
-            writer.execute("BEGIN IMMEDIATE")
             try:
+                writer.execute("BEGIN IMMEDIATE")  # inside: an interrupt may come when it has just begun
                 yield SqliteSession(writer)
                 reach("views.commit.before")
                 writer.execute("COMMIT")
                 reach("views.commit.after")
             except BaseException:
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
+                self._writer = _rolled_back(writer)
                 raise
 
     @asynccontextmanager
@@ -275,9 +301,8 @@ class SqliteViewStore:
             connection = self._take()
             try:
                 connection.execute("BEGIN")
-                connection.execute(
-                    _CATALOGUE["generations"].sql
-                ).close()  # the first read is what fixes the moment
+                # The first read is what fixes the moment.
+                connection.execute(_CATALOGUE["generations"].sql).close()
                 return connection
             except BaseException as error:
                 self._busy.discard(connection)
@@ -307,12 +332,13 @@ class SqliteViewStore:
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         self._busy.discard(connection)
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        usable = _rolled_back(connection)
+        if usable is None:
+            return
         if self._closed or len(self._readers) >= _READERS_MAX:
-            connection.close()
+            usable.close()
         else:
-            self._readers.append(connection)
+            self._readers.append(usable)
 
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
