@@ -97,6 +97,8 @@ def cli_part() -> str:
             command, info_name=path, max_content_width=_WIDTH, terminal_width=_WIDTH
         ) as context:
             text = command.get_help(context)
+        if command is not root:  # the same everywhere: told once
+            text = re.sub(r"\nGlobal options, on every command:\n.*?(?:\n(?=\n)|$)", "", text, flags=re.DOTALL)
         lines += ["", f"## {path}", "", "```text", text.rstrip(), "```"]
     return "\n".join(lines)
 

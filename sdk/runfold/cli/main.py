@@ -58,8 +58,11 @@ def _failed(arguments: list[str], line: str, code: Exit) -> Exit:
 
 
 def _say(line: str, code: Exit) -> Exit:
+    """One line on stderr, whatever texts of users are in it."""
+    from runfold.cli.render.text import safe
+
     sys.stdout.flush()
-    sys.stderr.write(f"runfold: {line}\n")
+    sys.stderr.write(f"runfold: {safe(line)}\n")
     return code
 
 

@@ -124,7 +124,7 @@ def run_argument(command: Command) -> Command:
             run_id = None
         if (run_id is None) == (run_option is None):
             raise click.UsageError("name the run once: RUN, or -r RUN")
-        return command(*args, run_id=run_id or run_option, **kwargs)
+        return command(*args, run_id=run_option if run_id is None else run_id, **kwargs)
 
     complete = complete_run
     option = click.option(

@@ -22,14 +22,12 @@ _VALUE_CHARS_MAX: Final = 120
 
 def line_of(error: RunfoldError) -> str:
     """The error in one line."""
-    from runfold.cli.render.text import safe
-
-    parts = [safe(error.message.strip().rstrip("."))]
+    parts = [error.message.strip().rstrip(".")]
     if isinstance(error, Invalid):
         parts[0] += _missing_facts(error)
     following = _next_step(error)
     if following:
-        parts.append(safe(following))
+        parts.append(following)
     return ". ".join(parts)
 
 
@@ -39,9 +37,17 @@ def _missing_facts(error: Invalid) -> str:
     missing = [
         f"{name}={_short(fact)}"
         for name, fact in (("field", error.field), ("limit", error.limit), ("got", error.size))
-        if fact is not None and str(fact).casefold() not in told and _short(fact).casefold() not in told
+        if fact is not None
+        and not _page(fact)
+        and str(fact).casefold() not in told
+        and _short(fact).casefold() not in told
     ]
     return f" ({', '.join(missing)})" if missing else ""
+
+
+def _page(fact: Any) -> bool:
+    """Whether a limit is a page that explains what is allowed."""
+    return isinstance(fact, str) and fact.startswith("docs/")
 
 
 def _short(fact: Any) -> str:
@@ -51,6 +57,8 @@ def _short(fact: Any) -> str:
 
 
 def _next_step(error: RunfoldError) -> str | None:
+    if _page(error.facts.get("limit")):
+        return f"See: {error.facts['limit']}"
     if error.code == "not_found":
         if "run_id" in error.facts:
             return "Look for it: runfold run list --include-children --archived --last 50"

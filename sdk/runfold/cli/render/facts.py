@@ -16,5 +16,5 @@ def facts_table(facts: Mapping[str, Any]) -> Table:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, fact in facts.items():
-        grid.add_row(name.replace("_", " "), styled(value(fact)))
+        grid.add_row(styled(name.replace("_", " ")), styled(value(fact)))
     return grid
