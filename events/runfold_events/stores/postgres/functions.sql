@@ -191,3 +191,45 @@ CREATE OR REPLACE FUNCTION end_lease(_process_id uuid)
 RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
     DELETE FROM leases WHERE process_id = _process_id
 $$;
+
+CREATE OR REPLACE FUNCTION note_published(_partition integer, _pos bigint)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    INSERT INTO published (partition, pos) VALUES (_partition, _pos)
+    ON CONFLICT (partition) DO UPDATE SET pos = excluded.pos WHERE published.pos < excluded.pos
+$$;
+
+-- Join a role or stay in it, and take a fair share of the partitions: free ones, or those of members whose lease ended.
+-- Who has more than the fair share gives the rest back, so that a new member gets some.
+CREATE OR REPLACE FUNCTION share_partitions(_role text, _member uuid, _lease_us bigint)
+RETURNS integer[] LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+DECLARE
+    fair bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('runfold role ' || _role, 0)); -- one at a time
+    DELETE FROM role_members WHERE role = _role AND ends_at <= now_us();
+    INSERT INTO role_members (role, member, ends_at) VALUES (_role, _member, now_us() + _lease_us)
+    ON CONFLICT (role, member) DO UPDATE SET ends_at = excluded.ends_at;
+    DELETE FROM role_partitions AS p WHERE p.role = _role AND NOT EXISTS (
+        SELECT FROM role_members AS m WHERE m.role = _role AND m.member = p.member
+    );
+    SELECT ceil(meta.partitions::numeric / count(*)) INTO fair
+    FROM meta, role_members AS m WHERE m.role = _role GROUP BY meta.partitions;
+    DELETE FROM role_partitions AS p WHERE p.role = _role AND p.partition IN (
+        SELECT mine.partition FROM role_partitions AS mine
+        WHERE mine.role = _role AND mine.member = _member ORDER BY mine.partition OFFSET fair
+    );
+    INSERT INTO role_partitions (role, partition, member)
+    SELECT _role, free.partition, _member FROM partitions AS free
+    WHERE NOT EXISTS (SELECT FROM role_partitions AS p WHERE p.role = _role AND p.partition = free.partition)
+    ORDER BY free.partition
+    LIMIT fair - (SELECT count(*) FROM role_partitions AS p WHERE p.role = _role AND p.member = _member);
+    RETURN ARRAY(
+        SELECT p.partition FROM role_partitions AS p WHERE p.role = _role AND p.member = _member ORDER BY p.partition
+    );
+END $$;
+
+CREATE OR REPLACE FUNCTION leave_role(_role text, _member uuid)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    DELETE FROM role_partitions WHERE role = _role AND member = _member;
+    DELETE FROM role_members WHERE role = _role AND member = _member
+$$;

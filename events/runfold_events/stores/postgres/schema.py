@@ -123,4 +123,7 @@ SERVICE_FUNCTIONS: Final = (
     "reserve_run_numbers",
     "renew_lease",
     "end_lease",
+    "note_published",
+    "share_partitions",
+    "leave_role",
 )

@@ -108,3 +108,24 @@ CREATE TABLE run_numbers (
     experiment_stream text PRIMARY KEY,
     next_number bigint NOT NULL
 ) WITH (fillfactor = 50);
+
+-- How far the relay has published. It counts only where the topic is empty: otherwise the topic's last record says it.
+CREATE TABLE published (
+    partition integer PRIMARY KEY,
+    pos bigint NOT NULL
+) WITH (fillfactor = 20);
+
+-- Processes of roles that divide the partitions among themselves, and who serves which.
+CREATE TABLE role_members (
+    role text NOT NULL,
+    member uuid NOT NULL,
+    ends_at bigint NOT NULL,
+    PRIMARY KEY (role, member)
+) WITH (fillfactor = 50);
+
+CREATE TABLE role_partitions (
+    role text NOT NULL,
+    partition integer NOT NULL,
+    member uuid NOT NULL,
+    PRIMARY KEY (role, partition)
+);

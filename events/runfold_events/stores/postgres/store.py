@@ -165,6 +165,49 @@ class PostgresStore:
         found = await self._fetch("SELECT next_pos FROM partitions ORDER BY partition")
         return tuple(row[0] for row in found)
 
+    async def rows(self) -> tuple[PartitionRow, ...]:
+        """See :class:`~runfold_events.log_ports.LogStore`."""
+        found = await self._fetch(
+            "SELECT partition, next_offset, next_pos, chain_head, now_us(), last_offset, last_timestamp_ms, last_key, "
+            "last_writer_seq FROM partitions ORDER BY partition"
+        )
+        return tuple(rows.partition_row_of(row[0], row[1:]) for row in found)
+
+    async def read_within(
+        self, partition: int, from_pos: int, events_max: int, bytes_max: int
+    ) -> list[RecordedEvent]:
+        """See :class:`~runfold_events.log_ports.LogStore`."""
+        # The length of a body is known without reading it: what is too much never leaves the engine.
+        return await self._events(
+            "partition = $1 AND pos >= $2 AND pos <= (SELECT coalesce(max(sized.pos), $2) FROM (SELECT pos, "
+            "sum(coalesce(octet_length(body), 0)) OVER (ORDER BY pos) AS size FROM events "
+            "WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3) AS sized WHERE sized.size <= $4) ORDER BY pos",
+            partition,
+            from_pos,
+            min(events_max, READ_EVENTS_MAX),
+            bytes_max,
+        )
+
+    async def published(self) -> tuple[int, ...]:
+        """See :class:`~runfold_events.log_ports.LogStore`."""
+        found = await self._fetch(
+            "SELECT coalesce(p.pos, 0) FROM partitions LEFT JOIN published AS p USING (partition) ORDER BY partition"
+        )
+        return tuple(row[0] for row in found)
+
+    async def note_published(self, partition: int, pos: int) -> None:
+        """See :class:`~runfold_events.log_ports.LogStore`."""
+        await self._fetch("SELECT note_published($1, $2)", partition, pos)
+
+    async def share_partitions(self, role: str, member: UUID, lease_us: int) -> frozenset[int]:
+        """See :class:`~runfold_events.log_ports.LogStore`."""
+        found = await self._fetch("SELECT share_partitions($1, $2, $3)", role, member, lease_us)
+        return frozenset(found[0][0])
+
+    async def leave_role(self, role: str, member: UUID) -> None:
+        """See :class:`~runfold_events.log_ports.LogStore`."""
+        await self._fetch("SELECT leave_role($1, $2)", role, member)
+
     async def outcomes(self, keys: Iterable[CommandKey]) -> dict[CommandKey, list[RecordedEvent]]:
         """See the port."""
         wanted = list(dict.fromkeys(keys))
