@@ -9,18 +9,25 @@ done nothing. What cannot be handled is kept with its bytes as ``command.unreada
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
+from runfold_events.contract import limits
 from runfold_events.contract.cloudevents import IncomingCommand, read_command
 from runfold_events.contract.errors import RunfoldError, Unavailable
-from runfold_events.contract.events import CommandUnreadable, SystemEvent
+from runfold_events.contract.events import CommandUnreadable, LogLost, SystemEvent
 from runfold_events.contract.ids import partition_of, system_stream
 from runfold_events.contract.submission import Actor, Outcome, Refused, Submission
 from runfold_events.ledger import Ledger, refusal_of
 from runfold_events.ports import LogMark
 from runfold_events.work import Repeated, Work
+
+# Written as JSON, bytes grow by a third (header names sixfold, but few senders have names of megabytes).
+UNREADABLE_BYTES_MAX: Final = limits.COMMAND_BYTES_MAX + 64 * 1024
+KEPT_OF_CUT_BYTES: Final = 64 * 1024
 
 
 class LogRecord(Struct, frozen=True):
@@ -40,6 +47,8 @@ class Reply(Struct, frozen=True):
     topic: str
     key: bytes
     correlation: bytes | None
+    writer_id: UUID
+    writer_seq: int
     outcome: Outcome
 
 
@@ -94,6 +103,29 @@ class LogDoor:
             raise
         except Exception as error:
             return await self._bisect(parsed, from_offset, error)
+
+    async def record_loss(
+        self, partition: int, *, first: int, last: int, reason: str, from_offset: int, next_offset: int
+    ) -> bool:
+        """Record that offsets ``first`` to ``last`` are gone, and go on at ``next_offset``, in one transaction.
+
+        ``last`` may stand before ``first``: then nobody knows how many there were, and ``reason`` says why.
+
+        Returns:
+            False when the cursor is not at ``from_offset`` any more: somebody else has moved it, and nothing was done.
+        """
+        system = str(system_stream(partition))
+        async with self._ledger.store.transaction(partition) as transaction:
+            row = transaction.row
+            if row.next_offset != from_offset:
+                return False
+            loaded = await transaction.load({system}, ())
+            work = Work(self._ledger.store.epoch, row, loaded, self._ledger.ids, {})
+            work.append_system(system, LogLost(first=first, last=last, reason=reason), self._writer_id, None)
+            # No record stands before the new cursor that a later start could compare.
+            nothing = LogMark(next_offset - 1, 0, b"")
+            await transaction.write(work.write(next_offset=next_offset, last_record=nothing))
+        return True
 
     async def _bisect(self, parsed: list[_Parsed], from_offset: int, error: Exception) -> Handled:
         """Find the record that the store cannot take; keep it as unreadable, and its neighbours as they are."""
@@ -189,15 +221,26 @@ def _caused_by(submission: Submission | None) -> UUID | None:
 
 
 def _unreadable(record: LogRecord, refusal: Refused) -> SystemEvent:
+    """What is kept of a record: all its bytes, so that it can be sent again, unless no event could hold them.
+
+    A record can be larger than the topic takes, since the topic's limit is on compressed batches.
+    """
+    key, value, headers, facts = record.key, record.value, record.headers, refusal.facts
+    size = len(key or b"") + len(value or b"") + sum(len(name) + len(given) for name, given in headers)
+    if size > UNREADABLE_BYTES_MAX:
+        kept = (key or b"") + (value or b"") + b"".join(name.encode() + given for name, given in headers)
+        facts = {**facts, "record_bytes": size, "record_sha256": sha256(kept).hexdigest(), "is_cut": True}
+        key, value = key and key[:KEPT_OF_CUT_BYTES], value and value[:KEPT_OF_CUT_BYTES]
+        headers = ()
     return CommandUnreadable(
         code=refusal.code,
         message=refusal.message,
-        facts=refusal.facts,
+        facts=facts,
         offset=record.offset,
         timestamp_ms=record.timestamp_ms,
-        key=record.key,
-        value=record.value,
-        headers=record.headers,
+        key=key,
+        value=value,
+        headers=headers,
     )
 
 
@@ -210,7 +253,15 @@ def _mark_of(entry: _Parsed) -> LogMark:
 def _reply(entry: _Parsed, outcome: Outcome) -> Reply | None:
     if entry.incoming is None or entry.incoming.reply_to is None:
         return None
-    return Reply(entry.incoming.reply_to, entry.record.key or b"", entry.incoming.correlation, outcome)
+    submission = entry.incoming.submission
+    return Reply(
+        entry.incoming.reply_to,
+        entry.record.key or b"",
+        entry.incoming.correlation,
+        submission.writer_id,
+        submission.writer_seq,
+        outcome,
+    )
 
 
 def _joined(first: Handled, second: Handled) -> Handled:
