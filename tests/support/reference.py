@@ -98,7 +98,9 @@ def cli_part() -> str:
         ) as context:
             text = command.get_help(context)
         if command is not root:  # the same everywhere: told once
-            text = re.sub(r"\nGlobal options, on every command:\n.*?(?:\n(?=\n)|$)", "", text, flags=re.DOTALL)
+            text = re.sub(
+                r"\nGlobal options, on every command:\n.*?(?:\n(?=\n)|$)", "", text, flags=re.DOTALL
+            )
         lines += ["", f"## {path}", "", "```text", text.rstrip(), "```"]
     return "\n".join(lines)
 

@@ -66,7 +66,7 @@ def test_the_commands_are_those_that_are_documented() -> None:
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_command_explains_itself(path: str) -> None:
     command = COMMANDS[path]
-    with click.Context(command, info_name=path) as context:
+    with click.Context(command, info_name=path, **command.context_settings) as context:
         text = command.get_help(context)
 
     assert command.help
