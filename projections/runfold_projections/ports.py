@@ -32,7 +32,10 @@ class Views(Protocol):
     """
 
     async def reach(self, at: Token | None, wait_s: float = 5.0) -> Token:
-        """Wait for ``at`` and return the views' present position: every projection has folded at least that."""
+        """Wait for ``at`` and return the views' present position: every projection has folded at least that.
+
+        One that has stopped is left out, so that it holds nobody back; whoever asks it gets ``Unavailable``.
+        """
         ...
 
     async def run(self, workspace: str, run_id: str) -> RunView: ...
