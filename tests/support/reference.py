@@ -93,9 +93,8 @@ def cli_part() -> str:
     lines = ["## Exit codes", "", "| code | meaning |", "|---|---|"]
     lines += [f"| {int(code)} | {meaning} |" for code, meaning in MEANINGS.items()]
     for path, command in _commands("runfold", root):
-        with click.Context(
-            command, info_name=path, max_content_width=_WIDTH, terminal_width=_WIDTH
-        ) as context:
+        settings = {**command.context_settings, "max_content_width": _WIDTH, "terminal_width": _WIDTH}
+        with click.Context(command, info_name=path, **settings) as context:
             text = command.get_help(context)
         if command is not root:  # the same everywhere: told once
             text = re.sub(
