@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import click
 from msgspec import Struct
@@ -93,7 +93,11 @@ def cli_part() -> str:
     lines = ["## Exit codes", "", "| code | meaning |", "|---|---|"]
     lines += [f"| {int(code)} | {meaning} |" for code, meaning in MEANINGS.items()]
     for path, command in _commands("runfold", root):
-        settings = {**command.context_settings, "max_content_width": _WIDTH, "terminal_width": _WIDTH}
+        settings: dict[str, Any] = {
+            **command.context_settings,
+            "max_content_width": _WIDTH,
+            "terminal_width": _WIDTH,
+        }
         with click.Context(command, info_name=path, **settings) as context:
             text = command.get_help(context)
         if command is not root:  # the same everywhere: told once
