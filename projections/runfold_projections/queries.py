@@ -150,7 +150,6 @@ class ViewQueries:
     ) -> AsyncGenerator[list[ViewSnapshot], None]:
         """The named views, all from one moment. With ``stream`` only its partition needs to be in order."""
         await self.freshen()
-        ends = await self._source.ends()
         partitions = (
             range(self._source.partitions)
             if stream is None
@@ -160,10 +159,10 @@ class ViewQueries:
             catalogue = await session.catalogue()
             for name in names:
                 for partition in partitions:
-                    self._check(catalogue, name, partition, ends)
+                    self._check(catalogue, name, partition)
             yield [session.of(catalogue.active[name]) for name in names]
 
-    def _check(self, catalogue: Catalogue, name: str, partition: int, ends: Sequence[int]) -> None:
+    def _check(self, catalogue: Catalogue, name: str, partition: int) -> None:
         checkpoint = active_checkpoint(catalogue, self._projections[name], partition)
         if checkpoint.stopped is not None:
             raise Unavailable(

@@ -79,11 +79,9 @@ class Folder:
         folded = rivals = 0
         for partition, end in enumerate(ends):
             while True:
-                group, until = _furthest_behind(select(await self.catalogue(), partition), end)
-                if not group:
-                    break
+                behind = select(await self.catalogue(), partition)
                 try:
-                    count = await self._step(group, until)
+                    count, generations = await self.fold_batch(behind, end)
                 except Rival:
                     rivals += 1
                     if rivals > _RIVALS_MAX:
@@ -91,10 +89,23 @@ class Folder:
                             "others fold the same views all the time; nothing was left to do here", facts={}
                         ) from None
                     continue
+                if not count:
+                    break
                 folded += count
                 if progress is not None:
-                    progress(count * len(group))
+                    progress(count * generations)
         return folded
+
+    async def fold_batch(self, checkpoints: Sequence[Checkpoint], end: int) -> tuple[int, int]:
+        """Fold the next batch, at most up to ``end``, into those that stand furthest back of one partition.
+
+        Returns how many events were folded, into how many generations; (0, 0) when nothing is left to do.
+
+        Raises:
+            Rival: somebody else has moved one of the checkpoints; nothing was folded.
+        """
+        group, until = _furthest_behind(checkpoints, end)
+        return (await self._step(group, until), len(group)) if group else (0, 0)
 
     async def catalogue(self) -> Catalogue:
         """All generations and checkpoints, as they are now."""
@@ -222,10 +233,14 @@ class Runner:
             ends = tuple(min(end, until.ends.get(partition, 0)) for partition, end in enumerate(ends))
 
         def behind(catalogue: Catalogue, partition: int) -> list[Checkpoint]:
-            checkpoints = [active_checkpoint(catalogue, p, partition) for p in self._projections]
-            return [c for c in checkpoints if c.pos < ends[partition] and self._may_try(c)]
+            return self.behind(catalogue, partition, ends[partition])
 
         return await self._folder.fold(behind, ends)
+
+    def behind(self, catalogue: Catalogue, partition: int, end: int) -> list[Checkpoint]:
+        """Where the active generations stand that are to be folded up to ``end``."""
+        checkpoints = [active_checkpoint(catalogue, p, partition) for p in self._projections]
+        return [c for c in checkpoints if c.pos < end and self._may_try(c)]
 
     def _may_try(self, checkpoint: Checkpoint) -> bool:
         if checkpoint.stopped is None:
@@ -258,16 +273,22 @@ def active_checkpoint(catalogue: Catalogue, projection: Projection, partition: i
 
 def check_checkpoint(checkpoint: Checkpoint, epoch: UUID, end: int) -> None:
     """Raise unless the store can be what the checkpoint's view was folded from."""
+    check_checkpoint_epoch(checkpoint, epoch)
     name, partition = checkpoint.generation.projection, checkpoint.partition
-    if checkpoint.epoch != epoch:
-        raise Unavailable(
-            f"view {name} was folded from store epoch {checkpoint.epoch}, the store's is {epoch}: it was restored "
-            "since; run `runfold rebuild`",
-            facts={"projection": name, "partition": partition, "epoch": str(checkpoint.epoch)},
-        )
     if checkpoint.pos > end:
         raise LedgerDamaged(
             f"view {name} has folded partition {partition} up to position {checkpoint.pos}, but the store ends at "
             f"{end}: events are missing from the store",
             facts={"projection": name, "partition": partition, "pos": checkpoint.pos, "end": end},
+        )
+
+
+def check_checkpoint_epoch(checkpoint: Checkpoint, epoch: UUID) -> None:
+    """Raise unless the checkpoint's view was folded from the store's present epoch."""
+    if checkpoint.epoch != epoch:
+        name, partition = checkpoint.generation.projection, checkpoint.partition
+        raise Unavailable(
+            f"view {name} was folded from store epoch {checkpoint.epoch}, the store's is {epoch}: it was restored "
+            "since; run `runfold rebuild`",
+            facts={"projection": name, "partition": partition, "epoch": str(checkpoint.epoch)},
         )

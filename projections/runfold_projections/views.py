@@ -6,13 +6,13 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-from runfold_events.contract.errors import PositionNotReached
 from runfold_events.contract.tokens import Token
 from runfold_events.stores.sqlite import forks
 from runfold_projections.children.fold import ChildrenProjection
 from runfold_projections.experiments.fold import ExperimentsProjection
 from runfold_projections.history.fold import HistoryProjection
 from runfold_projections.metrics.fold import MetricsProjection
+from runfold_projections.positions import check_epoch, has_reached, not_reached, position_of
 from runfold_projections.projection import EventSource, Projection, ViewStore
 from runfold_projections.queries import ViewQueries
 from runfold_projections.rebuild import Progress, Rebuild, prepare
@@ -21,7 +21,6 @@ from runfold_projections.runner import (
     BATCH_EVENTS_MAX,
     Folder,
     Runner,
-    active_checkpoint,
 )
 from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.stores.sqlite import SqliteViewStore
@@ -119,30 +118,13 @@ class EmbeddedViews(ViewQueries):
         await self.catch_up()
         async with self._store.snapshot() as session:
             catalogue = await session.catalogue()
-        ends: dict[int, int] = {}
-        for partition in range(self._source.partitions):
-            checkpoints = [active_checkpoint(catalogue, p, partition) for p in self._all]
-            # Who asks a view that has stopped is told so; it holds nobody else back.
-            running = [c.pos for c in checkpoints if c.stopped is None] or [c.pos for c in checkpoints]
-            ends[partition] = min(running)
-        position = Token(self._source.epoch, ends)
+        position = position_of(catalogue, self._source, self._all)
         if at is not None:
-            _check_reached(at, position)
+            check_epoch(at, position)
+            if not has_reached(at, position):
+                raise not_reached(at, position)
         return position
 
     async def close(self) -> None:
         """Release connections; twice is fine."""
         await self._store.close()
-
-
-def _check_reached(at: Token, position: Token) -> None:
-    if at.epoch != position.epoch:
-        raise PositionNotReached(
-            f"the token is of store epoch {at.epoch}; the store's epoch is {position.epoch}: forget the token",
-            facts={"position": str(position), "epoch": str(position.epoch), "asked": str(at)},
-        )
-    if any(end > position.ends.get(partition, 0) for partition, end in at.ends.items()):
-        raise PositionNotReached(
-            f"the views are at {position}, before the position asked for",
-            facts={"position": str(position), "asked": str(at)},
-        )
