@@ -1,0 +1,58 @@
+-- One row per metric name of a run. series_key derives from the position of its first batch.
+CREATE TABLE {p}series (
+    series_key bigint PRIMARY KEY,
+    stream text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    columns text COLLATE "C" NOT NULL,
+    count bigint NOT NULL
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX {p}series_by_name ON {p}series (stream, name);
+
+-- Points after the last sealed chunk: one row per series of a batch. first counts the series' points from 0.
+CREATE TABLE {p}tail (
+    series_key bigint NOT NULL,
+    first bigint NOT NULL,
+    count bigint NOT NULL,
+    writer_id bytea NOT NULL,
+    writer_seq bigint NOT NULL,
+    point bigint NOT NULL,
+    body bytea NOT NULL,
+    PRIMARY KEY (series_key, first)
+);
+-- Compressing what is compressed costs three times the work and saves nothing; a tail is read and gone soon.
+ALTER TABLE {p}tail ALTER COLUMN body SET STORAGE EXTERNAL;
+
+-- Exactly 4,096 points each, in the order of their positions: what all columns share.
+CREATE TABLE {p}chunk (
+    series_key bigint NOT NULL,
+    chunk bigint NOT NULL,
+    count bigint NOT NULL,
+    time_min bigint NOT NULL,
+    time_max bigint NOT NULL,
+    step_min bigint,
+    step_max bigint,
+    times bytea NOT NULL,
+    steps bytea,
+    sources bytea NOT NULL,
+    PRIMARY KEY (series_key, chunk)
+);
+ALTER TABLE {p}chunk ALTER COLUMN times SET STORAGE EXTERNAL;
+ALTER TABLE {p}chunk ALTER COLUMN steps SET STORAGE EXTERNAL;
+ALTER TABLE {p}chunk ALTER COLUMN sources SET STORAGE EXTERNAL;
+
+-- One column of a chunk. min, max, first and last are of numbers; first and last are null where they are none or NaN.
+CREATE TABLE {p}column (
+    series_key bigint NOT NULL,
+    chunk bigint NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    count bigint NOT NULL,
+    nan_count bigint NOT NULL,
+    min numeric,
+    max numeric,
+    first numeric,
+    last numeric,
+    body bytea NOT NULL,
+    PRIMARY KEY (series_key, chunk, name)
+);
+ALTER TABLE {p}column ALTER COLUMN body SET STORAGE EXTERNAL;
