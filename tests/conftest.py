@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from hypothesis import settings
 settings.register_profile("runfold", deadline=None)
 if "CI" not in os.environ:
     settings.load_profile("runfold")
+
+# A suite started in the background by a shell inherits an ignored SIGINT, and so would every process it starts; what
+# Ctrl-C does is tested all the same.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
