@@ -58,7 +58,9 @@ class PackagedStack(StackInFolder):
                 kafka_heap_mb=self.settings.kafka_heap_mb,
             )
         plan = before
-        if not self.kafka.is_running() and not all(map(becomes_free, (plan.kafka_port, plan.controller_port))):
+        if not self.kafka.is_running() and not all(
+            map(becomes_free, (plan.kafka_port, plan.controller_port))
+        ):
             kafka_port, controller_port = free_ports(2)
             plan = structs.replace(plan, kafka_port=kafka_port, controller_port=controller_port)
         if not self.postgres.is_running() and not becomes_free(plan.postgres_port):
