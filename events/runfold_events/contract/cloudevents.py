@@ -28,7 +28,7 @@ from runfold_events.contract.commands import (
 )
 from runfold_events.contract.envelope import JSON, MSGPACK, RecordedEvent
 from runfold_events.contract.errors import Invalid, LimitExceeded
-from runfold_events.contract.ids import split_stream
+from runfold_events.contract.ids import SYSTEM_PREFIX, is_system_stream, split_stream
 from runfold_events.contract.submission import Actor, Submission
 
 Headers = Sequence[tuple[str, bytes]]
@@ -36,6 +36,7 @@ Headers = Sequence[tuple[str, bytes]]
 TYPE_PREFIX: Final = "dev.runfold."
 TYPE_SUFFIX: Final = ".v1"
 SOURCE_PREFIX: Final = "/workspaces/"
+SYSTEM_SOURCE: Final = "/system"  # of what the store says about itself
 REPLY_TOPIC: Final = re.compile(r"runfold\.replies\.[A-Za-z0-9._\-]{1,200}\Z")
 SPEC_VERSION: Final = "1.0"
 SEQUENCE_DIGITS: Final = 20
@@ -98,11 +99,11 @@ def from_rfc3339(text: str, field: str = "ce_time") -> int:
 
 def event_record(event: RecordedEvent) -> Record:
     """The record that announces a stored event."""
-    workspace, _, subject = split_stream(event.stream)
+    source, subject = _source_and_subject(event.stream)
     headers = {
         "ce_specversion": SPEC_VERSION,
         "ce_type": ce_type(event.type),
-        "ce_source": f"{SOURCE_PREFIX}{workspace}",
+        "ce_source": source,
         "ce_subject": subject,
         "ce_id": str(event.id),
         "ce_time": rfc3339(event.occurred_at),
@@ -124,6 +125,14 @@ def event_record(event: RecordedEvent) -> Record:
         "content-type": event.content_type,
     }
     return Record(event.stream.encode(), event.body or b"", _encoded(headers))
+
+
+def _source_and_subject(stream: str) -> tuple[str, str]:
+    """The store's own streams belong to no workspace: their subject is the partition."""
+    if is_system_stream(stream):
+        return SYSTEM_SOURCE, stream.removeprefix(SYSTEM_PREFIX)
+    workspace, _, subject = split_stream(stream)
+    return f"{SOURCE_PREFIX}{workspace}", subject
 
 
 # Commands
