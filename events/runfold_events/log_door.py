@@ -146,10 +146,15 @@ class LogDoor:
 
     def _parse(self, record: LogRecord) -> _Parsed:
         try:
-            actor = self._actor_of(record)
-            incoming = read_command(record.key, record.value, record.headers, actor=actor)
+            return self._read(record)
         except RunfoldError as error:
             return _Parsed(record, None, Refused(code=error.code, message=error.message, facts=error.facts))
+        except Exception as error:  # whatever bytes can do to a parser, they must not stop the partition
+            return _Parsed(record, None, _broken(error))
+
+    def _read(self, record: LogRecord) -> _Parsed:
+        actor = self._actor_of(record)
+        incoming = read_command(record.key, record.value, record.headers, actor=actor)
         expected = partition_of(incoming.submission.stream, self._ledger.store.partitions)
         if expected != record.partition:
             why = Refused(

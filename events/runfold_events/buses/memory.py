@@ -11,7 +11,16 @@ from runfold_events.contract.cloudevents import Record, event_record
 from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.errors import LimitExceeded, Unavailable
 from runfold_events.log_door import LogRecord
-from runfold_events.log_ports import Bounds, Committed, NotAssigned, OffsetGone, Owner, Published, TopicState
+from runfold_events.log_ports import (
+    Bounds,
+    Committed,
+    LogMismatch,
+    NotAssigned,
+    OffsetGone,
+    Owner,
+    Published,
+    TopicState,
+)
 
 
 class MemoryTopic:
@@ -182,14 +191,17 @@ class MemoryEventSink:
     async def last(self, partition: int) -> Published | None:
         """See the port."""
         kept = self.topic.records[partition]
-        if not kept:
-            return None
-        headers = dict(kept[max(kept)].headers)
-        return Published(
-            pos=int(headers["ce_sequence"]),
-            epoch=UUID(headers["ce_epoch"].decode()),
-            id=UUID(headers["ce_id"].decode()),
-        )
+        for offset in sorted(kept, reverse=True):
+            headers = dict(kept[offset].headers)
+            if "ce_sequence" in headers:
+                return Published(
+                    pos=int(headers["ce_sequence"]),
+                    epoch=UUID(headers["ce_epoch"].decode()),
+                    id=UUID(headers["ce_id"].decode()),
+                )
+        if kept:
+            raise LogMismatch(f"partition {partition} holds records, but no events")
+        return None
 
     async def publish(self, partition: int, events: Sequence[RecordedEvent]) -> None:
         """See the port."""

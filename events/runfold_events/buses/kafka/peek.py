@@ -20,9 +20,9 @@ FETCH_WAIT_MS: Final = 100
 
 def log_record(record: Any) -> LogRecord:
     """aiokafka's record as ours."""
-    return LogRecord(
-        record.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
-    )
+    # A header may have no value, which says as little as an empty one.
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    return LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value, headers)
 
 
 class Peek:
