@@ -14,7 +14,7 @@ from runfold_events.contract import events as e
 from runfold_events.contract.ids import split_stream
 from runfold_events.contract.statuses import Status
 from runfold_projections.projection import FoldEvent, Tables, ViewTransaction
-from runfold_projections.status import STATUS_EVENTS, status_after
+from runfold_projections.status import STATUS_EVENTS, status_after, streams_to_load
 
 _json = msgspec.json.Encoder().encode
 CountKey = tuple[str, str, int, str]  # workspace, ancestor, partition, status
@@ -29,9 +29,14 @@ class ChildrenProjection:
 
     async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
         batch = _Batch(tx)
-        for event in events:
-            if event.type in STATUS_EVENTS and event.is_of_run and event.recorded.body is not None:
-                await batch.fold(event)
+        mine = [
+            event
+            for event in events
+            if event.type in STATUS_EVENTS and event.is_of_run and event.recorded.body is not None
+        ]
+        await batch.load(mine)
+        for event in mine:
+            batch.fold(event)
         await batch.write()
 
 
@@ -44,12 +49,20 @@ class _Child(Struct):
 class _Batch:
     def __init__(self, tx: ViewTransaction) -> None:
         self._tx = tx
-        self._children: dict[str, _Child | None] = {}  # by stream; None: a root, which nobody counts
+        self._children: dict[str, _Child] = {}  # by stream; a root, which nobody counts, is not in it
         self._counts: dict[CountKey, list[int]] = {}
 
-    async def fold(self, event: FoldEvent) -> None:
+    async def load(self, events: Sequence[FoldEvent]) -> None:
+        """Read at once all children that the events concern."""
+        streams = streams_to_load(events)
+        partition = events[0].recorded.partition if events else 0
+        for stream, path, status in await self._tx.fetch_many("child_to_fold", [(s,) for s in streams]):
+            path_decoded = msgspec.json.decode(path, type=tuple[str, ...])
+            self._children[stream] = _Child(path_decoded, Status(status), partition)
+
+    def fold(self, event: FoldEvent) -> None:
         body, stream = event.body, event.recorded.stream
-        child = await self._load(stream, event.recorded.partition)
+        child = self._children.get(stream)
         if isinstance(body, e.RunCreated | e.RunErased) and child is None and body.parent_run_id is not None:
             child = _Child(body.path, status_after(body), event.recorded.partition)
             self._children[stream] = child
@@ -58,16 +71,6 @@ class _Batch:
             self._count(stream, child, -1)
             child.status = status_after(body)
             self._count(stream, child, 1)
-
-    async def _load(self, stream: str, partition: int) -> _Child | None:
-        if stream not in self._children:
-            rows = await self._tx.fetch("child_to_fold", (stream,))
-            self._children[stream] = (
-                _Child(msgspec.json.decode(rows[0][0], type=tuple[str, ...]), Status(rows[0][1]), partition)
-                if rows
-                else None
-            )
-        return self._children[stream]
 
     def _count(self, stream: str, child: _Child, change: int) -> None:
         workspace = split_stream(stream)[0]
@@ -83,7 +86,6 @@ class _Batch:
         children = [
             (stream, _json(child.path).decode(), child.status.value)
             for stream, child in self._children.items()
-            if child is not None
         ]
         await self._tx.execute_many("write_child", children)
         changed = {key: counts for key, counts in self._counts.items() if counts != [0, 0]}

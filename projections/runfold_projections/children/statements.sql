@@ -1,7 +1,7 @@
 -- Writing: used by the fold
 
 -- name: child_to_fold
-SELECT path, status FROM {p}child WHERE stream = $1;
+SELECT stream, path, status FROM {p}child WHERE stream = $1;
 
 -- name: write_child
 INSERT INTO {p}child (stream, path, status) VALUES ($1, $2, $3)

@@ -14,7 +14,7 @@ from runfold_events.contract.commands import Tags
 from runfold_events.contract.ids import split_stream
 from runfold_events.contract.statuses import Status
 from runfold_projections.projection import FoldError, FoldEvent, Row, Tables, ViewTransaction
-from runfold_projections.status import STATUS_EVENTS, status_after
+from runfold_projections.status import STATUS_EVENTS, status_after, streams_to_load
 
 _json = msgspec.json.Encoder().encode
 
@@ -32,13 +32,13 @@ class ExperimentsProjection:
 
     async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
         batch = _Batch(tx)
-        for event in events:
-            if event.is_metric_batch or event.recorded.body is None:
-                continue
+        mine = [event for event in events if not event.is_metric_batch and event.recorded.body is not None]
+        await batch.load_runs([event for event in mine if event.is_of_run])
+        for event in mine:
             if event.type.startswith("experiment."):
                 await batch.fold_experiment(event)
             elif event.is_of_run:
-                await batch.fold_run(event)
+                batch.fold_run(event)
         await batch.write()
 
 
@@ -76,10 +76,16 @@ class _Batch:
         self._runs: dict[str, _Run] = {}
         self._counts: Counter[tuple[bytes, int, str]] = Counter()
 
-    async def fold_run(self, event: FoldEvent) -> None:
+    async def load_runs(self, events: Sequence[FoldEvent]) -> None:
+        """Read at once all runs that the events concern."""
+        streams = [(stream,) for stream in streams_to_load(events)]
+        for stream, experiment_id, status in await self._tx.fetch_many("run_to_fold", streams):
+            self._runs[stream] = _Run(experiment_id, Status(status), 0)
+
+    def fold_run(self, event: FoldEvent) -> None:
         recorded, body = event.recorded, None
         stream, partition = recorded.stream, recorded.partition
-        run = self._runs.get(stream) or await self._load_run(stream)
+        run = self._runs.get(stream)
         if event.type in STATUS_EVENTS:
             body = event.body
         if isinstance(body, e.RunCreated | e.RunErased):
@@ -94,14 +100,6 @@ class _Batch:
             run.status = status
             self._count(run, partition, 1)
         run.updated_at = recorded.recorded_at
-
-    async def _load_run(self, stream: str) -> _Run | None:
-        rows = await self._tx.fetch("run_to_fold", (stream,))
-        if not rows:
-            return None
-        experiment_id, status = rows[0]
-        run = self._runs[stream] = _Run(experiment_id, Status(status), 0)
-        return run
 
     def _count(self, run: _Run | None, partition: int, change: int) -> None:
         if run is not None:

@@ -13,7 +13,7 @@ ON CONFLICT (experiment_id) DO UPDATE SET
     updated_at = excluded.updated_at;
 
 -- name: run_to_fold
-SELECT experiment_id, status FROM {p}run WHERE stream = $1;
+SELECT stream, experiment_id, status FROM {p}run WHERE stream = $1;
 
 -- name: write_run
 INSERT INTO {p}run (stream, experiment_id, status, updated_at) VALUES ($1, $2, $3, $4)

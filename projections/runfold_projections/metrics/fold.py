@@ -37,11 +37,12 @@ class MetricsProjection:
 
     async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
         batch = _Batch(tx)
+        await batch.load(events)
         for event in events:
             if event.is_metric_batch:
                 for ordinal, series in enumerate(event.series):
                     if series.count:
-                        await batch.add(event, ordinal)
+                        batch.add(event, ordinal)
             elif event.type == ERASED:
                 await batch.erase(event.recorded.stream)
         await batch.write()
@@ -60,29 +61,45 @@ class _Series(Struct):
     count: int
     parts: list[Part] = []
 
+    @property
+    def fills_chunk(self) -> bool:
+        return self.count // CHUNK_POINTS > self.stored // CHUNK_POINTS
+
 
 class _Batch:
     def __init__(self, tx: ViewTransaction) -> None:
         self._tx = tx
         self._series: dict[tuple[str, str], _Series] = {}
+        self._stored: dict[tuple[str, str], Row] = {}  # by stream and name
 
-    async def add(self, event: FoldEvent, ordinal: int) -> None:
+    async def load(self, events: Sequence[FoldEvent]) -> None:
+        """Read at once all series that the events add to."""
+        wanted = {
+            (event.recorded.stream, series.name): None
+            for event in events
+            if event.is_metric_batch
+            for series in event.series
+        }
+        for stream, name, *row in await self._tx.fetch_many("series_to_fold", list(wanted)):
+            self._stored[stream, name] = tuple(row)
+
+    def add(self, event: FoldEvent, ordinal: int) -> None:
         recorded, series = event.recorded, event.series[ordinal]
         key = (recorded.stream, series.name)
         found = self._series.get(key)
         if found is None:
-            found = self._series[key] = await self._load(event, ordinal)
+            found = self._series[key] = self._begin(event, ordinal)
         found.parts.append(part_of(series, recorded.writer_id.bytes, recorded.writer_seq))
         found.count += series.count
         for column in series.columns:
             if column not in found.columns:
                 found.columns.append(column)
 
-    async def _load(self, event: FoldEvent, ordinal: int) -> _Series:
+    def _begin(self, event: FoldEvent, ordinal: int) -> _Series:
         recorded, series = event.recorded, event.series[ordinal]
-        rows = await self._tx.fetch("series_to_fold", (recorded.stream, series.name))
-        if rows:
-            key, kind, columns, count = rows[0]
+        stored = self._stored.get((recorded.stream, series.name))
+        if stored is not None:
+            key, kind, columns, count = stored
             return _Series(
                 key, recorded.stream, series.name, kind, msgspec.json.decode(columns), count, False, count
             )
@@ -92,40 +109,46 @@ class _Batch:
     async def erase(self, stream: str) -> None:
         """Remove all of a run, whether the tables or only this batch know it."""
         self._series = {key: series for key, series in self._series.items() if key[0] != stream}
+        self._stored = {key: row for key, row in self._stored.items() if key[0] != stream}
         keys = await self._tx.fetch("series_of_stream", (stream,))
         for statement in ("remove_tail", "remove_columns", "remove_chunks", "remove_series"):
             await self._tx.execute_many(statement, keys)
 
     async def write(self) -> None:
+        stored_tails = await self._take_tails()
         tails: list[Row] = []
+        chunks: list[Row] = []
+        columns: list[Row] = []
         for series in self._series.values():
-            if series.count // CHUNK_POINTS > series.stored // CHUNK_POINTS:
-                tails.extend(await self._seal(series))
+            if series.fills_chunk:
+                parts = stored_tails.get(series.key, []) + series.parts
+                tails.extend(_seal(series, parts, chunks, columns))
             else:
                 tails.extend(_tail_rows(series.key, series.stored, series.parts))
-        if self._series:
-            await self._tx.execute_many("write_series", [_series_row(s) for s in self._series.values()])
-        if tails:
-            await self._tx.execute_many("write_tail", tails)
+        await self._tx.execute_many("write_chunk", chunks)
+        await self._tx.execute_many("write_column", columns)
+        await self._tx.execute_many("write_series", [_series_row(s) for s in self._series.values()])
+        await self._tx.execute_many("write_tail", tails)
 
-    async def _seal(self, series: _Series) -> list[Row]:
-        """Write every chunk that is full now; returns the rows of the new tail."""
-        first = series.stored - series.stored % CHUNK_POINTS
-        parts = series.parts
-        if series.stored > first:
-            stored = [part_of_row(*row[1:]) for row in await self._tx.fetch("tail", (series.key,))]
-            parts = stored + parts
-            await self._tx.execute("remove_tail", (series.key,))
-        chunk_rows: list[Row] = []
-        column_rows: list[Row] = []
-        full, rest = _cut(parts)
-        for number, chunk_parts in enumerate(full, first // CHUNK_POINTS):
-            chunk = seal(chunk_parts)
-            chunk_rows.append((series.key, number, *chunk.axes))
-            column_rows.extend((series.key, number, *row) for row in chunk.columns)
-        await self._tx.execute_many("write_chunk", chunk_rows)
-        await self._tx.execute_many("write_column", column_rows)
-        return _tail_rows(series.key, first + len(full) * CHUNK_POINTS, rest)
+    async def _take_tails(self) -> dict[int, list[Part]]:
+        """The tails of all series that fill a chunk now, which leave their table for that."""
+        keys = [(s.key,) for s in self._series.values() if s.fills_chunk and s.stored % CHUNK_POINTS]
+        found: dict[int, list[Part]] = {}
+        for key, *row in await self._tx.fetch_many("tail_to_fold", keys):
+            found.setdefault(key, []).append(part_of_row(*row))
+        await self._tx.execute_many("remove_tail", keys)
+        return found
+
+
+def _seal(series: _Series, parts: Sequence[Part], chunks: list[Row], columns: list[Row]) -> list[Row]:
+    """Add the rows of every chunk that is full now; returns the rows of the new tail."""
+    first = series.stored - series.stored % CHUNK_POINTS
+    full, rest = _cut(parts)
+    for number, chunk_parts in enumerate(full, first // CHUNK_POINTS):
+        chunk = seal(chunk_parts)
+        chunks.append((series.key, number, *chunk.axes))
+        columns.extend((series.key, number, *row) for row in chunk.columns)
+    return _tail_rows(series.key, first + len(full) * CHUNK_POINTS, rest)
 
 
 def _cut(parts: Sequence[Part]) -> tuple[list[list[Part]], list[Part]]:

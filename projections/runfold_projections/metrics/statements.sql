@@ -1,7 +1,10 @@
 -- Writing: used by the fold
 
 -- name: series_to_fold
-SELECT series_key, kind, columns, count FROM {p}series WHERE stream = $1 AND name = $2;
+SELECT stream, name, series_key, kind, columns, count FROM {p}series WHERE stream = $1 AND name = $2;
+
+-- name: tail_to_fold
+SELECT series_key, count, writer_id, writer_seq, point, body FROM {p}tail WHERE series_key = $1 ORDER BY first;
 
 -- name: write_series
 INSERT INTO {p}series (series_key, stream, name, kind, columns, count) VALUES ($1, $2, $3, $4, $5, $6)

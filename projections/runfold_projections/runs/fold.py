@@ -10,12 +10,12 @@ from msgspec import UNSET
 from runfold_events.contract import events as e
 from runfold_events.contract import limits
 from runfold_events.contract.commands import ParamValue
-from runfold_events.contract.ids import split_stream
+from runfold_events.contract.ids import run_stream, split_stream
 from runfold_events.contract.statuses import TERMINAL, Status
 from runfold_projections.projection import FoldError, FoldEvent, Parameters, Tables, ViewTransaction
 from runfold_projections.runs.row import RunRow
 from runfold_projections.runs.summary import MetricFold
-from runfold_projections.status import tags_of
+from runfold_projections.status import streams_to_load, tags_of
 from runfold_projections.values import as_number, as_text
 
 TAG: Final = "tag"
@@ -45,13 +45,19 @@ class RunsProjection:
         if len(self._run_keys) > _RUN_KEYS_MAX:
             self._run_keys.clear()
         batch = _Batch(tx, self._run_keys)
-        for event in events:
+        mine = [event for event in events if _is_folded(event)]
+        await batch.load(mine)
+        for event in mine:
             if event.is_metric_batch:
-                if event.recorded.body is not None:
-                    batch.metrics.add(await batch.run_key(event.recorded.stream), event)
-            elif event.type in _TYPES and event.is_of_run and event.recorded.body is not None:
-                await batch.fold(event)
+                batch.metrics.add(batch.run_key(event.recorded.stream), event)
+            else:
+                batch.fold(event)
         await batch.write()
+
+
+def _is_folded(event: FoldEvent) -> bool:
+    is_mine = event.is_metric_batch or (event.type in _TYPES and event.is_of_run)
+    return is_mine and event.recorded.body is not None
 
 
 class _Batch:
@@ -67,24 +73,34 @@ class _Batch:
         self._run_keys = run_keys
         self.metrics = MetricFold()
 
-    async def run_key(self, stream: str) -> int:
+    async def load(self, events: Sequence[FoldEvent]) -> None:
+        """Read at once the rows of all runs that the events change, and the keys of those that they only measure."""
+        changed = streams_to_load(event for event in events if not event.is_metric_batch)
+        for row in await self._tx.fetch_many("run_by_id", [_name_of(stream) for stream in changed]):
+            run = RunRow.from_row(row)
+            self._runs[run_stream(run.workspace, run.run_id)] = run
+        measured = {event.recorded.stream for event in events if event.is_metric_batch}
+        measured -= self._run_keys.keys() | self._runs.keys()
+        names = [_name_of(stream) for stream in sorted(measured)]
+        for key, workspace, run_id in await self._tx.fetch_many("run_key", names):
+            self._run_keys[run_stream(workspace, run_id)] = int(key)
+
+    def run_key(self, stream: str) -> int:
         key = self._run_keys.get(stream)
         if key is None:
-            workspace, _, run_id = split_stream(stream)
             run = self._runs.get(stream)
-            rows = [(run.run_key,)] if run else await self._tx.fetch("run_key", (workspace, run_id))
-            if not rows:
+            if run is None:
                 raise FoldError(f"metrics of {stream} before its run.created")
-            key = self._run_keys[stream] = int(rows[0][0])
+            key = self._run_keys[stream] = run.run_key
         return key
 
-    async def fold(self, event: FoldEvent) -> None:
+    def fold(self, event: FoldEvent) -> None:
         recorded, body = event.recorded, event.body
         workspace = split_stream(recorded.stream)[0]
         if isinstance(body, e.RunCreated):
             run = self._create(event, workspace, body)
         else:
-            found = await self._find(recorded.stream)
+            found = self._runs.get(recorded.stream)
             if isinstance(body, e.RunErased):
                 run = self._erase(event, workspace, found, body)
             elif found is None:
@@ -93,15 +109,6 @@ class _Batch:
                 run = found
                 self._change(run, body, recorded.recorded_at)
         run.updated_at = recorded.recorded_at
-
-    async def _find(self, stream: str) -> RunRow | None:
-        run = self._runs.get(stream)
-        if run is None:
-            workspace, _, run_id = split_stream(stream)
-            rows = await self._tx.fetch("run_by_id", (workspace, run_id))
-            if rows:
-                run = self._runs[stream] = RunRow.from_row(rows[0])
-        return run
 
     def _create(self, event: FoldEvent, workspace: str, body: e.RunCreated) -> RunRow:
         run = _stub(event, workspace, body, Status.NOT_STARTED)
@@ -177,6 +184,11 @@ class _Batch:
         if self._labels:
             await tx.execute_many("write_label", list(self._labels.values()))
         await self.metrics.write(tx)
+
+
+def _name_of(stream: str) -> tuple[str, str]:
+    workspace, _, run_id = split_stream(stream)
+    return workspace, run_id
 
 
 def _ancestors(run: RunRow) -> list[Parameters]:

@@ -8,7 +8,7 @@ SELECT run_key, workspace, run_id, experiment, experiment_id, number, status, st
 FROM {p}run WHERE workspace = $1 AND run_id = $2;
 
 -- name: run_key
-SELECT run_key FROM {p}run WHERE workspace = $1 AND run_id = $2;
+SELECT run_key, workspace, run_id FROM {p}run WHERE workspace = $1 AND run_id = $2;
 
 -- name: write_run
 INSERT INTO {p}run
@@ -37,7 +37,7 @@ ON CONFLICT (run_key, kind, key) DO UPDATE SET text = excluded.text, number = ex
 DELETE FROM {p}label WHERE run_key = $1 AND kind = $2 AND key = $3;
 
 -- name: metric_to_fold
-SELECT kind, count, nan_count, min, max, latest, step, time_ms, writer_id, writer_seq, point
+SELECT run_key, name, kind, count, nan_count, min, max, latest, step, time_ms, writer_id, writer_seq, point
 FROM {p}metric WHERE run_key = $1 AND {is name $2};
 
 -- name: write_metric

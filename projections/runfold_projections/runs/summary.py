@@ -80,16 +80,15 @@ class MetricFold:
         """Merge with what the table holds."""
         if not self._found:
             return
-        rows: list[Row] = []
-        for (run_key, name), summary in self._found.items():
-            if summary.order is None:  # nothing but absent cells
-                continue
-            stored = await tx.fetch("metric_to_fold", (run_key, name))
-            rows.append(_to_row(run_key, name, _merged(stored[0], summary) if stored else summary))
+        # Left out: those with nothing but absent cells.
+        found = {key: summary for key, summary in self._found.items() if summary.order is not None}
+        for run_key, name, *stored in await tx.fetch_many("metric_to_fold", list(found)):
+            found[run_key, name] = _merged(stored, found[run_key, name])
+        rows = [_to_row(run_key, name, summary) for (run_key, name), summary in found.items()]
         await tx.execute_many("write_metric", rows)
 
 
-def _merged(row: Row, new: Summary) -> Summary:
+def _merged(row: Sequence[Any], new: Summary) -> Summary:
     kind, count, nan_count, least, greatest, latest, step, *rest = row
     merged = Summary(new.workspace, kind, count, nan_count, least, greatest)
     merged.order = (NO_STEP if step is None else step, *rest)
