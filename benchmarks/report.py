@@ -97,7 +97,8 @@ def markdown(facts: dict[str, Any], groups: Sequence[Group]) -> str:
     """The same as Markdown, for docs/benchmarks.md."""
     lines = [
         f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB · {facts['system']} · "
-        f"Python {facts['python']} · SQLite {facts['sqlite']} · commit `{facts['commit']}` · {facts['measured_at']}",
+        f"Python {facts['python']} · SQLite {facts['sqlite']} · commit `{facts['commit']}` · {facts['measured_at']} · "
+        f"load of the machine before: {facts['load_before']}",
     ]
     for group in groups:
         lines += ["", f"### {group.title}", "", group.about, ""]

@@ -44,7 +44,7 @@ def test_figures_are_short() -> None:
 
 def test_tables_hold_what_the_data_hold() -> None:
     facts = {"processor": "P", "cores": 2, "memory_gib": 4.0, "system": "S", "python": "3", "sqlite": "3"}
-    facts |= {"commit": "abc", "measured_at": "now"}
+    facts |= {"commit": "abc", "measured_at": "now", "load_before": 0.1}
     groups = [Group(title="T", about="A", rows=(ROW,))]
 
     assert "| command p50 | ms | 1 | 2 | 3 | 0.5 (commit) | 4 x | ≤ 15 ✓ |" in markdown(facts, groups)
