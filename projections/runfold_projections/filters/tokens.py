@@ -49,7 +49,7 @@ def check_text(text: str, field: str) -> None:
             f"{field} may have {limits.FILTER_CHARS_MAX} characters; it has {len(text)}",
             facts={"field": field, "limit": limits.FILTER_CHARS_MAX, "size": len(text)},
         )
-    if "\x00" in text or not is_storable(text):
+    if not is_storable(text):
         raise Invalid(
             f"{field} holds a NUL character or a lone surrogate",
             facts={"field": field, "limit": "UTF-8 without NUL"},
@@ -57,7 +57,9 @@ def check_text(text: str, field: str) -> None:
 
 
 def is_storable(text: str) -> bool:
-    """False for lone surrogates, which are no characters."""
+    """False for texts that no store holds: with a NUL, or with a lone surrogate, which is no character."""
+    if "\x00" in text:
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:

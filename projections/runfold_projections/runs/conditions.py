@@ -46,7 +46,10 @@ def conditions(workspace: str, query: RunQuery, node: Node | None) -> Sql:
 def check_storable(value: str, field: str) -> str:
     """A text that the store can be asked for."""
     if not is_storable(value):
-        raise Invalid(f"{field} holds a lone surrogate, which is no character", facts={"field": field})
+        raise Invalid(
+            f"{field} holds a NUL character or a lone surrogate",
+            facts={"field": field, "limit": "UTF-8 without NUL"},
+        )
     return value
 
 
