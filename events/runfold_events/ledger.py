@@ -289,11 +289,12 @@ def first_outcome(repeated: Repeated, events: list[RecordedEvent], token: str) -
 
 def _declared(declared: Range, events: list[RecordedEvent]) -> bool:
     """True when the first command under this number declared the same range lost (or was erased since)."""
-    bodies = [decode_event(event) for event in events]
-    return any(
-        body is None or (isinstance(body, CommandsLost) and (body.first, body.last) == declared)
-        for body in bodies
-    )
+    for event in events:
+        body = decode_event(event)
+        is_same = body is None or (isinstance(body, CommandsLost) and (body.first, body.last) == declared)
+        if event.type == "run.commands_lost" and is_same:
+            return True
+    return False
 
 
 def ref_of(event: RecordedEvent) -> EventRef:
