@@ -88,7 +88,7 @@ class Listener:
     async def has(self, *partitions: int) -> None:
         """Wait until exactly these are assigned."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.partitions != set(partitions):  # noqa: ASYNC110 - a test may poll
+            while self.partitions != frozenset(partitions):  # noqa: ASYNC110 - a test may poll
                 await asyncio.sleep(0.01)
 
 

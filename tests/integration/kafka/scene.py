@@ -12,7 +12,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID, uuid4
 
+import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
 
 from runfold_events.buses.kafka import (
     Cluster,
@@ -23,7 +29,7 @@ from runfold_events.buses.kafka import (
     KafkaReplyTopics,
     KafkaTopicAdmin,
 )
-from runfold_events.buses.kafka.clients import new_consumer, new_producer, started, stop_client
+from runfold_events.buses.kafka.clients import new_admin, new_consumer, new_producer, started, stop_client
 from runfold_events.contract import commands as c
 from runfold_events.contract.cloudevents import Record
 from runfold_events.contract.commands import Command
@@ -33,7 +39,7 @@ from runfold_events.contract.submission import Actor, Submission
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import LogDoor, LogRecord
-from runfold_events.log_ports import CommandSource, LogStore
+from runfold_events.log_ports import CommandSource, LogMismatch, LogStore
 from runfold_events.stores.postgres import PostgresStore
 from runfold_events.stores.postgres.store import PostgresTimeouts
 from runfold_services.decider import Decider, DeciderSettings
@@ -144,6 +150,32 @@ class Scene:
     def sink(self, **arguments: Any) -> KafkaEventSink:
         return KafkaEventSink(self.cluster, self.settings.events_topic, self.partitions, **arguments)
 
+    async def refused(self, role: Decider | Relay, match: str) -> LogMismatch:
+        """Why a role refuses to start."""
+        try:
+            with pytest.raises(LogMismatch, match=match) as caught:
+                await role.start()
+        finally:
+            await role.stop()
+        return caught.value
+
+    @asynccontextmanager
+    async def sink_of_its_own(self) -> AsyncGenerator[KafkaEventSink]:
+        """A sink for the test itself."""
+        sink = self.sink()
+        try:
+            yield sink
+        finally:
+            await sink.stop()
+
+    async def alter_topic(self, name: str, settings: dict[str, str]) -> None:
+        """Change settings of a topic."""
+        admin = await started(new_admin(self.cluster))
+        try:
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(settings))])
+        finally:
+            await admin.close()
+
     def relay(self, store: LogStore | None = None, settings: RelaySettings | None = None) -> Relay:
         """A relay that is not started."""
         return Relay(store or self.store, self.sink(), settings or RelaySettings(lease_s=2.0))
@@ -215,6 +247,31 @@ class Scene:
             return [(await future).offset for future in sent]
         finally:
             await stop_client(producer)
+
+    async def send_named_in_bytes(
+        self, topic: str, partition: int, records: Sequence[Record], *, name: bytes
+    ) -> None:
+        """Put records into a topic in one batch; headers called ``?`` times the length of ``name`` get that name.
+
+        No client library would do this; a program in C can.
+        """
+        builder: Any = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1_000_000)
+        for number, record in enumerate(records):
+            headers = list(record.headers)
+            builder.append(number, 1_700_000_000_000, record.key, record.value, headers)
+        batch = bytearray(builder.build().replace(b"?" * len(name), name))
+        batch[17:21] = calc_crc32c(bytes(batch[21:])).to_bytes(4, "big")
+        client: Any = AIOKafkaClient(bootstrap_servers=self.kafka)
+        await client.bootstrap()
+        try:
+            await client.set_topics([topic])
+            node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            answer = await client.send(
+                node, ProduceRequest(None, -1, 10_000, [(topic, [(partition, bytes(batch))])])
+            )
+            assert answer.topics[0][1][0][1] == 0, "the broker took it"
+        finally:
+            await client.close()
 
     # What is there
 

@@ -247,6 +247,32 @@ async def test_a_forged_header_names_no_actor_and_no_position(scene: Scene) -> N
 
 
 @with_scene(partitions=1)
+async def test_a_header_whose_name_is_no_text_stops_nobody(scene: Scene) -> None:
+    """aiokafka cannot read a batch with such a record at all."""
+    writer, name = uuid4(), b"\xff\xfe\x00\x80"
+    await scene.create_runs(writer, "r")
+    records = [
+        command_record(scene.submission(c.SetTags(run_id="r", tags={"n": str(number)}), writer, number))
+        for number in range(2, 12)
+    ]
+    bad = forged(records[4], ce_writerseq=b"12", **{"?" * len(name): b"value"})
+    topic = scene.settings.commands_topic
+    async with scene.deciding() as decider:
+        await scene.send_raw(topic, 0, records[:3])
+        await scene.send_named_in_bytes(topic, 0, [*records[3:5], bad, *records[5:8]], name=name)
+        await scene.all_handled()
+        assert decider.status.alarms == {}
+    async with scene.deciding():  # looks at the last handled record
+        await scene.send_raw(topic, 0, records[8:])
+        await scene.all_handled()
+    events = await scene.events(0)
+    tags = [msgspec.json.decode(e.body or b"")["tags"]["n"] for e in events if e.type == "run.tags_set"]
+    assert tags == [str(number) for number in range(2, 12)]
+    (mark,) = [mark for mark in await scene.store.writers("w/run/r") if mark.writer_id == writer]
+    assert (mark.highest, mark.gaps) == (12, ()), "the record itself is a command like any other"
+
+
+@with_scene(partitions=1)
 async def test_a_record_larger_than_any_event_is_cut_and_can_be_published(scene: Scene) -> None:
     """The topic's limit is on compressed batches: what a sender compressed may be larger than all limits."""
     huge = Record(b"key", bytes(3 * limits.EVENT_BYTES_MAX), ())

@@ -12,7 +12,6 @@ from runfold_events.buses.kafka import KafkaTopicAdmin
 from runfold_events.buses.kafka.clients import new_admin, started
 from runfold_events.contract.codec import decode_event
 from runfold_events.contract.events import LogLost
-from runfold_events.log_ports import LogMismatch
 from runfold_services.decider import DeciderSettings
 from runfold_services.topics import commands_topic, ensure_topic
 from tests.integration.kafka.effects import LogWriter, damage, expected, found
@@ -98,11 +97,7 @@ async def test_a_recreated_topic_is_refused_until_somebody_adopts_it(scene: Scen
     before = await found(scene, 0)
     await recreate(scene)
     await writer.send(records)
-    refused = scene.decider()
-    with pytest.raises(LogMismatch, match="RUNFOLD_KAFKA_ADOPTS_LOG") as caught:
-        await refused.start()
-    await refused.stop()
-    assert caught.value.code == "log_replaced"
+    assert (await scene.refused(scene.decider(), "RUNFOLD_KAFKA_ADOPTS_LOG")).code == "log_replaced"
     assert await found(scene, 0) == before, "nothing was handled"
     await handle_all(scene, ADOPTING)
     assert (await found(scene, 0)) == before + await expected(scene, 0)
@@ -131,11 +126,7 @@ async def test_a_store_that_was_set_back_is_refused_until_it_has_another_epoch(s
         "FROM public.backup AS b",
         "SELECT 1",
     )
-    refused = scene.decider()
-    with pytest.raises(LogMismatch, match="ledger restored") as caught:
-        await refused.start()
-    await refused.stop()
-    assert caught.value.code == "store_restored"
+    assert (await scene.refused(scene.decider(), "ledger restored")).code == "store_restored"
     await scene.sql(
         "SELECT set_config('runfold.restoring', 'yes', false)",
         f"UPDATE runfold.meta SET epoch = '{UUID(int=7)}' RETURNING 1",

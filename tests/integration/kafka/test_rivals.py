@@ -9,11 +9,12 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from msgspec.structs import replace
 
+from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import Handled, LogDoor, LogRecord
@@ -145,7 +146,7 @@ async def _kill_a_session(scene: Scene, luck: random.Random) -> None:
     )
 
 
-def _waits_s(events: Sequence[Any]) -> float:
+def _waits_s(events: Sequence[RecordedEvent]) -> float:
     """The longest time between the sending of a command and its event."""
     return max((e.recorded_at - e.occurred_at) / 1e6 for e in events if e.type == "run.tags_set")
 

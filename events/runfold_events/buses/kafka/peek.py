@@ -10,6 +10,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from runfold_events.buses.kafka.clients import Cluster, new_consumer, started, stop_client
 from runfold_events.buses.kafka.failures import translating
+from runfold_events.buses.kafka.lenient import UNPARSED, read_batch
 from runfold_events.contract.errors import Unavailable
 from runfold_events.log_door import LogRecord
 from runfold_events.log_ports import Bounds
@@ -63,6 +64,8 @@ class Peek:
                                 return [log_record(record) for record in found[place]]
                 except OffsetOutOfRangeError:
                     return []
+                except UNPARSED:
+                    return (await read_batch(consumer, place, offset))[0]
 
     async def stop(self) -> None:
         """Let go of the consumer."""

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from runfold_events.buses.kafka.clients import Cluster, new_admin, new_consumer, started, stop_client
 from runfold_events.buses.kafka.failures import translating
+from runfold_events.buses.kafka.lenient import UNPARSED, read_batch
 from runfold_events.buses.kafka.peek import Peek, log_record
 from runfold_events.contract.errors import Unavailable
 from runfold_events.log_door import LogRecord
@@ -174,9 +175,10 @@ class KafkaCommandSource:
         """What is there, or comes within ``wait_s``. aiokafka counts records, so bytes are bounded by what is usual."""
         usual = self._record_bytes.get(partition, RECORD_BYTES_FIRST)
         place = self._places[partition]
+        consumer = self._started()
         with translating():
             try:
-                found = await self._started().getmany(
+                found = await consumer.getmany(
                     place,
                     timeout_ms=round(wait_s * 1_000),
                     max_records=max(1, min(records_max, bytes_max // usual)),
@@ -186,9 +188,20 @@ class KafkaCommandSource:
                     f"partition {partition} of topic {self._topic} does not hold the offset asked for",
                     facts={"topic": self._topic, "partition": partition},
                 ) from None
+            except UNPARSED:
+                return await self._take_leniently(consumer, place)
         records = [log_record(record) for record in found.get(place, ())]
         if records:
             self._record_bytes[partition] = max(1, _size(records) // len(records))
+        return records
+
+    async def _take_leniently(self, consumer: Any, place: TopicPartition) -> list[LogRecord]:
+        turn = self._sought.get(place.partition)
+        offset = await consumer.position(place)
+        records, after = await read_batch(consumer, place, offset)
+        if turn is None or self._sought.get(place.partition) != turn:
+            raise _not_assigned(place.partition)
+        consumer.seek(place, after)
         return records
 
     def end_hint(self, partition: int) -> int | None:
