@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
 
@@ -144,3 +144,9 @@ class Folded:
         self.run(self.views.close())
         if self._owns_runner:
             self._runner.close()
+
+
+class Fold(Protocol):
+    """Opens views over a source; all of one test share a database and an event loop."""
+
+    def __call__(self, source: MemorySource | None = None, *more: Any, **options: Any) -> Folded: ...

@@ -16,7 +16,7 @@ import tests.projections.test_filters as sqlite
 from runfold_events.contract import events as e
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, Unavailable
-from runfold_events.contract.metrics import Column
+from runfold_events.contract.metrics import Cell, Column
 from runfold_events.sync import run_sync
 from runfold_projections.model import RunQuery, RunView
 from runfold_projections.stores.postgres import PostgresViewStore, ViewTimeouts
@@ -51,6 +51,15 @@ def answer(folded: Folded, query: RunQuery) -> list[RunView]:
     return folded.run(folded.views.runs(WORKSPACE, query)).rows
 
 
+def refusal_of(folded: Folded, query: RunQuery) -> Invalid | None:
+    """The one error that a query may give; None when it was answered."""
+    try:
+        answer(folded, query)
+    except Invalid as error:
+        return error
+    return None
+
+
 @given(expressions())
 @settings(CHEAP, max_examples=120)
 def test_filters_agree_with_a_second_implementation(some_runs: Folded, expression: Expression) -> None:
@@ -72,10 +81,8 @@ def test_filters_agree_with_a_second_implementation(some_runs: Folded, expressio
 @example('metrics.a = "x" or metrics.a = 1 or metrics.a.min > 0.5 or metrics.a in (1, "x", true)')
 def test_any_text_gives_rows_or_invalid_soon(some_runs: Folded, text: str) -> None:
     started = time.monotonic()
-    try:
-        answer(some_runs, RunQuery(filter=text))
-    except Invalid as error:
-        assert error.field == "filter"
+    error = refusal_of(some_runs, RunQuery(filter=text))
+    assert error is None or error.field == "filter"
     assert time.monotonic() - started < 2
 
 
@@ -91,10 +98,8 @@ def test_any_order_fields_and_page_give_rows_or_invalid(some_runs: Folded, text:
         RunQuery(parent_run_id=text),
         RunQuery(ancestor_run_id=text),
     ):
-        try:
-            answer(some_runs, query)
-        except Invalid as error:
-            assert error.field
+        error = refusal_of(some_runs, query)
+        assert error is None or error.field
 
 
 ORDERS = [
@@ -148,7 +153,9 @@ def test_names_and_texts_of_any_legal_length_are_folded_and_found(stack: StackFo
     history.create("r", tags={key: value}, experiment=hostile(limits.EXPERIMENT_NAME_CHARS_MAX, 5))
     history.create("other", tags={key: value[:-1]})
     history.run("r", e.ParamsLogged(params={key: hostile(limits.PARAM_VALUE_CHARS_MAX, 6)}))
-    history.metrics("r", table(name, {column: Column(dtype="f64", values=[0.5] * 5_000)}, range(5_000)))
+    history.metrics(
+        "r", table(name, {column: Column(dtype="f64", values=list[Cell]([0.5] * 5_000))}, range(5_000))
+    )
     history.metrics("r", floats(name[:-1] + "x", [1.5]))
 
     run = folded.run(folded.views.run(WORKSPACE, "r"))
@@ -177,7 +184,8 @@ NUMBERS = [
 def test_numbers_are_kept_and_compared_exactly(stack: StackForTest) -> None:
     folded = Folded(stack.database(TEMPLATE))
     whole = [2**53 + 1, 2**60 + 1, 2**63 - 1, -(2**63)]
-    for index, number in enumerate([*NUMBERS, float("inf"), float("-inf"), *whole]):
+    cells: list[Cell] = [*NUMBERS, float("inf"), float("-inf"), *whole]
+    for index, number in enumerate(cells):
         folded.history.create(f"r{index}")
         folded.history.metrics(f"r{index}", table("m", {"m": Column(dtype="any", values=[number])}, [1]))
 
