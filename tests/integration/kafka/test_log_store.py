@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from runfold_events.ports import LogMark, Write
@@ -88,6 +89,7 @@ async def test_partitions_are_shared_equally_and_never_twice(scene: Scene) -> No
 async def test_sharing_at_once_gives_no_partition_twice(scene: Scene) -> None:
     stores = [await scene.open_store() for _ in range(5)]
     members = [uuid4() for _ in stores]
+    shares: Sequence[frozenset[int]] = ()
     for _ in range(3):
         shares = await asyncio.gather(
             *(

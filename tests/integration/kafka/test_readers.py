@@ -68,7 +68,8 @@ async def write(scene: Scene, store: PostgresStore, luck: random.Random, deeds: 
 
 
 async def note_naively(transaction: PostgresTransaction, partition: int, pos: int) -> None:
-    await transaction._connection.execute(
+    # The control's table is no part of the store, and must be written in the store's own transaction.
+    await transaction._connection.execute(  # pyright: ignore[reportPrivateUsage]
         "INSERT INTO public.outbox (partition, pos) VALUES ($1, $2)", partition, pos
     )
 
