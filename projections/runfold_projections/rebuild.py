@@ -6,7 +6,8 @@ stood. When it has caught up with the generation in use, one transaction makes i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from runfold_events.contract.errors import Unavailable
 from runfold_projections.projection import (
@@ -18,8 +19,9 @@ from runfold_projections.projection import (
     ViewSession,
     ViewStore,
 )
-from runfold_projections.runner import Folder
+from runfold_projections.runner import Broken, Folder
 
+SWITCH_EVENTS_MAX: Final = 2_000  # folded, counted once per projection, while live folds wait
 Progress = Callable[
     [int, int], None
 ]  # events folded so far, events to fold; each counted once per projection
@@ -97,8 +99,11 @@ class Rebuild:
         while True:
             ends = await self._source.ends()
             folded += await self._folder.fold(self._behind, ends, await self._reporter(ends, progress))
-            if await self._switch(ends, await self._source.ends()):
-                return folded
+            try:
+                if await self._switch(ends):
+                    return folded
+            except Broken:
+                continue  # folded the ordinary way, the event to blame is found and named
 
     async def _begin(self, session: ViewSession, catalogue: Catalogue, projection: Projection) -> Generation:
         """The generation to fill: one that an earlier rebuild left unfinished, or a new one."""
@@ -150,23 +155,32 @@ class Rebuild:
 
         return advance
 
-    async def _switch(self, ends: Sequence[int], ends_now: Sequence[int]) -> bool:
-        """Put the new generations to use, unless the ones in use have gone further in the meantime."""
+    async def _switch(self, ends: Sequence[int]) -> bool:
+        """Put the new generations to use; False when the ones in use have gone too far in the meantime.
+
+        Where events come all the time the ones in use are always a little ahead. What is missing is folded while they
+        stand still, so that no view ever goes back.
+        """
         async with self._store.transaction(alone=True) as session:
             catalogue = await session.catalogue()
-            for generation in self._generations:
-                if _exists(catalogue, generation) and not self._has_caught_up(
-                    catalogue, generation, ends, ends_now
-                ):
-                    return False
-            for generation in self._generations:
-                if _exists(catalogue, generation):  # else somebody else has switched already
-                    await session.activate(generation)
+            ends_now = await self._source.ends()  # after the checkpoints
+            # Others are switched already, by somebody else.
+            generations = [generation for generation in self._generations if _exists(catalogue, generation)]
+            missing: list[tuple[Checkpoint, int]] = []
+            for generation in generations:
+                missing.extend(self._missing(catalogue, generation, ends, ends_now))
+            if sum(end - checkpoint.pos for checkpoint, end in missing) > SWITCH_EVENTS_MAX:
+                return False
+            for checkpoint, end in missing:
+                await self._folder.fold_within(session, checkpoint, end)
+            for generation in generations:
+                await session.activate(generation)
         return True
 
-    def _has_caught_up(
+    def _missing(
         self, catalogue: Catalogue, generation: Generation, ends: Sequence[int], ends_now: Sequence[int]
-    ) -> bool:
+    ) -> Iterator[tuple[Checkpoint, int]]:
+        """Where the generation is behind the one in use, or behind ``ends``: from where, and up to where."""
         active = catalogue.active.get(generation.projection)
         for partition, end in enumerate(ends):
             target = end
@@ -175,10 +189,9 @@ class Rebuild:
                 if current is not None and current.epoch == self._source.epoch:
                     # A checkpoint beyond the store's end is damage that a rebuild mends; it is no place to wait for.
                     target = max(end, min(current.pos, ends_now[partition]))
-            built = catalogue.checkpoints.get((generation, partition))
-            if built is None or built.pos < target:
-                return False
-        return True
+            built = catalogue.checkpoints[generation, partition]
+            if built.pos < target:
+                yield built, target
 
 
 def _exists(catalogue: Catalogue, generation: Generation) -> bool:

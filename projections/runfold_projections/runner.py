@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
 from runfold_events.contract.errors import Unavailable
 from runfold_events.contract.tokens import Token
@@ -41,7 +43,7 @@ class Rival(Exception):
     """Somebody else moved the checkpoint: reload and go on."""
 
 
-class _Broken(Exception):
+class Broken(Exception):
     """A projection raised on these events."""
 
     def __init__(self, checkpoint: Checkpoint, error: Exception) -> None:
@@ -137,11 +139,22 @@ class Folder:
             self._read_events = min(self._read_events * 2, self._batch_events_max)
         return events
 
+    async def fold_within(self, session: ViewSession, checkpoint: Checkpoint, end: int) -> None:
+        """Fold up to ``end`` in a transaction that is open; few events, since others may be waiting.
+
+        Raises:
+            Broken: an event cannot be folded; the transaction is of no use any more.
+        """
+        while checkpoint.pos < end:
+            events = await self._read(checkpoint.partition, checkpoint.pos, end)
+            await self._apply(session, [checkpoint], [FoldEvent(event) for event in events])
+            checkpoint = replace(checkpoint, pos=checkpoint.pos + len(events))
+
     async def _fold(self, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]) -> None:
         try:
             async with self._store.transaction() as session:
                 await self._apply(session, checkpoints, events)
-        except _Broken as broken:
+        except Broken as broken:
             if len(checkpoints) > 1:
                 await self._fold_apart(checkpoints, events)
             elif len(events) > 1:
@@ -162,7 +175,7 @@ class Folder:
             except Exception as error:
                 if self._store.is_engine_failure(error):
                     raise
-                raise _Broken(checkpoint, error) from error
+                raise Broken(checkpoint, error) from error
 
     async def _fold_apart(self, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]) -> None:
         """One of several projections cannot go on: each in a transaction of its own."""
@@ -183,7 +196,7 @@ class Folder:
             raise Rival
         return found
 
-    async def _stop(self, broken: _Broken, event: FoldEvent) -> None:
+    async def _stop(self, broken: Broken, event: FoldEvent) -> None:
         async with self._store.transaction() as session:
             await session.stop(broken.checkpoint, f"{event.type} {event.recorded.id}: {_words(broken.error)}")
 

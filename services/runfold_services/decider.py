@@ -21,6 +21,7 @@ from runfold_events.log_door import CursorAhead, Handled, LogDoor, LogRecord
 from runfold_events.log_ports import CommandSource, LogMismatch, LogStore, NotAssigned, OffsetGone, ReplySink
 from runfold_events.ports import PartitionRow
 from runfold_services.log_checks import REPLACED, CommandLog, check_commands, marked_offset
+from runfold_services.tasks import end_tasks
 
 OVERTAKEN: Final = "log_overtaken"
 STUCK: Final = "stuck"
@@ -116,8 +117,7 @@ class Decider:
         noting, self._noting = self._noting, None
         await self.revoked()
         if noting is not None:
-            noting.cancel()
-            await asyncio.gather(noting, return_exceptions=True)
+            await end_tasks([noting])
         try:
             await self._source.stop()
         finally:
@@ -312,9 +312,9 @@ class _Worker:
         """End the task; wait for what it is busy with, ``drain_s`` at most."""
         self.is_ending = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.busy.over.wait(), drain_s)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+            async with asyncio.timeout(drain_s):
+                await self.busy.over.wait()
+        await end_tasks([self._task])
 
 
 class _Busy:

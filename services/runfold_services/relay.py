@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from runfold_events.contract.errors import LimitExceeded, RunfoldError, Unavailable
 from runfold_events.log_ports import EventSink, LogMismatch, LogStore
 from runfold_services.log_checks import resume_position
+from runfold_services.tasks import end_tasks
 
 ROLE: Final = "relay"
 STUCK: Final = "stuck"
@@ -106,9 +107,7 @@ class Relay:
     async def stop(self) -> None:
         """End, and let others have the partitions at once."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
         await self._serve_only(frozenset())
         try:
             with contextlib.suppress(RunfoldError):
@@ -136,10 +135,7 @@ class Relay:
 
     async def _serve_only(self, partitions: frozenset[int]) -> None:
         """Start and end the tasks of partitions, so that those of ``partitions`` run."""
-        ended = [self._workers.pop(number) for number in set(self._workers) - partitions]
-        for task in ended:
-            task.cancel()
-        await asyncio.gather(*ended, return_exceptions=True)
+        await end_tasks([self._workers.pop(number) for number in set(self._workers) - partitions])
         for number in partitions - set(self._workers):
             self._news[number] = asyncio.Event()
             self._news[number].set()
@@ -154,7 +150,8 @@ class Relay:
         wait_s = settings.poll_s
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
             self._woken.clear()
             try:
                 ends = await self._store.ends()

@@ -7,7 +7,6 @@ can always ask for the outcome by the command's key.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from runfold_events.contract.envelope import JSON
 from runfold_events.contract.errors import RunfoldError
 from runfold_events.log_door import Reply
 from runfold_events.log_ports import ReplyTopics
+from runfold_services.tasks import end_tasks
 
 QUEUE_MAX: Final = 10_000
 BATCH_MAX: Final = 500
@@ -72,8 +72,8 @@ class Replies:
         if task is not None:
             self._is_ending = True
             self._filled.set()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(task, STOP_S_MAX)
+            await asyncio.wait([task], timeout=STOP_S_MAX)
+            await end_tasks([task])
         self.counts.dropped += len(self._queue)
         self._queue.clear()
         await self._topics.stop()

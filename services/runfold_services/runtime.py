@@ -12,17 +12,17 @@ from runfold_services.api.reading import BodyBudget
 from runfold_services.backend import Backend
 from runfold_services.committer import Committer
 from runfold_services.settings import ServerSettings
-from runfold_services.threads import Threads
+from runfold_services.threads import Places, Threads
 from runfold_services.upkeep import Upkeep
 
 
 class Runtime:
-    """The backend, the threads that may touch it, the queue in front of it, the folds behind it."""
+    """The backend, the places where it may be used, the queue in front of it, the folds behind it."""
 
-    def __init__(self, backend: Backend, settings: ServerSettings) -> None:
+    def __init__(self, backend: Backend, settings: ServerSettings, places: Places | None = None) -> None:
         self.backend = backend
         self.settings = settings
-        self.threads = Threads(settings.query_threads)
+        self.threads = Threads(settings.query_threads) if places is None else places
         self.bodies = BodyBudget()
         self.upkeep = Upkeep(backend, self.threads, settings)
         self.live = Live(backend, self.threads)

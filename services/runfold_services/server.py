@@ -1,8 +1,8 @@
 """One server process: listen, say so, serve, stop cleanly.
 
-The event loop's thread speaks HTTP; :mod:`runfold_services.threads` has the others. A server is told to stop by SIGTERM
-or SIGINT (or :meth:`Server.stop`): it closes its listening sockets, ends live streams, finishes requests in flight
-within ``stop_s``, folds what is left and closes the store. A second signal ends the process at once.
+The event loop's thread speaks HTTP; :mod:`runfold_services.threads` says where the rest is done. A server is told to
+stop by SIGTERM or SIGINT (or :meth:`Server.stop`): it closes its listening sockets, ends live streams, finishes
+requests in flight within ``stop_s``, folds what is left and closes the store. A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
 import uvicorn
+from msgspec.structs import replace
 
 from runfold_events.contract.errors import RunfoldError
 from runfold_events.sync import run_sync
@@ -30,6 +31,7 @@ from runfold_services.bounded_http import BoundedHttpProtocol
 from runfold_services.runtime import Runtime, StartFailed
 from runfold_services.settings import ServerSettings
 from runfold_services.telemetry import configure_logging
+from runfold_services.threads import OnLoop, Places
 
 BACKLOG: Final = 1_024
 KEEP_ALIVE_S: Final = 75  # longer than the idle time of common clients, so that they close first
@@ -38,14 +40,20 @@ FILES_MAX: Final = CONNECTIONS_MAX + 1_000
 STUCK_S_MAX: Final = (
     20.0  # after the deadline of requests in flight: to fold what is left and close the store
 )
+LOOK_S: Final = 0.05  # how often to look how far others have folded
 _log = structlog.stdlib.get_logger("runfold.server")
 
 
 class Server:
     """A server around an open backend. :meth:`run` blocks; :meth:`stop` may be called from any thread."""
 
-    def __init__(self, backend: Backend, settings: ServerSettings) -> None:
+    def __init__(self, backend: Backend, settings: ServerSettings, places: Places | None = None) -> None:
         """Check the settings and listen; connections wait until :meth:`run`.
+
+        Args:
+            backend: what is served.
+            settings: how.
+            places: where the backend may be used; threads, unless it lives on the event loop.
 
         Raises:
             RunfoldError: the server cannot start with these settings.
@@ -53,7 +61,7 @@ class Server:
         credentials = load_credentials(settings.token, settings.tokens_file)
         check_listen_address(settings.host, credentials)
         self._listener = listen(settings.host, settings.port)
-        self.runtime = Runtime(backend, settings)
+        self.runtime = Runtime(backend, settings, places)
         self.url = url_of(self._listener)
         self._uvicorn = _Uvicorn(_config(create_app(self.runtime, credentials), settings))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,7 +70,7 @@ class Server:
     def run(self, on_ready: Callable[[str], None] = lambda url: None) -> None:
         """Serve until told to stop. Calls ``on_ready`` with the URL once requests are answered."""
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self._serve(on_ready))
+            runner.run(self.serve(on_ready))
 
     def stop(self) -> None:
         """Tell the server to stop. Returns at once."""
@@ -70,7 +78,8 @@ class Server:
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._begin_stop)
 
-    async def _serve(self, on_ready: Callable[[str], None]) -> None:
+    async def serve(self, on_ready: Callable[[str], None] = lambda url: None) -> None:
+        """The same as :meth:`run` on the running event loop, for a backend that lives there."""
         self._loop = asyncio.get_running_loop()
         with _signals(self._loop, self._on_signal):
             self._uvicorn.on_started = lambda: on_ready(self.url)
@@ -129,6 +138,41 @@ def _allow_many_connections() -> None:
     wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def serve_on_loop(open_backend: Callable[[], Awaitable[Backend]], settings: ServerSettings) -> None:
+    """As :func:`serve`, for a backend that is opened, used and closed on the event loop.
+
+    Raises:
+        RunfoldError: the backend cannot be opened, or the server cannot start.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+
+    async def serve_here() -> None:
+        backend = await open_backend()
+        try:
+            server = server_on_loop(backend, settings)
+        except BaseException:
+            await backend.close()
+            raise
+        server.on_stop = lambda: _end_stuck_process(settings.stop_s + STUCK_S_MAX)
+        await server.serve(_say_ready)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve_here())
+
+
+def server_on_loop(backend: Backend, settings: ServerSettings) -> Server:
+    """A server for a backend that lives on the running event loop; the caller awaits its :meth:`Server.serve`.
+
+    Others fold its views: to ask how far they are is cheap, and live streams wait for the answer.
+    """
+    looks = replace(
+        settings,
+        fold_delay_s=min(settings.fold_delay_s, LOOK_S),
+        fold_poll_s=min(settings.fold_poll_s, LOOK_S),
+    )
+    return Server(backend, looks, OnLoop())
 
 
 def _end_stuck_process(after_s: float) -> None:

@@ -1,19 +1,58 @@
-"""Which thread does what in a server: the event loop speaks HTTP, and nothing that touches a disk runs on it."""
+"""Where a server does what: the event loop speaks HTTP, and nothing that touches a disk runs on it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from runfold_events.sync import run_sync
 
 T = TypeVar("T")
 
 
+class Places(Protocol):
+    """Where the work of requests is done: appends, folds, and questions with the encoding of their answers."""
+
+    async def commit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work``, which writes to the store."""
+        ...
+
+    async def fold(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work``, which brings the views up to date, or waits until they are."""
+        ...
+
+    async def query(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work``, which asks."""
+        ...
+
+    def stop(self) -> None:
+        """Finish what was begun. Blocks."""
+        ...
+
+
+class OnLoop:
+    """For a backend that waits for the network and never for a disk: everything runs on the event loop."""
+
+    async def commit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """See :class:`Places`."""
+        return await work()
+
+    async def fold(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """See :class:`Places`."""
+        return await work()
+
+    async def query(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """See :class:`Places`."""
+        return await work()
+
+    def stop(self) -> None:
+        """See :class:`Places`. Nothing is left to finish."""
+
+
 class Threads:
-    """The threads beside the event loop.
+    """The threads beside the event loop, for a backend that never suspends.
 
     ``commit``: one thread; appends and everything else that writes to the store, so that the loop keeps answering
     while a commit waits for the disk. ``fold``: one thread; brings the views up to date. ``query``: a few threads;

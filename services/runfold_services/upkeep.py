@@ -15,7 +15,7 @@ from runfold_events.contract.tokens import Token
 from runfold_services.backend import Backend
 from runfold_services.keeper import LATE_S_MAX, KeeperGuard, elapsed_s
 from runfold_services.settings import ServerSettings
-from runfold_services.threads import Threads
+from runfold_services.threads import Places
 
 FOLD_RETRY_S: Final = 1.0
 _log = structlog.stdlib.get_logger("runfold.upkeep")
@@ -27,7 +27,7 @@ class Upkeep:
     def __init__(
         self,
         backend: Backend,
-        threads: Threads,
+        threads: Places,
         settings: ServerSettings,
         elapsed_s: Callable[[], float] = elapsed_s,
     ) -> None:

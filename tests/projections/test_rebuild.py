@@ -121,22 +121,29 @@ def nothing_stays_armed() -> None:
     disarm_all()
 
 
-def test_events_that_come_during_a_rebuild_are_in_it(tmp_path: Path) -> None:
-    """The new tables go to use only when they have come as far as the ones they replace."""
+@pytest.mark.parametrize("at_once", [1, 3_000])
+def test_events_that_come_during_a_rebuild_are_in_it(tmp_path: Path, at_once: int) -> None:
+    """The new tables go to use only when they have come as far as the ones they replace.
+
+    Events come whenever the rebuild is about to end: a few are folded in with the switch, many in one more round.
+    """
     source = play(LONG)
     folded = Folded(source, tmp_path / "views.db", batch_events_max=4)
     other = Folded(source, tmp_path / "views.db")
     other.catch_up()
-    end = len(source.events[0]) + 10
+    rounds = 0
 
     def meanwhile(done: int, total: int) -> None:
-        if done == total and len(source.events[0]) < end:
-            History(source).run("run-0", e.RunArchived(), stream_seq=1_000 + len(source.events[0]))
+        nonlocal rounds
+        if done == total and rounds < 3:
+            rounds += 1
+            for _ in range(at_once):
+                History(source).run("run-0", e.RunArchived(), stream_seq=1_000 + len(source.events[0]))
             other.catch_up()
 
     run_sync(folded.views.rebuild(progress=meanwhile))
 
-    assert len(source.events[0]) == end
+    assert rounds == (1 if at_once == 1 else 3)
     assert folded.dump() == other.dump() == refolded(source)
     folded.close()
     other.close()

@@ -12,7 +12,7 @@ from msgspec import Struct
 from runfold_events.contract.tokens import Token
 from runfold_services.api.changes import Changes, Interest, Message, changes_between
 from runfold_services.backend import Backend
-from runfold_services.threads import Threads
+from runfold_services.threads import Places
 
 QUEUED_GROUPS_MAX: Final = 256  # per follower; beyond, it is told to load anew
 FOLLOWERS_MAX: Final = 1_000
@@ -95,7 +95,7 @@ class Live:
     for its end, so that each step is worked out for exactly those who are told.
     """
 
-    def __init__(self, backend: Backend, threads: Threads) -> None:
+    def __init__(self, backend: Backend, threads: Places) -> None:
         self._backend = backend
         self._threads = threads
         self._followers: set[Follower] = set()

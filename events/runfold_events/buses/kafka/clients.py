@@ -90,7 +90,8 @@ async def stop_client(client: Any) -> None:
         await client.stop()
         return
     try:
-        await asyncio.wait_for(client.stop(), PRODUCER_STOP_S)
+        async with asyncio.timeout(PRODUCER_STOP_S):
+            await client.stop()
     except TimeoutError:
         await client._sender.close()
         await client.client.close()

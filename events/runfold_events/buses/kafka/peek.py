@@ -21,8 +21,10 @@ FETCH_WAIT_MS: Final = 100
 
 def log_record(record: Any) -> LogRecord:
     """aiokafka's record as ours."""
-    # A header may have no value, which says as little as an empty one.
-    headers = tuple((name, value or b"") for name, value in record.headers)
+    headers: tuple[tuple[str, bytes], ...] = tuple(record.headers)
+    if any(value is None for _, value in headers):
+        # A header may have no value, which says as little as an empty one.
+        headers = tuple((name, value or b"") for name, value in headers)
     return LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value, headers)
 
 

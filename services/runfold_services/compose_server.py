@@ -1,0 +1,146 @@
+"""A service over Postgres: store, views and what folds them. Imported by servers alone, since it needs asyncpg."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from runfold_events.clock import Clock, SystemClock
+from runfold_events.contract import limits
+from runfold_events.ids_source import SystemIds
+from runfold_events.ledger import Ledger
+from runfold_events.stores.postgres import PostgresStore
+from runfold_projections.rebuild import Progress, Rebuild, prepare
+from runfold_projections.runner import Folder
+from runfold_projections.server_views import ServerViews
+from runfold_projections.stores.postgres import PostgresViewStore
+from runfold_projections.views import all_projections
+from runfold_services.projector import Projector, ProjectorSettings
+from runfold_services.tracker import Tracker
+
+
+class ServerTracker(Tracker):
+    """A tracker over Postgres. Lives on the event loop that it was opened on."""
+
+    def __init__(
+        self,
+        store: PostgresStore,
+        views: ServerViews,
+        clock: Clock,
+        *,
+        lease_s: float,
+        projector: Projector | None,
+    ) -> None:
+        super().__init__(Ledger(store, SystemIds()), views, clock, lease_s=lease_s)
+        self.store = store
+        self.projector = projector
+        if projector is not None:
+            self.on_append = projector.wake
+
+    async def close(self) -> None:
+        """Release everything; nothing is folded first, since projectors go on where they stand."""
+        if self.projector is not None:
+            await self.projector.stop()
+        try:
+            await self.views.close()
+        finally:
+            await self.store.close()
+
+
+async def open_server(
+    dsn: str,
+    *,
+    views_dsn: str | None = None,
+    projects: bool = False,
+    connections_max: int = 8,
+    clock: Clock | None = None,
+    lease_s: float = limits.LEASE_S,
+) -> ServerTracker:
+    """The service over the event store at ``dsn`` and its views.
+
+    Args:
+        dsn: the store's database, as the service role.
+        views_dsn: the views' database; None: the store's own.
+        projects: fold in this process, too. Otherwise a projector does, in a process of its own.
+        connections_max: to each of the two.
+        clock: for what the lease keeper says.
+        lease_s: how long a process may be silent before its runs are marked NotResponding.
+
+    Raises:
+        Invalid: there is no store, or no place for views.
+        Unavailable: Postgres does not answer, or the views are of a newer version.
+    """
+    async with contextlib.AsyncExitStack() as opened:
+        store = await PostgresStore.open(dsn, connections_max=connections_max)
+        opened.push_async_callback(store.close)
+        view_store = await PostgresViewStore.open(views_dsn or dsn, connections_max=connections_max)
+        opened.push_async_callback(view_store.close)
+        projections = all_projections()
+        projector = None
+        if projects:
+            projector = Projector(store, view_store, projections, store)
+            await projector.start()
+            opened.push_async_callback(projector.stop)
+        else:
+            await prepare(store, view_store, projections)
+        views = ServerViews(store, view_store, projections)
+        opened.pop_all()
+    return ServerTracker(store, views, clock or SystemClock(), lease_s=lease_s, projector=projector)
+
+
+@asynccontextmanager
+async def open_projector(
+    dsn: str,
+    *,
+    views_dsn: str | None = None,
+    settings: ProjectorSettings | None = None,
+    connections_max: int = 4,
+) -> AsyncGenerator[Projector]:
+    """A projector of the store at ``dsn``, not started; its connections are closed at the end of the block.
+
+    Raises:
+        Invalid: there is no store, or no place for views.
+        Unavailable: Postgres does not answer.
+    """
+    store = await PostgresStore.open(dsn, connections_max=connections_max)
+    try:
+        view_store = await PostgresViewStore.open(views_dsn or dsn, connections_max=connections_max)
+        try:
+            yield Projector(store, view_store, all_projections(), store, settings)
+        finally:
+            await view_store.close()
+    finally:
+        await store.close()
+
+
+async def project(
+    dsn: str, *, views_dsn: str | None = None, settings: ProjectorSettings | None = None
+) -> None:
+    """Fold until cancelled."""
+    async with open_projector(dsn, views_dsn=views_dsn, settings=settings) as projector:
+        await projector.run()
+
+
+async def rebuild_views(
+    dsn: str,
+    names: tuple[str, ...] = (),
+    *,
+    views_dsn: str | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Fold the named views (none named: all) again from the first event; returns the number of events folded.
+
+    Projectors go on meanwhile. Goes on where an interrupted rebuild stood.
+    """
+    store = await PostgresStore.open(dsn)
+    try:
+        view_store = await PostgresViewStore.open(views_dsn or dsn)
+        try:
+            chosen = [p for p in all_projections() if not names or p.name in names]
+            folder = Folder(store, view_store, chosen)
+            return await Rebuild(store, view_store, folder, chosen).run(progress)
+        finally:
+            await view_store.close()
+    finally:
+        await store.close()
