@@ -23,7 +23,7 @@ from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.testing.history import History, MemorySource
 from runfold_projections.views import all_projections
-from runfold_services.compose_server import ServerTracker, open_projector, open_server, rebuild_views
+from runfold_services.compose.postgres import ServerTracker, open_projector, open_server, rebuild_views
 from runfold_services.projector import ROLE, Projector, ProjectorSettings
 from tests.projections.support import refolded
 from tests.support.postgres_store import as_service
@@ -36,14 +36,14 @@ RUNS: Final = tuple(f"run-{number}" for number in range(12))
 
 PROJECTING: Final = """
 import asyncio, sys
-from runfold_services.compose_server import project
+from runfold_services.compose.postgres import project
 from runfold_services.projector import ProjectorSettings
 settings = ProjectorSettings(lease_s=1.0, batch_events_max=5, batches_at_once=1)
 asyncio.run(project(sys.argv[1], settings=settings))
 """
 REBUILDING: Final = """
 import asyncio, sys
-import runfold_services.compose_server as compose
+import runfold_services.compose.postgres as compose
 from runfold_projections.runner import Folder
 
 class Small(Folder):

@@ -21,7 +21,7 @@ FETCH_WAIT_MS: Final = 100
 
 def log_record(record: Any) -> LogRecord:
     """aiokafka's record as ours."""
-    headers: tuple[tuple[str, bytes], ...] = tuple(record.headers)
+    headers: tuple[tuple[str, Any], ...] = tuple(record.headers)
     if any(value is None for _, value in headers):
         # A header may have no value, which says as little as an empty one.
         headers = tuple((name, value or b"") for name, value in headers)

@@ -1,4 +1,4 @@
-"""The one place that chooses adapters and puts a service together."""
+"""A service over one SQLite file, for a program or a server."""
 
 from __future__ import annotations
 
