@@ -78,9 +78,9 @@ async def migrate(owner: asyncpg.Connection[Any], *, service_role: str) -> list[
 
 def migrations(above: int) -> list[str]:
     """Names of the migrations that lead to versions above ``above``, in order: ``NNNN_{pre,post}_what.sql``."""
-    names = sorted(
-        entry.name for entry in _HERE.joinpath("migrations").iterdir() if entry.name.endswith(".sql")
-    )
+    folder = _HERE.joinpath("migrations")
+    entries = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(entry.name for entry in entries if entry.name.endswith(".sql"))
     return [name for name in names if int(name.split("_", 1)[0]) > above]
 
 
