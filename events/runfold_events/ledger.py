@@ -7,8 +7,10 @@ that partition's commit. Nothing is retried here: a caller that got no answer se
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from runfold_events.contract import commands as c
 from runfold_events.contract import limits
@@ -29,9 +31,12 @@ from runfold_events.work import Repeated, Work, declared_lost_answer
 class Ledger:
     """Decides commands and appends their events."""
 
-    def __init__(self, store: EventStore, ids: IdSource) -> None:
+    def __init__(self, store: EventStore, ids: IdSource, *, partitions_at_once: bool = False) -> None:
+        """``partitions_at_once``: commit what a batch has for several partitions side by side. For a store that waits
+        for the network: then a partition whose row is held by somebody else keeps none of the others waiting."""
         self.store = store
         self.ids = ids
+        self._at_once = partitions_at_once
 
     async def handle(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """Handle commands in order and answer each, in the same order; what is answered Accepted is durable.
@@ -43,13 +48,26 @@ class Ledger:
         outcomes: list[Outcome | None] = [refusal_of(submission) for submission in submissions]
         open_indexes = [index for index, outcome in enumerate(outcomes) if outcome is None]
         for wave in _waves(submissions, open_indexes, self.store.partitions):
-            for partition, indexes in wave.items():
-                batch = [submissions[index] for index in indexes]
-                for index, outcome in zip(
-                    indexes, await self._handle_partition(partition, batch), strict=True
-                ):
+            work = [
+                self._handle_partition(partition, [submissions[index] for index in indexes])
+                for partition, indexes in wave.items()
+            ]
+            for indexes, answers in zip(wave.values(), await self._all(work), strict=True):
+                for index, outcome in zip(indexes, answers, strict=True):
                     outcomes[index] = outcome
         return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _all(self, work: Sequence[Coroutine[Any, Any, list[Outcome]]]) -> list[list[Outcome]]:
+        """Run all of it; what the first failure was, once nothing runs any more."""
+        if not self._at_once or len(work) == 1:
+            return [await one for one in work]
+        results = await asyncio.gather(*work, return_exceptions=True)
+        done: list[list[Outcome]] = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            done.append(result)
+        return done
 
     async def _handle_partition(self, partition: int, batch: list[Submission]) -> list[Outcome]:
         """One transaction; a batch that the store cannot take is halved until the one to blame is alone."""

@@ -8,7 +8,8 @@ done nothing. What cannot be handled is kept with its bytes as ``command.unreada
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
@@ -20,7 +21,7 @@ from runfold_events.contract.cloudevents import IncomingCommand, read_command
 from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_events.contract.events import CommandUnreadable, LogLost, SystemEvent
 from runfold_events.contract.ids import partition_of, system_stream
-from runfold_events.contract.submission import Actor, Outcome, Refused, Submission
+from runfold_events.contract.submission import Actor, Outcome, Refused, Submission, outcome_code
 from runfold_events.ledger import Ledger, refusal_of
 from runfold_events.ports import LogMark
 from runfold_events.work import Repeated, Work
@@ -59,6 +60,10 @@ class Handled(Struct, frozen=True):
     records: int = 0  # how many of the given records this call handled
     events: int = 0
     unreadable: int = 0
+    gaps: int = 0  # jumps in writers' numbers
+    outcomes: Mapping[
+        str, int
+    ] = {}  # how many commands were "accepted", "repeated", or refused with which code
     replies: tuple[Reply, ...] = ()
 
 
@@ -200,6 +205,8 @@ class LogDoor:
             records=len(left),
             events=work.events_count,
             unreadable=work.system_events_count,
+            gaps=work.jumps_count,
+            outcomes=Counter(map(outcome_code, resolved)),
             replies=tuple(
                 reply for p, o in zip(left, resolved, strict=True) if (reply := _reply(p, o)) is not None
             ),
@@ -275,6 +282,8 @@ def _joined(first: Handled, second: Handled) -> Handled:
         first.records + second.records,
         first.events + second.events,
         first.unreadable + second.unreadable,
+        first.gaps + second.gaps,
+        Counter(first.outcomes) + Counter(second.outcomes),
         first.replies + second.replies,
     )
 

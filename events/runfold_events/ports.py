@@ -189,6 +189,10 @@ class EventStore(Protocol):
         """End a lease now. Returns the streams that the process holds. Ending an unknown lease changes nothing."""
         ...
 
+    async def live_leases(self) -> int:
+        """How many leases have not ended, by the store's clock."""
+        ...
+
     async def held_by(self, process_id: UUID) -> list[str]:
         """Streams that the process holds and that have not ended."""
         ...

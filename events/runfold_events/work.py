@@ -138,6 +138,7 @@ class Work:
         self._found: set[str] = set()
         self._erased: list[str] = []
         self.system_events_count = 0
+        self.jumps_count = 0  # in writers' numbers
 
     @property
     def has_changes(self) -> bool:
@@ -257,6 +258,7 @@ class Work:
         self, key: WriterKey, mark: WriterMark, submission: Submission, digest: bytes, decision: Decision
     ) -> None:
         command = submission.command
+        self.jumps_count += submission.writer_seq > mark.highest + 1
         is_refused = isinstance(decision, Rejection)
         if isinstance(command, c.DeclareLost) and not is_refused:
             after = declared_lost(mark, command.first, command.last, digest)

@@ -16,6 +16,15 @@ class Backend(Service, Protocol):
     ``views.reach(None)``, which folds, from its fold thread, and everything else from its query threads.
     """
 
+    @property
+    def partitions(self) -> int:
+        """How many partitions the store has."""
+        ...
+
+    async def live_leases(self) -> int:
+        """How many processes have a lease that has not ended."""
+        ...
+
     async def keeper_pass(self) -> int:
         """Look once at all leases; returns how many runs were marked lost or found."""
         ...

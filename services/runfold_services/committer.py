@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from runfold_events.contract.errors import RunfoldError, Unavailable
+from runfold_events.contract.ids import partition_of
 from runfold_events.contract.submission import Outcome, Submission
 
 BATCH_COMMANDS_MAX: Final = 4_000  # a commit stops taking requests at this many commands …
@@ -33,6 +35,13 @@ class _Request:
         self.answer = answer
 
 
+class Queued(Struct):
+    """What waits for its commit, in all queues of a server together."""
+
+    commands: int = 0
+    bytes: int = 0
+
+
 class Committer:
     """The queue in front of one ledger. Lives on the event loop; ``submit`` it is given runs on the commit thread.
 
@@ -48,8 +57,10 @@ class Committer:
         batch_bytes_max: int = BATCH_BYTES_MAX,
         queue_commands_max: int = QUEUE_COMMANDS_MAX,
         queue_bytes_max: int = QUEUE_BYTES_MAX,
-        on_commit: Callable[[], None] = lambda: None,
+        queued: Queued | None = None,
+        on_commit: Callable[[int], None] = lambda commands: None,
     ) -> None:
+        """``queued``: shared by committers that share the bounds. ``on_commit`` is told the number of commands."""
         self._submit = submit
         self._batch_commands_max = batch_commands_max
         self._batch_bytes_max = batch_bytes_max
@@ -57,8 +68,7 @@ class Committer:
         self._queue_bytes_max = queue_bytes_max
         self._on_commit = on_commit
         self._queue: deque[_Request] = deque()
-        self._queued_commands = 0
-        self._queued_bytes = 0
+        self._queued = Queued() if queued is None else queued
         self._drain_task: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -74,8 +84,8 @@ class Committer:
         self._admit(len(submissions), size_bytes)
         answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         self._queue.append(_Request(submissions, size_bytes, answer))
-        self._queued_commands += len(submissions)
-        self._queued_bytes += size_bytes
+        self._queued.commands += len(submissions)
+        self._queued.bytes += size_bytes
         if self._drain_task is None:
             self._drain_task = asyncio.create_task(self._drain(), name="runfold-committer")
         return await answer
@@ -90,13 +100,14 @@ class Committer:
         if self._is_closed:
             raise Unavailable("the server is stopping", facts={"retry_after": RETRY_AFTER_S})
         # An empty queue takes any request: each is bounded by the limits on requests.
-        if self._queue and (
-            self._queued_commands + commands > self._queue_commands_max
-            or self._queued_bytes + size_bytes > self._queue_bytes_max
+        queued = self._queued
+        if queued.commands and (
+            queued.commands + commands > self._queue_commands_max
+            or queued.bytes + size_bytes > self._queue_bytes_max
         ):
             raise Unavailable(
-                f"{self._queued_commands} commands wait to be committed; send again later",
-                facts={"retry_after": RETRY_AFTER_S, "queued_commands": self._queued_commands},
+                f"{queued.commands} commands wait to be committed; send again later",
+                facts={"retry_after": RETRY_AFTER_S, "queued_commands": queued.commands},
             )
 
     async def _drain(self) -> None:
@@ -116,8 +127,8 @@ class Committer:
             if taken and (commands > self._batch_commands_max or size > self._batch_bytes_max):
                 break
             taken.append(self._queue.popleft())
-        self._queued_commands -= sum(len(request.submissions) for request in taken)
-        self._queued_bytes -= sum(request.bytes for request in taken)
+        self._queued.commands -= sum(len(request.submissions) for request in taken)
+        self._queued.bytes -= sum(request.bytes for request in taken)
         return taken
 
     async def _commit(self, requests: list[_Request]) -> None:
@@ -137,7 +148,45 @@ class Committer:
             if not request.answer.done():
                 request.answer.set_result(outcomes[start:end])
             start = end
-        self._on_commit()
+        self._on_commit(len(submissions))
+
+
+class Lanes:
+    """A committer for each partition of a store that commits several side by side.
+
+    A partition whose row somebody else holds keeps only its own commands waiting. Requests that concern more than one
+    partition share a lane of their own. A sender's order is not at stake: it sends on once it has its answer.
+    """
+
+    def __init__(
+        self, submit: Submit, partitions: int, *, on_commit: Callable[[int], None] = lambda commands: None
+    ) -> None:
+        self._submit = submit
+        self._partitions = partitions
+        self._on_commit = on_commit
+        self._lanes: dict[int | None, Committer] = {}
+        self.queued = Queued()
+
+    async def submit(self, submissions: Sequence[Submission], size_bytes: int) -> list[Outcome]:
+        """See :meth:`Committer.submit`."""
+        concerned = {partition_of(submission.stream, self._partitions) for submission in submissions}
+        return await self._lane(concerned.pop() if len(concerned) == 1 else None).submit(
+            submissions, size_bytes
+        )
+
+    async def close(self) -> None:
+        """See :meth:`Committer.close`."""
+        for number in (None, *range(self._partitions)):
+            self._lane(number)
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+
+    def _lane(self, number: int | None) -> Committer:
+        lane = self._lanes.get(number)
+        if lane is None:
+            lane = self._lanes[number] = Committer(
+                self._submit, queued=self.queued, on_commit=self._on_commit
+            )
+        return lane
 
 
 def _fail(requests: list[_Request], error: Exception) -> None:

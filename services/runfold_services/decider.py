@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from runfold_events.log_door import CursorAhead, Handled, LogDoor, LogRecord
 from runfold_events.log_ports import CommandSource, LogMismatch, LogStore, NotAssigned, OffsetGone, ReplySink
 from runfold_events.ports import PartitionRow
 from runfold_services.log_checks import REPLACED, CommandLog, check_commands, marked_offset
+from runfold_services.tally import ITEMS, Distribution
 from runfold_services.tasks import end_tasks
 
 OVERTAKEN: Final = "log_overtaken"
@@ -53,6 +55,8 @@ class PartitionStatus(Struct, kw_only=True):
     unreadable: int = 0
     overtaken: int = 0  # how often another decider had moved the cursor
     retries: int = 0
+    gaps: int = 0  # jumps in writers' numbers
+    last_timestamp_ms: int | None = None  # of the last record that was handled here
     alarm: str | None = None  # the code of what is wrong
     alarms: int = 0
 
@@ -61,12 +65,20 @@ class PartitionStatus(Struct, kw_only=True):
         """Offsets between the cursor and the log's end, as last heard."""
         return None if self.next_offset is None or self.end is None else max(0, self.end - self.next_offset)
 
+    def lag_s(self, now_ms: float) -> float | None:
+        """How old the last handled record is while others wait behind it; 0 when none does."""
+        if not self.lag:
+            return None if self.lag is None else 0.0
+        return None if self.last_timestamp_ms is None else max(0.0, (now_ms - self.last_timestamp_ms) / 1_000)
+
 
 class DeciderStatus(Struct):
     """By partition; a partition stays once it was served, so that counts never go back."""
 
     partitions: dict[int, PartitionStatus] = field(default_factory=dict)
     assigned: frozenset[int] = frozenset()
+    outcomes: Counter[str] = field(default_factory=Counter)  # commands: "accepted", or a refusal's code
+    batches: Distribution = field(default_factory=lambda: Distribution(ITEMS))  # records of one transaction
 
     def of(self, partition: int) -> PartitionStatus:
         """The status of ``partition``."""
@@ -199,6 +211,10 @@ class Decider:
         status.records += handled.records
         status.events += handled.events
         status.unreadable += handled.unreadable
+        status.gaps += handled.gaps
+        status.last_timestamp_ms = records[-1].timestamp_ms
+        self.status.outcomes.update(handled.outcomes)
+        self.status.batches.add(len(records))
         if not handled.records:
             status.overtaken += 1
         if handled.next_offset != records[-1].offset + 1:

@@ -21,6 +21,7 @@ from runfold_events.contract.errors import RunfoldError
 from runfold_projections.projection import Catalogue, Checkpoint, EventSource, Projection, ViewStore
 from runfold_projections.rebuild import Rebuild, prepare
 from runfold_projections.runner import Folder, Rival, active_checkpoint, check_checkpoint
+from runfold_services.tally import ITEMS, Distribution
 
 ROLE: Final = "projector"
 
@@ -78,6 +79,7 @@ class ProjectorStatus(Struct):
     served: frozenset[int] = frozenset()
     events: int = 0  # folded, each once whatever the number of views
     batches: int = 0
+    batch_events: Distribution = field(default_factory=lambda: Distribution(ITEMS))
     rivals: int = 0  # batches that somebody else had folded first
     retries: int = 0
     alarms: dict[Place, str] = field(default_factory=dict)  # what is wrong with which view where
@@ -302,4 +304,5 @@ class Projector:
                 return 0
         self.status.events += count
         self.status.batches += 1
+        self.status.batch_events.add(count)
         return count

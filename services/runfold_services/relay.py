@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from runfold_events.contract.errors import LimitExceeded, RunfoldError, Unavailable
 from runfold_events.log_ports import EventSink, LogMismatch, LogStore
 from runfold_services.log_checks import resume_position
+from runfold_services.tally import ITEMS, Distribution
 from runfold_services.tasks import end_tasks
 
 ROLE: Final = "relay"
@@ -46,6 +47,7 @@ class Publication(Struct, kw_only=True):
     end: int | None = None  # of the store
     events: int = 0
     retries: int = 0
+    last_recorded_at: int | None = None  # µs, of the last event that was published here
     alarm: str | None = None
     alarms: int = 0
 
@@ -54,12 +56,19 @@ class Publication(Struct, kw_only=True):
         """Positions that are not published yet."""
         return None if self.next_pos is None or self.end is None else max(0, self.end - self.next_pos)
 
+    def lag_s(self, now_s: float) -> float | None:
+        """How long ago the last published event was recorded while others wait behind it; 0 when none does."""
+        if not self.lag:
+            return None if self.lag is None else 0.0
+        return None if self.last_recorded_at is None else max(0.0, now_s - self.last_recorded_at / 1_000_000)
+
 
 class RelayStatus(Struct):
     """By partition; a partition stays once it was served, so that counts never go back."""
 
     partitions: dict[int, Publication] = field(default_factory=dict)
     served: frozenset[int] = frozenset()
+    batches: Distribution = field(default_factory=lambda: Distribution(ITEMS))  # events of one publication
 
     def of(self, partition: int) -> Publication:
         """The status of ``partition``."""
@@ -224,6 +233,8 @@ class Relay:
         await self._sink.publish(partition, events)
         status.next_pos = events[-1].pos + 1
         status.events += len(events)
+        status.last_recorded_at = events[-1].recorded_at
+        self.status.batches.add(len(events))
         await self._store.note_published(partition, status.next_pos)
         return True
 

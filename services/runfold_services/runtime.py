@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
-from runfold_events.contract.errors import RunfoldError
-from runfold_events.contract.submission import Outcome, Submission
+from runfold_events.contract.submission import Outcome, Submission, outcome_code
 from runfold_services.api.live import Live
 from runfold_services.api.reading import BodyBudget
 from runfold_services.backend import Backend
-from runfold_services.committer import Committer
+from runfold_services.committer import Lanes
 from runfold_services.settings import ServerSettings
+from runfold_services.tally import ApiTally
 from runfold_services.threads import Places, Threads
 from runfold_services.upkeep import Upkeep
 
@@ -24,11 +25,13 @@ class Runtime:
         self.settings = settings
         self.threads = Threads(settings.query_threads) if places is None else places
         self.bodies = BodyBudget()
-        self.upkeep = Upkeep(backend, self.threads, settings)
+        self.tally = ApiTally()
+        self.upkeep = Upkeep(backend, self.threads, settings, on_marks=self.tally.keeper_marked)
         self.live = Live(backend, self.threads)
         self.upkeep.on_fold(self.live.advance)
-        self.committer = Committer(self._submit, on_commit=self.upkeep.wake)
+        self.committer = Lanes(self._submit, backend.partitions, on_commit=self._committed)
         self.status = "starting"
+        self.started_at = time.time()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -53,11 +56,11 @@ class Runtime:
         finally:
             await asyncio.to_thread(self.threads.stop)
 
+    def _committed(self, commands: int) -> None:
+        self.tally.commits.add(commands)
+        self.upkeep.wake()
+
     async def _submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        return await self.threads.commit(lambda: self.backend.submit(submissions))
-
-
-class StartFailed(RunfoldError):
-    """The server cannot start; the message says what to change."""
-
-    default_code = "start_failed"
+        outcomes = await self.threads.commit(lambda: self.backend.submit(submissions))
+        self.tally.outcomes.update(map(outcome_code, outcomes))
+        return outcomes

@@ -8,38 +8,37 @@ requests in flight within ``stop_s``, folds what is left and closes the store. A
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import signal
 import socket
-import sys
-import threading
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
 import uvicorn
 from msgspec.structs import replace
 
-from runfold_events.contract.errors import RunfoldError
 from runfold_events.sync import run_sync
 from runfold_services.api.app import create_app
 from runfold_services.api.auth import check_listen_address, load_credentials
 from runfold_services.backend import Backend
 from runfold_services.bounded_http import BoundedHttpProtocol
-from runfold_services.runtime import Runtime, StartFailed
+from runfold_services.process import (
+    STUCK_S_MAX,
+    end_stuck_process,
+    listen,
+    new_loop_factory,
+    patiently,
+    say,
+    signals_to,
+    url_of,
+)
+from runfold_services.runtime import Runtime
 from runfold_services.settings import ServerSettings
 from runfold_services.telemetry import configure_logging
 from runfold_services.threads import OnLoop, Places
 
-BACKLOG: Final = 1_024
 KEEP_ALIVE_S: Final = 75  # longer than the idle time of common clients, so that they close first
 CONNECTIONS_MAX: Final = 10_000
 FILES_MAX: Final = CONNECTIONS_MAX + 1_000
-STUCK_S_MAX: Final = (
-    20.0  # after the deadline of requests in flight: to fold what is left and close the store
-)
 LOOK_S: Final = 0.05  # how often to look how far others have folded
 _log = structlog.stdlib.get_logger("runfold.server")
 
@@ -69,7 +68,7 @@ class Server:
 
     def run(self, on_ready: Callable[[str], None] = lambda url: None) -> None:
         """Serve until told to stop. Calls ``on_ready`` with the URL once requests are answered."""
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=new_loop_factory()) as runner:
             runner.run(self.serve(on_ready))
 
     def stop(self) -> None:
@@ -81,7 +80,7 @@ class Server:
     async def serve(self, on_ready: Callable[[str], None] = lambda url: None) -> None:
         """The same as :meth:`run` on the running event loop, for a backend that lives there."""
         self._loop = asyncio.get_running_loop()
-        with _signals(self._loop, self._on_signal):
+        with signals_to(self._loop, self._on_signal):
             self._uvicorn.on_started = lambda: on_ready(self.url)
             await self._uvicorn.serve_until_told([self._listener])
 
@@ -124,8 +123,12 @@ def serve(backend: Backend, settings: ServerSettings) -> None:
         run_sync(backend.close())
         raise
     _allow_many_connections()
-    server.on_stop = lambda: _end_stuck_process(settings.stop_s + STUCK_S_MAX)
+    server.on_stop = lambda: end_stuck_process(settings.stop_s + STUCK_S_MAX)
     server.run(_say_ready)
+
+
+def _say_ready(url: str) -> None:
+    say(f"runfold ready at {url}")
 
 
 def _allow_many_connections() -> None:
@@ -143,22 +146,28 @@ def _allow_many_connections() -> None:
 def serve_on_loop(open_backend: Callable[[], Awaitable[Backend]], settings: ServerSettings) -> None:
     """As :func:`serve`, for a backend that is opened, used and closed on the event loop.
 
+    Waits while what the backend needs does not answer.
+
     Raises:
-        RunfoldError: the backend cannot be opened, or the server cannot start.
+        RunfoldError: the backend cannot be opened for another reason, or the server cannot start.
     """
     configure_logging(settings.log_format, settings.log_level)
 
     async def serve_here() -> None:
-        backend = await open_backend()
+        stopping = asyncio.Event()
+        with signals_to(asyncio.get_running_loop(), stopping.set):
+            backend = await patiently(open_backend, "api", stopping)
+        if backend is None:
+            return
         try:
             server = server_on_loop(backend, settings)
         except BaseException:
             await backend.close()
             raise
-        server.on_stop = lambda: _end_stuck_process(settings.stop_s + STUCK_S_MAX)
+        server.on_stop = lambda: end_stuck_process(settings.stop_s + STUCK_S_MAX)
         await server.serve(_say_ready)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=new_loop_factory()) as runner:
         runner.run(serve_here())
 
 
@@ -175,65 +184,6 @@ def server_on_loop(backend: Backend, settings: ServerSettings) -> Server:
     return Server(backend, looks, OnLoop())
 
 
-def _end_stuck_process(after_s: float) -> None:
-    """A thread that never comes back (a disk that hangs) must not keep a process that was told to stop."""
-
-    def end() -> None:
-        _log.error("the server does not stop; ending the process", after_s=after_s)
-        os._exit(1)
-
-    watchdog = threading.Timer(after_s, end)
-    watchdog.daemon = True
-    watchdog.start()
-
-
-def _say_ready(url: str) -> None:
-    """The one line on stdout, which scripts wait for."""
-    sys.stdout.write(f"runfold ready at {url}\n")
-    sys.stdout.flush()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; ``port`` 0 takes any free one.
-
-    Raises:
-        StartFailed: the address cannot be had; the message names it.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            if sys.platform != "win32":
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(BACKLOG)
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
-    except (OSError, OverflowError) as error:
-        raise _cannot_listen(host, port, error) from None
-    return listener
-
-
-def url_of(listener: socket.socket) -> str:
-    """``http://host:port`` of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> RunfoldError:
-    if getattr(error, "errno", None) == errno.EADDRINUSE:
-        return StartFailed(
-            f"port {port} on {host} is in use, maybe by a runfold that is up already; stop that one, or choose another "
-            "port: runfold up --port 0 takes any free one",
-            facts={"field": "port", "size": port},
-        )
-    return StartFailed(f"cannot listen on {host}:{port}: {error}", facts={"field": "host", "size": host})
-
-
 def _config(app: Any, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -248,38 +198,3 @@ def _config(app: Any, settings: ServerSettings) -> uvicorn.Config:
         timeout_graceful_shutdown=round(settings.stop_s) or 1,
         limit_concurrency=CONNECTIONS_MAX,
     )
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it exists."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-@contextmanager
-def _signals(loop: asyncio.AbstractEventLoop, handler: Callable[[], None]) -> Generator[None]:
-    """``handler`` on SIGTERM and SIGINT; signals can only be had in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGTERM, signal.SIGINT)
-
-    def told(number: int, frame: object) -> None:
-        loop.call_soon_threadsafe(handler)
-
-    try:
-        for number in numbers:
-            loop.add_signal_handler(number, handler)
-    except NotImplementedError:  # Windows: its loops have no signal handlers
-        for number in numbers:
-            signal.signal(number, told)
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

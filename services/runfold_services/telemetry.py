@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
 from structlog.typing import Processor
 
 from runfold_services.settings import LogFormat, LogLevel
+
+# https://www.w3.org/TR/trace-context/#traceparent-header
+TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The trace that a W3C ``traceparent`` names; None where it is malformed or absent."""
+    return traceparent[3:35] if traceparent is not None and TRACEPARENT.match(traceparent) else None
 
 
 def configure_logging(log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
@@ -39,8 +48,8 @@ def configure_logging(log_format: LogFormat, level: LogLevel, stream: TextIO | N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # uvicorn tells at "info" what the ready line and our own log say already.
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+    # Libraries tell at "info" what the ready line and our own log say already.
+    for name in ("aiokafka", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         library = logging.getLogger(name)
         library.handlers[:] = []
         library.propagate = True

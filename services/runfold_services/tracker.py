@@ -88,6 +88,15 @@ class Tracker:
             raise NotFound(f"there is no run {run_id!r}", facts={"run_id": run_id})
         return await self._store.writers(stream)
 
+    @property
+    def partitions(self) -> int:
+        """How many partitions the store has."""
+        return self._store.partitions
+
+    async def live_leases(self) -> int:
+        """How many processes have a lease that has not ended."""
+        return await self._store.live_leases()
+
     async def keeper_pass(self) -> int:
         """Look once at all leases; returns how many runs were marked lost or found."""
         return await self.keeper.pass_over()

@@ -30,11 +30,14 @@ class Upkeep:
         threads: Places,
         settings: ServerSettings,
         elapsed_s: Callable[[], float] = elapsed_s,
+        on_marks: Callable[[int], None] = lambda runs: None,
     ) -> None:
+        """``on_marks`` is told how many runs a pass of the keeper has marked."""
         self._backend = backend
         self._threads = threads
         self._settings = settings
         self._elapsed_s = elapsed_s
+        self._on_marks = on_marks
         # A lease that is shorter than usual (in tests) runs out in a pause that would not count as late otherwise.
         self._late_s_max = min(LATE_S_MAX, settings.lease_s / 2)
         self._guard = KeeperGuard(settings.lease_s, self._late_s_max)
@@ -106,7 +109,9 @@ class Upkeep:
             return await self._backend.keeper_pass()
 
         try:
-            if await self._threads.commit(work):
+            marked = await self._threads.commit(work)
+            self._on_marks(marked)
+            if marked:
                 self.wake()
         except Unavailable as error:
             _log.warning("the keeper could not look at leases", error=str(error))

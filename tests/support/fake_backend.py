@@ -186,6 +186,13 @@ class FakeBackend:
         await self.fake.run(workspace, run_id)
         return []
 
+    @property
+    def partitions(self) -> int:
+        return 1
+
+    async def live_leases(self) -> int:
+        return 0
+
     async def keeper_pass(self) -> int:
         self._note("keeper_pass")
         return 0

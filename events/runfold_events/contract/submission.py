@@ -77,3 +77,10 @@ class Refused(Struct, frozen=True, tag_field="outcome", tag="refused", omit_defa
 
 
 Outcome = Accepted | Refused
+
+
+def outcome_code(outcome: Outcome) -> str:
+    """An outcome in one word, for counts: ``accepted``, ``repeated``, or the code of the refusal."""
+    if outcome.repeated:
+        return "repeated"
+    return outcome.code if isinstance(outcome, Refused) else "accepted"

@@ -18,7 +18,9 @@ from runfold_services.api.problems import encode_problem, problem_headers, probl
 from runfold_services.api.routes import OPERATIONS
 from runfold_services.api.serving import ACTOR_KEY, HEADERS_KEY, Endpoint, headers_of, send_problem
 from runfold_services.runtime import Runtime
+from runfold_services.tally import ApiTally
 
+REFUSED_AT_THE_GATE: Final = "gate"  # counted as an operation
 PATH_CHARS_MAX: Final = 4_096
 OPEN_PATHS: Final = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
 
@@ -36,14 +38,15 @@ def create_app(
         logging_config=None,
         debug=False,
     )
-    return Gate(litestar, credentials)
+    return Gate(litestar, credentials, runtime.tally)
 
 
 class Gate:
     """Decides who a request comes from before anything else looks at it, known paths or not."""
 
-    def __init__(self, litestar: Litestar, credentials: Credentials) -> None:
+    def __init__(self, litestar: Litestar, credentials: Credentials, tally: ApiTally) -> None:
         self.litestar = litestar
+        self._tally = tally
         self._credentials = credentials
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -55,7 +58,7 @@ class Gate:
                 if scope["path"] not in OPEN_PATHS:
                     scope[ACTOR_KEY] = self._credentials.actor_of(headers.get("authorization"))
             except RunfoldError as error:
-                await send_problem(error, scope, send)
+                self._tally.request(REFUSED_AT_THE_GATE, await send_problem(error, scope, send), None)
                 return
         await self.litestar(scope, receive, send)
 

@@ -6,7 +6,6 @@ loop: see :mod:`runfold_services.threads`.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property
@@ -28,13 +27,12 @@ from runfold_services.api.negotiation import answer_format, encode
 from runfold_services.api.operations import Answer, Operation, Received
 from runfold_services.api.problems import RefusedCommand
 from runfold_services.runtime import Runtime
+from runfold_services.telemetry import TRACEPARENT
 
 DOOR: Final = "http"
 POSITION_HEADER: Final = "runfold-position"
 WAIT_HEADER: Final = "runfold-wait"
 WAIT_S_DEFAULT: Final = 5.0
-# https://www.w3.org/TR/trace-context/#traceparent-header
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 T = TypeVar("T")
 
 
@@ -76,7 +74,7 @@ class Call:
     def traceparent(self) -> str | None:
         """The W3C trace context; one that is malformed is left out, as the standard asks."""
         given = self.headers.get("traceparent", "")
-        return given if _TRACEPARENT.match(given) else None
+        return given if TRACEPARENT.match(given) else None
 
     # commands
 

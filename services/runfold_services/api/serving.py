@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any, Final
 
 import msgspec
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from runfold_events.contract.envelope import JSON, MSGPACK
 from runfold_events.contract.errors import RunfoldError, Unavailable
@@ -26,11 +30,13 @@ from runfold_services.api.problems import (
 )
 from runfold_services.api.reading import ClientGone, TooLargeBody, linger, read_body
 from runfold_services.runtime import Runtime
+from runfold_services.telemetry import trace_id_of
 
 ACTOR_KEY: Final = "runfold_actor"  # where the gate leaves the actor in an ASGI scope
 HEADERS_KEY: Final = "runfold_headers"  # and the headers, read once
 NOBODY: Final = Actor("anonymous", "anonymous")
 _log = structlog.stdlib.get_logger("runfold.api")
+_STDLIB_LOG: Final = logging.getLogger("runfold.api")
 
 
 class Endpoint:
@@ -50,22 +56,37 @@ class Endpoint:
             }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        began = time.perf_counter()
+        trace_id = trace_id_of(scope[HEADERS_KEY].get("traceparent"))
+        with nullcontext() if trace_id is None else bound_contextvars(trace_id=trace_id):
+            status = await self._answer(scope, receive, send)
+            if status is None:
+                return
+            seconds = time.perf_counter() - began
+            self._runtime.tally.request(
+                self.operation.name, status, None if self.operation.is_stream else seconds
+            )
+            if _STDLIB_LOG.isEnabledFor(logging.DEBUG):
+                _log.debug("request", operation=self.operation.name, status=status, seconds=round(seconds, 6))
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> int | None:
+        """Answer; the status, or None when nobody waited for it any more."""
         try:
             call = await self._read(scope, receive)
             answer = await self.operation.run(call)
         except ClientGone:
-            return
+            return None
         except asyncio.CancelledError:
             # Only a server that stops cancels: the request took longer than that may take. Its commands, if it had
             # any, may have been committed; the same numbers tell.
             error = Unavailable("the server stopped before it had an answer", facts={"retry_after": 1.0})
-            await send_problem(error, scope, send)
+            return await send_problem(error, scope, send)
         except TooLargeBody as error:
-            await send_problem(error, scope, send, unread=receive)
+            return await send_problem(error, scope, send, unread=receive)
         except Exception as error:
-            await send_problem(error, scope, send)
-        else:
-            await _send_answer(answer, receive, send)
+            return await send_problem(error, scope, send)
+        await _send_answer(answer, receive, send)
+        return answer.status
 
     async def _read(self, scope: Any, receive: Any) -> Call:
         operation = self.operation
@@ -112,8 +133,8 @@ def headers_of(scope: Any) -> dict[str, str]:
     return headers
 
 
-async def send_problem(error: Exception, scope: Any, send: Any, *, unread: Any = None) -> None:
-    """Answer with a problem. ``unread``: where the rest of a body that was too large still comes from."""
+async def send_problem(error: Exception, scope: Any, send: Any, *, unread: Any = None) -> int:
+    """Answer with a problem; returns its status. ``unread``: where the rest of a too large body still comes from."""
     problem = problem_of(error)
     if problem.status >= 500 and not isinstance(error, RunfoldError | RefusedCommand):
         _log.error(
@@ -124,6 +145,7 @@ async def send_problem(error: Exception, scope: Any, send: Any, *, unread: Any =
             status=problem.status,
         )
     await _send_problem(problem, problem_headers(error, problem), send, unread)
+    return problem.status
 
 
 async def _send_problem(problem: Problem, headers: list[tuple[bytes, bytes]], send: Any, unread: Any) -> None:

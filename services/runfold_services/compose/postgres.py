@@ -16,7 +16,9 @@ from runfold_projections.runner import Folder
 from runfold_projections.server_views import ServerViews
 from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.views import all_projections
+from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.projector import Projector, ProjectorSettings
+from runfold_services.roles import ProjectorRole
 from runfold_services.tracker import Tracker
 
 
@@ -32,7 +34,7 @@ class ServerTracker(Tracker):
         lease_s: float,
         projector: Projector | None,
     ) -> None:
-        super().__init__(Ledger(store, SystemIds()), views, clock, lease_s=lease_s)
+        super().__init__(Ledger(store, SystemIds(), partitions_at_once=True), views, clock, lease_s=lease_s)
         self.store = store
         self.projector = projector
         if projector is not None:
@@ -112,6 +114,28 @@ async def open_projector(
             await view_store.close()
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def open_projector_role(postgres: PostgresSettings) -> AsyncGenerator[ProjectorRole]:
+    """The same as a role of its own process."""
+    async with open_projector(postgres.dsn, views_dsn=postgres.views_dsn) as projector:
+        yield ProjectorRole(projector)
+
+
+async def open_api(postgres: PostgresSettings, *, lease_s: float = limits.LEASE_S) -> ServerTracker:
+    """What an API process serves; projectors elsewhere keep its views.
+
+    Raises:
+        Invalid: there is no store, or no place for views.
+        Unavailable: Postgres does not answer, or the views are of a newer version.
+    """
+    return await open_server(
+        postgres.dsn,
+        views_dsn=postgres.views_dsn,
+        connections_max=postgres.connections_max,
+        lease_s=lease_s,
+    )
 
 
 async def project(

@@ -184,7 +184,11 @@ $$;
 CREATE OR REPLACE FUNCTION renew_lease(_process_id uuid, _lease_us bigint)
 RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
     INSERT INTO leases (process_id, ends_at) VALUES (_process_id, now_us() + _lease_us)
-    ON CONFLICT (process_id) DO UPDATE SET ends_at = excluded.ends_at
+    ON CONFLICT (process_id) DO UPDATE SET ends_at = excluded.ends_at;
+    -- A lease that has ended and none at all mean the same: a few of the former go with every heartbeat.
+    DELETE FROM leases WHERE process_id IN (
+        SELECT process_id FROM leases WHERE ends_at <= now_us() ORDER BY ends_at LIMIT 20 FOR UPDATE SKIP LOCKED
+    )
 $$;
 
 CREATE OR REPLACE FUNCTION end_lease(_process_id uuid)

@@ -259,6 +259,11 @@ class PostgresStore:
         await self._fetch("SELECT end_lease($1)", process_id)
         return await self.held_by(process_id)
 
+    async def live_leases(self) -> int:
+        """See the port."""
+        found = await self._fetch("SELECT count(*) FROM leases WHERE ends_at > now_us()")
+        return int(found[0][0])
+
     async def held_by(self, process_id: UUID) -> list[str]:
         """See the port."""
         return _texts(

@@ -131,6 +131,9 @@ DELETE FROM leases WHERE ends_at <= ?
 -- name: end_lease
 DELETE FROM leases WHERE process_id = ?
 
+-- name: live_leases
+SELECT count(*) FROM leases WHERE ends_at > ?
+
 -- name: held_by
 SELECT stream FROM holders WHERE process_id = ? ORDER BY stream
 

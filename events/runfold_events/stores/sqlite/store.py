@@ -43,6 +43,7 @@ _OUTCOME: Final = Step("outcome")
 _READ: Final = Step("read")
 _READ_END: Final = Step("read_end")
 _READ_STREAM: Final = Step("read_stream")
+_LIVE_LEASES: Final = Step("live_leases")
 _RENEW_LEASE: Final = Step("renew_lease")
 _RESERVE: Final = Step("reserve_run_numbers")
 _WITHOUT_LIVE_HOLDER: Final = Step("without_live_holder")
@@ -201,6 +202,11 @@ class SqliteStore:
         with self._writer.transaction() as connection:
             _END_LEASE.run(connection, (process_id.bytes,))
             return _first_column(_HELD_BY.rows(connection, (process_id.bytes,)))
+
+    async def live_leases(self) -> int:
+        """See the port."""
+        ((count,),) = self._rows(_LIVE_LEASES, (self._clock.now_us(),))
+        return int(count)
 
     async def held_by(self, process_id: UUID) -> list[str]:
         """See the port."""

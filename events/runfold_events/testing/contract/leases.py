@@ -31,6 +31,18 @@ class LeaseContract(ContractBase):
         assert await scene.holders(ONE) == Holders(dead=frozenset({ANN}))
 
     @driven
+    async def test_live_leases_are_counted(self, scene: Scene) -> None:
+        assert await scene.store.live_leases() == 0
+        await scene.store.renew_lease(ANN, LEASE_US)
+        await self.pass_time(scene, 100)
+        await scene.store.renew_lease(BOB, LEASE_US)
+        assert await scene.store.live_leases() == 2
+        await self.pass_time(scene, 100)
+        assert await scene.store.live_leases() == 1
+        await scene.store.end_lease(BOB)
+        assert await scene.store.live_leases() == 0
+
+    @driven
     async def test_a_heartbeat_brings_a_holder_back(self, scene: Scene) -> None:
         await scene.store.renew_lease(ANN, LEASE_US)
         await scene.append(0, hold=[(ONE, ANN)])

@@ -9,7 +9,7 @@ import click
 from runfold.cli.commands.experiments import experiment
 from runfold.cli.commands.ledger import ledger, rebuild
 from runfold.cli.commands.runs import run
-from runfold.cli.commands.server import up
+from runfold.cli.commands.server import serve, up
 from runfold.cli.commands.stack import stack
 from runfold.cli.commands.version import version
 from runfold.cli.exits import MEANINGS
@@ -66,6 +66,7 @@ def root(context: click.Context) -> None:
 root.add_command(run)
 root.add_command(experiment)
 root.add_command(up)
+root.add_command(serve)
 root.add_command(stack)
 root.add_command(rebuild)
 root.add_command(ledger)

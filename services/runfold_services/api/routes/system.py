@@ -7,6 +7,7 @@ from typing import Final
 from runfold_events.contract.envelope import JSON
 from runfold_events.contract.errors import Unavailable
 from runfold_projections.model import ProjectionState
+from runfold_services import metrics as m
 from runfold_services.api.bodies import HealthAnswer
 from runfold_services.api.call import Call
 from runfold_services.api.operations import Answer, Operation
@@ -29,6 +30,15 @@ async def ready(call: Call) -> Answer:
             f"stopped on an event that cannot be folded: {', '.join(stopped)}", facts={"projections": stopped}
         )
     return call.answer(HealthAnswer("ok"))
+
+
+async def metrics(call: Call) -> Answer:
+    """What this process counts, for Prometheus. No name of a run, a user or a workspace is in it."""
+    runtime = call.runtime
+    leases = await runtime.threads.query(runtime.backend.live_leases)
+    own = m.process_samples("api", is_ready=runtime.status == "ok", started_at=runtime.started_at)
+    body = m.exposition([*own, *m.api_samples(runtime.tally, runtime.committer.queued.commands, leases)])
+    return Answer(body=body, content_type=m.CONTENT_TYPE)
 
 
 async def list_projections(call: Call) -> Answer:
@@ -62,6 +72,16 @@ OPERATIONS: Final = (
         summary="The server can do its work",
         run=ready,
         answer=HealthAnswer,
+        is_open=True,
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        name="metrics",
+        tag="system",
+        summary="What the process counts, for Prometheus",
+        run=metrics,
+        answer_type=m.CONTENT_TYPE,
         is_open=True,
     ),
     Operation(

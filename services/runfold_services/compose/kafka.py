@@ -1,0 +1,100 @@
+"""The roles between Kafka and Postgres: decider and relay. Needs the extra ``server``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from runfold_events.buses.kafka import (
+    Cluster,
+    Group,
+    KafkaCommandSource,
+    KafkaEventSink,
+    KafkaReplyTopics,
+    KafkaTopicAdmin,
+)
+from runfold_events.ids_source import SystemIds
+from runfold_events.ledger import Ledger
+from runfold_events.log_door import LogDoor
+from runfold_events.stores.postgres import PostgresStore
+from runfold_services.decider import Decider, DeciderSettings
+from runfold_services.kafka_settings import KafkaSettings
+from runfold_services.postgres_settings import PostgresSettings
+from runfold_services.relay import Relay, RelaySettings
+from runfold_services.replies import Replies
+from runfold_services.roles import DeciderRole, RelayRole
+from runfold_services.topics import Topic, commands_topic, ensure_topic, events_topic
+
+
+def cluster_of(settings: KafkaSettings) -> Cluster:
+    """How clients reach the cluster."""
+    return Cluster(
+        bootstrap_servers=settings.bootstrap_servers,
+        security_protocol=settings.security_protocol,
+        sasl_mechanism=settings.sasl_mechanism,
+        sasl_username=settings.sasl_username,
+        sasl_password=settings.sasl_password,
+        ca_file=settings.ca_file,
+    )
+
+
+@asynccontextmanager
+async def open_decider(
+    postgres: PostgresSettings, kafka: KafkaSettings, settings: DeciderSettings | None = None
+) -> AsyncGenerator[DeciderRole]:
+    """A decider, not started; its connections are closed at the end of the block.
+
+    Raises:
+        Invalid: the database holds no store.
+        TopicDisagrees: the command topic is not as it must be.
+        Unavailable: Postgres or Kafka does not answer.
+    """
+    async with _opened(postgres) as store:
+        cluster = cluster_of(kafka)
+        await _ensure(cluster, commands_topic(kafka, store.partitions), kafka)
+        source = KafkaCommandSource(
+            cluster,
+            kafka.commands_topic,
+            store.partitions,
+            Group(name=kafka.group, instance_id=kafka.instance_id),
+        )
+        door = LogDoor(Ledger(store, SystemIds()), kafka.actor_of, uuid4())
+        replies = Replies(KafkaReplyTopics(cluster))
+        settings = settings or DeciderSettings(adopts_log=kafka.adopts_log)
+        yield DeciderRole(Decider(source, store, door, replies, settings), replies.counts)
+
+
+@asynccontextmanager
+async def open_relay(
+    postgres: PostgresSettings, kafka: KafkaSettings, settings: RelaySettings | None = None
+) -> AsyncGenerator[RelayRole]:
+    """A relay, not started; its connections are closed at the end of the block.
+
+    Raises:
+        Invalid: the database holds no store.
+        TopicDisagrees: the event topic is not as it must be.
+        Unavailable: Postgres or Kafka does not answer.
+    """
+    async with _opened(postgres) as store:
+        cluster = cluster_of(kafka)
+        await _ensure(cluster, events_topic(kafka, store.partitions), kafka)
+        sink = KafkaEventSink(cluster, kafka.events_topic, store.partitions)
+        yield RelayRole(Relay(store, sink, settings))
+
+
+@asynccontextmanager
+async def _opened(postgres: PostgresSettings) -> AsyncGenerator[PostgresStore]:
+    store = await PostgresStore.open(postgres.dsn, connections_max=postgres.connections_max)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def _ensure(cluster: Cluster, topic: Topic, kafka: KafkaSettings) -> None:
+    admin = KafkaTopicAdmin(cluster)
+    try:
+        await ensure_topic(admin, topic, makes=kafka.makes_topics)
+    finally:
+        await admin.stop()
