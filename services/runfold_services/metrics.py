@@ -42,32 +42,41 @@ class Declared(Struct, frozen=True):
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
+_all: list[Declared] = []
+
+
+def _declare(name: str, kind: Kind, unit: str, labels: Labels, meaning: str) -> Declared:
+    declared = Declared(name, kind, unit, labels, meaning)
+    _all.append(declared)
+    return declared
+
+
 _PARTITION: Final = ("partition",)
 
-PROCESS_UP: Final = Declared(
+PROCESS_UP: Final = _declare(
     "runfold_ready",
     "gauge",
     "0 or 1",
     ("role",),
     "The process does its work: 1 once it has started, 0 when it stops.",
 )
-PROCESS_STARTED: Final = Declared(
+PROCESS_STARTED: Final = _declare(
     "runfold_start_time_seconds", "gauge", "seconds since 1970", ("role",), "When the process was started."
 )
-PROCESS_CPU: Final = Declared(
+PROCESS_CPU: Final = _declare(
     "runfold_cpu_seconds", "counter", "seconds", ("role",), "Processor time that the process has used."
 )
-ALARM: Final = Declared(
+ALARM: Final = _declare(
     "runfold_alarm",
     "gauge",
     "0 or 1",
     ("role", "partition", "code"),
     "1: the partition stands still and somebody has to act; the code says why (docs/recovery.md).",
 )
-ALARMS: Final = Declared(
+ALARMS: Final = _declare(
     "runfold_alarms", "counter", "alarms", ("role", "partition"), "How often an alarm was raised."
 )
-SERVED: Final = Declared(
+SERVED: Final = _declare(
     "runfold_partitions_served",
     "gauge",
     "partitions",
@@ -75,141 +84,139 @@ SERVED: Final = Declared(
     "Partitions that the process has a lease on.",
 )
 
-HTTP_REQUESTS: Final = Declared(
+HTTP_REQUESTS: Final = _declare(
     "runfold_http_requests", "counter", "requests", ("operation", "status"), "Requests answered."
 )
-HTTP_SECONDS: Final = Declared(
+HTTP_SECONDS: Final = _declare(
     "runfold_http_request_seconds",
     "histogram",
     "seconds",
     ("operation",),
     "From a request's head to its answer; live streams are left out.",
 )
-OUTCOMES: Final = Declared(
+OUTCOMES: Final = _declare(
     "runfold_outcomes",
     "counter",
     "commands",
     ("role", "code"),
     "What became of commands: accepted, repeated, or the code of the refusal.",
 )
-COMMIT_COMMANDS: Final = Declared(
+COMMIT_COMMANDS: Final = _declare(
     "runfold_commit_commands", "histogram", "commands", (), "Commands of one commit of the HTTP door."
 )
-QUEUED_COMMANDS: Final = Declared(
+QUEUED_COMMANDS: Final = _declare(
     "runfold_queued_commands",
     "gauge",
     "commands",
     (),
     "Commands of the HTTP door that wait for their commit.",
 )
-LIVE_LEASES: Final = Declared(
+LIVE_LEASES: Final = _declare(
     "runfold_live_leases", "gauge", "processes", (), "Processes of users whose lease has not ended."
 )
-KEEPER_MARKS: Final = Declared(
+KEEPER_MARKS: Final = _declare(
     "runfold_keeper_marks", "counter", "runs", (), "Runs that the lease keeper marked lost or found."
 )
 
-DECIDER_LAG: Final = Declared(
+DECIDER_LAG: Final = _declare(
     "runfold_decider_lag_offsets",
     "gauge",
     "offsets",
     _PARTITION,
     "Commands in the topic that are not handled yet.",
 )
-DECIDER_LAG_SECONDS: Final = Declared(
+DECIDER_LAG_SECONDS: Final = _declare(
     "runfold_decider_lag_seconds",
     "gauge",
     "seconds",
     _PARTITION,
     "Age of the last handled command while others wait behind it; 0 when none does.",
 )
-DECIDER_RECORDS: Final = Declared(
+DECIDER_RECORDS: Final = _declare(
     "runfold_decider_records", "counter", "records", _PARTITION, "Command records handled."
 )
-DECIDER_EVENTS: Final = Declared(
+DECIDER_EVENTS: Final = _declare(
     "runfold_decider_events", "counter", "events", _PARTITION, "Events that they gave."
 )
-DECIDER_UNREADABLE: Final = Declared(
+DECIDER_UNREADABLE: Final = _declare(
     "runfold_decider_unreadable",
     "counter",
     "records",
     _PARTITION,
     "Records that were kept as unreadable (runfold unreadable list).",
 )
-DECIDER_GAPS: Final = Declared(
+DECIDER_GAPS: Final = _declare(
     "runfold_decider_gaps",
     "counter",
     "jumps",
     _PARTITION,
     "Jumps in a writer's numbers: commands that did not come, or come later.",
 )
-DECIDER_FENCED: Final = Declared(
+DECIDER_FENCED: Final = _declare(
     "runfold_decider_fenced",
     "counter",
     "batches",
     _PARTITION,
     "Batches that another decider had handled first: the cursor had moved, and nothing was appended.",
 )
-DECIDER_RETRIES: Final = Declared(
+DECIDER_RETRIES: Final = _declare(
     "runfold_decider_retries",
     "counter",
     "attempts",
     _PARTITION,
     "Transactions that the store did not answer.",
 )
-DECIDER_BATCH: Final = Declared(
+DECIDER_BATCH: Final = _declare(
     "runfold_decider_batch_records", "histogram", "records", (), "Records of one transaction."
 )
-REPLIES: Final = Declared(
+REPLIES: Final = _declare(
     "runfold_replies", "counter", "replies", ("result",), "Answers to reply topics: sent or dropped."
 )
 
-RELAY_LAG: Final = Declared(
+RELAY_LAG: Final = _declare(
     "runfold_relay_lag_positions", "gauge", "positions", _PARTITION, "Events that are not published yet."
 )
-RELAY_LAG_SECONDS: Final = Declared(
+RELAY_LAG_SECONDS: Final = _declare(
     "runfold_relay_lag_seconds",
     "gauge",
     "seconds",
     _PARTITION,
     "Since the last published event was recorded, while others wait behind it; 0 when none does.",
 )
-RELAY_EVENTS: Final = Declared("runfold_relay_events", "counter", "events", _PARTITION, "Events published.")
-RELAY_RETRIES: Final = Declared(
+RELAY_EVENTS: Final = _declare("runfold_relay_events", "counter", "events", _PARTITION, "Events published.")
+RELAY_RETRIES: Final = _declare(
     "runfold_relay_retries", "counter", "attempts", _PARTITION, "Times that store or Kafka did not answer."
 )
-RELAY_BATCH: Final = Declared(
+RELAY_BATCH: Final = _declare(
     "runfold_relay_batch_events", "histogram", "events", (), "Events of one publication."
 )
 
-PROJECTOR_LAG: Final = Declared(
+PROJECTOR_LAG: Final = _declare(
     "runfold_projector_lag_positions",
     "gauge",
     "positions",
     ("projection", "partition"),
     "Events that are not folded yet, whoever serves the partition.",
 )
-PROJECTOR_LAG_SECONDS: Final = Declared(
+PROJECTOR_LAG_SECONDS: Final = _declare(
     "runfold_projector_lag_seconds",
     "gauge",
     "seconds",
     ("projection", "partition"),
     "Since the first event that is not folded was recorded; 0 when all are.",
 )
-PROJECTOR_EVENTS: Final = Declared("runfold_projector_events", "counter", "events", (), "Events folded.")
-PROJECTOR_BATCH: Final = Declared(
+PROJECTOR_EVENTS: Final = _declare("runfold_projector_events", "counter", "events", (), "Events folded.")
+PROJECTOR_BATCH: Final = _declare(
     "runfold_projector_batch_events", "histogram", "events", (), "Events of one fold."
 )
-PROJECTOR_RIVALS: Final = Declared(
+PROJECTOR_RIVALS: Final = _declare(
     "runfold_projector_rivals", "counter", "batches", (), "Folds that another projector had done first."
 )
-PROJECTOR_RETRIES: Final = Declared(
+PROJECTOR_RETRIES: Final = _declare(
     "runfold_projector_retries", "counter", "attempts", (), "Folds that failed and were tried again."
 )
 
-DECLARED: Final[tuple[Declared, ...]] = tuple(
-    value for value in list[object](globals().values()) if isinstance(value, Declared)
-)
+DECLARED: Final = tuple(_all)
 
 Value = float | Distribution
 Sample = tuple[Labels, Value]
