@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from msgspec import Struct
 from prometheus_client.core import (
@@ -239,12 +239,12 @@ def by_key(of: Declared, values: Mapping[Any, Value | None], *before: object) ->
     first = tuple(map(str, before))
     return Samples(
         of,
-        [
-            ((*first, *(map(str, key) if isinstance(key, tuple) else (str(key),))), value)
-            for key, value in values.items()
-            if value is not None
-        ],
+        [((*first, *_labels(key)), value) for key, value in values.items() if value is not None],
     )
+
+
+def _labels(key: object) -> Labels:
+    return tuple(map(str, cast("tuple[object, ...]", key))) if isinstance(key, tuple) else (str(key),)
 
 
 def process_samples(role: str, *, is_ready: bool, started_at: float) -> Iterator[Samples]:
