@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from runfold_services.stack import Stack, borrow, settings_from_environment
+from tests.support.distributed_process import DistributedProcess
+from tests.support.stack import StackForTest, fetch_before_tests, folder_of_the_run, say_nothing
 
 # A busy machine is no failure, so examples have no deadline. Under CI Hypothesis loads its own profile, which has none
 # either and draws the same examples every time.
@@ -29,3 +34,44 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("RUNFOLD_URL", raising=False)
     monkeypatch.delenv("RUNFOLD_TOKEN", raising=False)
     return home
+
+
+# The real Kafka and Postgres
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    fetch_before_tests(session)
+
+
+@pytest.fixture(scope="session")
+def run_stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
+    """The one stack of this run, shared by all its processes. Tests ask for `stack`."""
+    with borrow(
+        folder_of_the_run(tmp_path_factory.getbasetemp()), settings_from_environment(), say_nothing
+    ) as servers:
+        yield servers
+
+
+@pytest.fixture
+def stack(run_stack: Stack) -> Generator[StackForTest]:
+    """Real Kafka and Postgres, with databases and topics of the test's own."""
+    mine = StackForTest(run_stack)
+    yield mine
+    mine.close()
+
+
+@pytest.fixture(scope="session")
+def distributed_url(run_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The API of a distributed set-up: one process of each role, for all tests of the session."""
+    place = StackForTest(run_stack)
+    with DistributedProcess(place, tmp_path_factory.mktemp("distributed")) as server:
+        yield server.ready()
+    place.close()
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[StackForTest]:
+    """A stack for the tests of one module that stop, kill or pause servers."""
+    folder = tmp_path_factory.mktemp("own-stack") / "stack"
+    with borrow(folder, settings_from_environment(), say_nothing) as servers:
+        yield StackForTest(servers)

@@ -29,6 +29,14 @@ class Backend(Service, Protocol):
         """Look once at all leases; returns how many runs were marked lost or found."""
         ...
 
+    async def latest(self) -> Token:
+        """Where the views stand, for a question that names no position.
+
+        That includes what this backend itself has answered, if the views get there soon: somebody who is told of a run
+        and then looks for it should find it.
+        """
+        ...
+
     async def token(self) -> Token:
         """The committed end of every partition."""
         ...

@@ -105,6 +105,10 @@ class Tracker:
         """Bring the views up to the store's end; returns the number of events folded."""
         return await self.views.catch_up()
 
+    async def latest(self) -> Token:
+        """See :class:`~runfold_services.backend.Backend`. These views fold before they answer."""
+        return await self.views.reach(None)
+
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """Committed events with ``pos >= from_pos`` in order, at most ``events_max``."""
         return await self._store.read(partition, from_pos, events_max)

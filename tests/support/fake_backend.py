@@ -190,6 +190,9 @@ class FakeBackend:
     def partitions(self) -> int:
         return 1
 
+    async def latest(self) -> Token:
+        return await self.views.reach(None)
+
     async def live_leases(self) -> int:
         return 0
 

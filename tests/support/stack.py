@@ -22,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from runfold_services.stack import Progress, Stack, StackError, open_stack, settings_from_environment
 
-FIXTURES: Final = frozenset({"stack", "own_stack", "run_stack"})
+FIXTURES: Final = frozenset({"stack", "own_stack", "run_stack", "distributed_url"})
 LEADER_S_MAX: Final = 30.0
 
 T = TypeVar("T")

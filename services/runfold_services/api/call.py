@@ -189,12 +189,11 @@ class Call:
 
     async def ask(self, question: Callable[[Views], Awaitable[Any]]) -> Answer:
         """Ask the views at the position that the request names (else as they are), and encode on the same thread."""
-        at, wait_s = self.position()
         media = self.format
         views = self.runtime.backend.views
 
         async def work() -> Answer:
-            reached = await views.reach(at, wait_s)
+            reached = await self._reach()
             value = await question(views)
             return Answer(body=encode(value, media), content_type=media, token=str(reached))
 
@@ -202,14 +201,19 @@ class Call:
 
     async def look_up(self, question: Callable[[Views], Coroutine[Any, Any, T]]) -> T:
         """Ask the views for something that a command needs."""
-        at, wait_s = self.position()
         views = self.runtime.backend.views
 
         async def work() -> T:
-            await views.reach(at, wait_s)
+            await self._reach()
             return await question(views)
 
         return await self.runtime.threads.query(work)
+
+    async def _reach(self) -> Token:
+        """Wait for the position that the request names; where the views stand then."""
+        at, wait_s = self.position()
+        backend = self.runtime.backend
+        return await backend.latest() if at is None else await backend.views.reach(at, wait_s)
 
     def position(self) -> tuple[Token | None, float]:
         """What ``Runfold-Position`` and ``Runfold-Wait`` (seconds) say."""

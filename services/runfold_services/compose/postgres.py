@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from runfold_events.clock import Clock, SystemClock
 from runfold_events.contract import limits
+from runfold_events.contract.errors import PositionNotReached
+from runfold_events.contract.submission import Outcome, Submission
+from runfold_events.contract.tokens import Token, parse_token
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.stores.postgres import PostgresStore
+from runfold_projections.positions import has_reached
 from runfold_projections.rebuild import Progress, Rebuild, prepare
 from runfold_projections.runner import Folder
 from runfold_projections.server_views import ServerViews
@@ -20,6 +25,8 @@ from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.projector import Projector, ProjectorSettings
 from runfold_services.roles import ProjectorRole
 from runfold_services.tracker import Tracker
+
+FRESH_S_MAX: Final = 1.0  # how long a question that names no position waits for what was answered here
 
 
 class ServerTracker(Tracker):
@@ -37,8 +44,34 @@ class ServerTracker(Tracker):
         super().__init__(Ledger(store, SystemIds(), partitions_at_once=True), views, clock, lease_s=lease_s)
         self.store = store
         self.projector = projector
+        self._answered: Token | None = None
+        self._reached: Token | None = None  # a position that the views are known to have reached
         if projector is not None:
             self.on_append = projector.wake
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """See :class:`Tracker`; remembers up to where it has answered."""
+        outcomes = await super().submit(submissions)
+        last: dict[str, str] = {}  # of each partition: what stands before the position is the same
+        for outcome in reversed(outcomes):
+            if outcome.token is not None:
+                last.setdefault(outcome.token.rpartition("=")[0], outcome.token)
+        for text in last.values():
+            token = parse_token(text)
+            self._answered = token if self._answered is None else self._answered.merge(token)
+        return outcomes
+
+    async def latest(self) -> Token:
+        """See :class:`~runfold_services.backend.Backend`."""
+        if self._answered is None or (
+            self._reached is not None and has_reached(self._answered, self._reached)
+        ):
+            return await self.views.reach(None)
+        try:
+            self._reached = await self.views.reach(self._answered, FRESH_S_MAX)
+        except PositionNotReached:
+            return await self.views.reach(None)
+        return self._reached
 
     async def close(self) -> None:
         """Release everything; nothing is folded first, since projectors go on where they stand."""

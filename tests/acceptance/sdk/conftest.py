@@ -26,14 +26,16 @@ def embedded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("embedded")
 
 
-@pytest.fixture(params=["embedded", "http"])
+@pytest.fixture(params=["embedded", "http", "distributed"])
 def workspace(request: pytest.FixtureRequest) -> Iterator[Workspace]:
     """An empty workspace."""
     name = f"w{uuid4().hex}"
     if request.param == "embedded":
         yield Workspace(workspace_name=name, home=request.getfixturevalue("embedded_home"))
-    else:
+    elif request.param == "http":
         yield Workspace(workspace_name=name, url=request.getfixturevalue("server_url"))
+    else:
+        yield Workspace(workspace_name=name, url=request.getfixturevalue("distributed_url"))
     _process.close_all()
 
 

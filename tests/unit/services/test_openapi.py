@@ -104,4 +104,4 @@ def test_commands_that_are_refused_from_outside_are_not_offered() -> None:
 
 
 def test_only_health_is_open() -> None:
-    assert {o.path for o in OPERATIONS if o.is_open} == {"/health/live", "/health/ready"}
+    assert {o.path for o in OPERATIONS if o.is_open} == {"/health/live", "/health/ready", "/metrics"}
