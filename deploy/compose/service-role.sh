@@ -5,5 +5,5 @@ set -euo pipefail
 
 psql --set=ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
     --set=password="$SERVICE_PASSWORD" <<'SQL'
-CREATE ROLE runfold_service LOGIN PASSWORD :'password' NOSUPERUSER NOCREATEDB NOCREATEROLE CONNECTION LIMIT 150;
+CREATE ROLE runfold_service LOGIN PASSWORD :'password' NOSUPERUSER NOCREATEDB NOCREATEROLE;
 SQL
