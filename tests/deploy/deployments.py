@@ -29,7 +29,7 @@ class Process(Struct, frozen=True):
 
     where: str
     name: str
-    command: tuple[str, ...]
+    command: tuple[str, ...]  # none: it only waits for somebody to use it
     environment: Mapping[str, str | None]  # None: the value comes from elsewhere
     published: frozenset[int]  # inside of the container
     probed: frozenset[int]
@@ -74,7 +74,7 @@ def kubernetes_processes(where: str, resources: list[Resource]) -> Iterator[Proc
             yield Process(
                 where=where,
                 name=container["name"],
-                command=tuple(container["args"]),
+                command=tuple(container.get("args", ())),
                 environment=environment,
                 published=frozenset(port["containerPort"] for port in container.get("ports", ())),
                 probed=frozenset(probe["httpGet"]["port"] for probe in probes),

@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from runfold_events.contract import limits
 from runfold_services.kafka_settings import KafkaSettings, kafka_settings_from_environment
-from runfold_services.server import STUCK_S_MAX
+from runfold_services.metrics import DECLARED
+from runfold_services.process import STUCK_S_MAX
+from runfold_services.serve import PORTS, ROLES
 from runfold_services.settings import ServerSettings
 from runfold_services.stack.containers import POSTGRES_IMAGE, kafka_image
 from tests.deploy.commands import refusal
@@ -34,9 +36,11 @@ from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.source_tree
 
-ROLES = {"api", "decider", "relay", "projector"}
+OWNERS = {"prepare", "administration"}
 PROCESSES = processes()
-IDS = [f"{process.where}-{process.name}" for process in PROCESSES]
+STARTED = [started for started in PROCESSES if started.command]
+IDS = [f"{started.where}-{started.name}" for started in PROCESSES]
+STARTED_IDS = [f"{started.where}-{started.name}" for started in STARTED]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 
@@ -67,17 +71,14 @@ def test_settings_of_kafka_have_values_that_they_can_have(started: Process) -> N
 
     settings = kafka_settings_from_environment(given)
 
-    assert (settings is not None) == (started.name in {"decider", "relay"})
+    assert (settings is not None) == (started.name in {"decider", "relay", "administration"})
 
 
 @pytest.mark.parametrize("started", PROCESSES, ids=IDS)
-def test_only_the_preparation_knows_the_owner(started: Process) -> None:
-    is_owner = started.name == "prepare"
-
-    assert ("RUNFOLD_POSTGRES_OWNER" in started.environment) == is_owner
-    assert ("RUNFOLD_POSTGRES" in started.environment) == (not is_owner)
-    if is_owner:
-        assert started.command[0] == "ledger"
+def test_no_service_knows_the_owner(started: Process) -> None:
+    assert ("RUNFOLD_POSTGRES_OWNER" in started.environment) == (started.name in OWNERS)
+    assert ("RUNFOLD_POSTGRES" in started.environment) == (started.name != "prepare")
+    assert (started.command[:1] == ("serve",)) == (started.name not in OWNERS)
 
 
 def test_the_owner_of_the_compose_file_is_not_whom_services_log_in_as() -> None:
@@ -100,7 +101,7 @@ def test_the_example_of_secrets_names_what_the_compose_file_asks_for() -> None:
 # ── commands and ports ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("started", PROCESSES, ids=IDS)
+@pytest.mark.parametrize("started", STARTED, ids=STARTED_IDS)
 def test_the_command_is_one_that_the_program_takes(started: Process) -> None:
     assert refusal(started.command) is None
 
@@ -114,7 +115,7 @@ def test_a_command_that_the_program_does_not_take_is_noticed(words: Sequence[str
 
 @pytest.mark.parametrize("where", ["compose", "overlays/small", "overlays/production"])
 def test_every_role_is_started(where: str) -> None:
-    assert {p.command[1] for p in PROCESSES if p.where == where and p.command[0] == "serve"} == ROLES
+    assert {p.command[1] for p in STARTED if p.where == where and p.command[0] == "serve"} == set(ROLES)
 
 
 def wrong_ports(started: Process) -> set[int]:
@@ -122,9 +123,10 @@ def wrong_ports(started: Process) -> set[int]:
     return (started.published | started.probed) - {started.port}
 
 
-@pytest.mark.parametrize("started", PROCESSES, ids=IDS)
+@pytest.mark.parametrize("started", STARTED, ids=STARTED_IDS)
 def test_published_and_probed_is_the_port_of_the_process(started: Process) -> None:
     assert wrong_ports(started) == set()
+    assert started.command[0] != "serve" or started.port == dict(PORTS)[started.command[1]]
     if started.where.startswith("overlays"):
         assert started.probed == started.published == {started.port}
 
@@ -137,7 +139,7 @@ def test_a_wrong_port_is_noticed() -> None:
 
 def test_the_image_looks_for_health_at_the_ports_of_the_roles() -> None:
     said = dockerfile()
-    ports = {str(p.port) for p in PROCESSES if p.port is not None}
+    ports = {str(port) for port in PORTS.values()}
 
     assert set(re.findall(r'"(\d{4})"', said["HEALTHCHECK"][0])) == ports
     assert set(said["EXPOSE"][0].split()) == ports
@@ -226,7 +228,7 @@ def test_selectors_find_the_pods_that_they_are_for() -> None:
         wanted = wanted.get("matchLabels", wanted)
         found[resource["kind"], resource["metadata"]["name"]] = sum(wanted.items() <= pod.items() for pod in pods)
 
-    assert found.pop(("PodMonitor", "runfold")) == len(ROLES)
+    assert found.pop(("PodMonitor", "runfold")) == len(ROLES) + 1, "the administration has no port there"
     assert set(found.values()) == {1}
     assert len(found) == len(ROLES) + 2
 
@@ -245,6 +247,19 @@ def test_what_is_scaled_exists_and_its_lag_is_that_of_the_deciders() -> None:
     assert trigger["metadata"]["consumerGroup"] == settings.group
     assert trigger["metadata"]["topic"] == settings.commands_topic
     assert decider["spec"]["maxReplicaCount"] == limits.PARTITIONS_SERVER_DEFAULT
+
+
+def unknown_metrics(resources: list[dict[str, Any]]) -> set[str]:
+    """Metrics that something is scaled by and no process tells."""
+    return set(re.findall(r"\brunfold_\w+", str(resources))) - {declared.full_name for declared in DECLARED}
+
+
+def test_what_is_scaled_by_a_metric_names_one_that_there_is() -> None:
+    scaled = [r for r in build(KUBERNETES / "overlays" / "production") if r["kind"] == "ScaledObject"]
+
+    assert "runfold_projector_lag_positions" in str(scaled)
+    assert unknown_metrics(scaled) == set()
+    assert unknown_metrics([{"query": "sum(runfold_relay_lags)"}]) == {"runfold_relay_lags"}
 
 
 def test_the_readme_says_which_secrets_and_certificates_to_make() -> None:

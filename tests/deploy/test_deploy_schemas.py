@@ -171,7 +171,7 @@ def copied(tmp_path: Path) -> Path:
     ("path", "old", "new"),
     [
         ("overlays/small/kustomization.yaml", "patches:", "patchs:"),
-        ("overlays/small/kustomization.yaml", "name: runfold-.*", "name: runfolds-.*"),
+        ("overlays/small/kustomization.yaml", "name: runfold-decider", "name: runfold-decidr"),
         ("overlays/small/less.yaml", "resources/requests", "resource/requests"),
         ("overlays/production/kustomization.yaml", "behavior: merge", "behavior: create"),
         ("release/kustomization.yaml", "kind: Component", "kind: Kustomization"),
