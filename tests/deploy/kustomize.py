@@ -110,7 +110,7 @@ def _patch(folder: Path, patch: Mapping[str, Any], resources: Iterable[Resource]
     target = patch["target"]
     if set(patch) != {"path", "target"} or set(target) - {"kind", "name"}:
         raise NotUnderstood(f"{folder}: a patch has a path and a target by kind and name; got {patch}")
-    (operations,) = documents(folder / patch["path"])
+    operations: Any = yaml.safe_load((folder / patch["path"]).read_text("utf-8"))
     chosen = [
         resource
         for resource in resources
@@ -131,23 +131,29 @@ def _field(resource: Resource, name: str) -> str:
 def _apply(resource: Resource, operation: Mapping[str, Any]) -> None:
     """One operation of RFC 6902: ``add`` or ``replace``."""
     *way, last = operation["path"].lstrip("/").split("/")
-    place: Any = resource
     try:
-        for step in way:
-            place = place[int(step)] if isinstance(place, list) else place[step]
+        place = inside(resource, way)
         value = copy.deepcopy(operation["value"])
+        key: Any = int(last) if last.isdigit() else last
         if operation["op"] == "replace":
-            key: Any = int(last) if isinstance(place, list) else last
             place[key]  # what is replaced must be there
             place[key] = value
-        elif operation["op"] == "add" and isinstance(place, list) and last == "-":
+        elif operation["op"] == "add" and key == "-":
             place.append(value)
-        elif operation["op"] == "add" and isinstance(place, dict):
-            place[last] = value
+        elif operation["op"] == "add" and not isinstance(key, int):
+            place[key] = value
         else:
             raise NotUnderstood(f"operation {operation['op']} at {operation['path']}")
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise NotUnderstood(f"{_field(resource, 'name')} has no {operation['path']}") from error
+
+
+def inside(resource: Resource, way: Iterable[str]) -> Any:
+    """What stands in a resource at the end of a way of names and numbers."""
+    place: Any = resource
+    for step in way:
+        place = place[int(step) if step.isdigit() else step]
+    return place
 
 
 def _set_images(resource: Resource, images: Iterable[Mapping[str, str]]) -> None:

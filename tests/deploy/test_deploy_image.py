@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -105,7 +105,7 @@ def test_the_dockerfile_copies_what_the_installation_was_tried_with() -> None:
 
 
 @contextmanager
-def answering(status: int) -> Iterator[int]:
+def answering(status: int) -> Generator[int]:
     """A port where ``/health/ready`` has this status."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -113,7 +113,7 @@ def answering(status: int) -> Iterator[int]:
             self.send_response(status if self.path == "/health/ready" else 404)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Tests print nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -15,7 +15,7 @@ import yaml
 
 from tests.deploy.custom_resources import FORMS
 from tests.deploy.deployments import APPLIED, COMPOSE, DOCKERFILE, KUBERNETES, compose
-from tests.deploy.kustomize import NotUnderstood, Resource, build
+from tests.deploy.kustomize import NotUnderstood, Resource, build, inside
 from tests.support.repository import script
 
 pytestmark = pytest.mark.source_tree
@@ -112,10 +112,7 @@ MISTAKES: list[tuple[str, str, Any]] = [
 def test_a_mistake_in_a_resource_is_noticed(kind: str, place: str, value: object) -> None:
     resource = copy.deepcopy(next(r for r in build(KUBERNETES / "overlays/production") if r["kind"] == kind))
     *way, last = place.split("/")
-    inside: Any = resource
-    for step in way:
-        inside = inside[int(step)] if isinstance(inside, list) else inside[step]
-    inside[last] = value
+    inside(resource, way)[last] = value
 
     assert complaints(resource, VERSIONS[0]) is not None
 
@@ -183,4 +180,8 @@ def test_a_mistake_in_a_kustomization_is_noticed(copied: Path, path: str, old: s
     (copied / path).write_text(text.replace(old, new), "utf-8")
 
     with pytest.raises(NotUnderstood):
-        build(copied / "/".join(path.split("/")[:2]) if path.startswith("overlays") else copied / "overlays/small")
+        build(
+            copied / "/".join(path.split("/")[:2])
+            if path.startswith("overlays")
+            else copied / "overlays/small"
+        )
