@@ -71,7 +71,7 @@ ALARM: Final = _declare(
     "gauge",
     "0 or 1",
     ("role", "partition", "code"),
-    "1: the partition stands still and somebody has to act; the code says why (docs/recovery.md).",
+    "1: the partition stands still and somebody has to act; the code says why (docs/operating.md).",
 )
 ALARMS: Final = _declare(
     "runfold_alarms", "counter", "alarms", ("role", "partition"), "How often an alarm was raised."

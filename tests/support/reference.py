@@ -15,6 +15,7 @@ from runfold.cli.commands.root import root
 from runfold.cli.exits import MEANINGS
 from runfold_events.contract.statuses import ADVANCE_TARGETS, TERMINAL, Status
 from runfold_events.rules.table import ALLOWED, Row, Verdict
+from runfold_services.metrics import DECLARED
 from tests.support.repository import ROOT
 
 BEGIN: Final = "<!-- rendered: ./dev test checks it; python -m tests.support.reference writes it -->"
@@ -116,9 +117,19 @@ def _commands(path: str, command: click.Command) -> list[tuple[str, click.Comman
     return found
 
 
+def metrics_part() -> str:
+    """Every metric of every role."""
+    lines = ["| metric | kind | unit | by | meaning |", "|---|---|---|---|---|"]
+    for of in DECLARED:
+        labels = ", ".join(of.labels) or "-"
+        lines.append(f"| `{of.full_name}` | {of.kind} | {of.unit} | {labels} | {of.meaning} |")
+    return "\n".join(lines)
+
+
 PAGES: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "docs" / "statuses.md": statuses_part,
     ROOT / "docs" / "cli.md": cli_part,
+    ROOT / "docs" / "operating.md": metrics_part,
 }
 
 
