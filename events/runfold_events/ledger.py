@@ -70,6 +70,14 @@ class Ledger:
         return done
 
     async def _handle_partition(self, partition: int, batch: list[Submission]) -> list[Outcome]:
+        """As many transactions as it takes for none to hold the partition's row for long."""
+        step = limits.TRANSACTION_COMMANDS_MAX
+        outcomes: list[Outcome] = []
+        for start in range(0, len(batch), step):
+            outcomes += await self._handle_together(partition, batch[start : start + step])
+        return outcomes
+
+    async def _handle_together(self, partition: int, batch: list[Submission]) -> list[Outcome]:
         """One transaction; a batch that the store cannot take is halved until the one to blame is alone."""
         try:
             answers = await self._transact(partition, batch)
@@ -79,8 +87,8 @@ class Ledger:
             if len(batch) == 1:
                 return [_broken(error)]
             half = len(batch) // 2
-            first = await self._handle_partition(partition, batch[:half])
-            return first + await self._handle_partition(partition, batch[half:])
+            first = await self._handle_together(partition, batch[:half])
+            return first + await self._handle_together(partition, batch[half:])
         return await self.resolve(partition, answers)
 
     async def _transact(self, partition: int, batch: list[Submission]) -> list[Outcome | Repeated]:

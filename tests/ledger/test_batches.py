@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,7 @@ from runfold_events.contract.ids import bulk_run_id
 from runfold_events.contract.submission import Actor, Outcome, Submission
 from runfold_events.contract.tokens import parse_token
 from tests.support.checker import check_store
-from tests.support.ledgers import A, B, Desk, desk, event_types, experiment, refused, run, taken
+from tests.support.ledgers import A, B, Desk, Engine, desk, event_types, experiment, refused, run, taken
 
 PARTITIONS: Final = [1, 16]
 BULK: Final = 10_000
@@ -286,24 +285,16 @@ def poisonable(tmp_path: Path) -> Iterator[tuple[Desk, Path]]:
         check_store(opened.store)
 
 
-def poison(path: Path, kind: str = "run.started") -> None:
-    connection = sqlite3.connect(path)
-    connection.execute(
-        "CREATE TRIGGER poison BEFORE INSERT ON events WHEN NEW.actor = 'poison' AND NEW.type = "
-        f"'{kind}' BEGIN SELECT RAISE(ABORT, 'poisoned'); END"
-    )
-    connection.close()
-
-
 def by_poison(store: Desk, writer: UUID, number: int, command: Command) -> Submission:
     return store.submission(writer, number, command, actor=Actor("poison", "os"))
 
 
 def test_a_command_with_several_events_takes_effect_as_a_whole_or_not_at_all(
     poisonable: tuple[Desk, Path],
+    engine: Engine,
 ) -> None:
     store, path = poisonable
-    poison(path, "run.started")  # the second event of a creation
+    engine.poison(path, "run.started")  # the second event of a creation
     before = store.all_events()
     (answer,) = store.handle(by_poison(store, A, 1, create("r")))
     refused(answer, "error")
@@ -313,9 +304,9 @@ def test_a_command_with_several_events_takes_effect_as_a_whole_or_not_at_all(
 
 
 @pytest.mark.parametrize("place", [0, 1, 7, 12])
-def test_a_poisoned_command_breaks_alone(poisonable: tuple[Desk, Path], place: int) -> None:
+def test_a_poisoned_command_breaks_alone(poisonable: tuple[Desk, Path], engine: Engine, place: int) -> None:
     store, path = poisonable
-    poison(path)
+    engine.poison(path, "run.started")
     submissions = [store.submission(A, 1, create(f"r{n}")) for n in range(13)]
     submissions[place] = by_poison(store, A, 1, create(f"r{place}"))
     answers = store.handle(*submissions)
@@ -325,9 +316,9 @@ def test_a_poisoned_command_breaks_alone(poisonable: tuple[Desk, Path], place: i
     assert len(store.all_events()) == 1 + 2 * 12
 
 
-def test_several_poisoned_commands_break_alone(poisonable: tuple[Desk, Path]) -> None:
+def test_several_poisoned_commands_break_alone(poisonable: tuple[Desk, Path], engine: Engine) -> None:
     store, path = poisonable
-    poison(path)
+    engine.poison(path, "run.started")
     bad = {0, 3, 4, 9}
     answers = store.handle(
         *[
@@ -338,10 +329,12 @@ def test_several_poisoned_commands_break_alone(poisonable: tuple[Desk, Path]) ->
     assert {n for n, answer in enumerate(answers) if event_types(answer) == []} == bad
 
 
-def test_what_follows_a_poisoned_command_on_its_run_is_out_of_turn(poisonable: tuple[Desk, Path]) -> None:
+def test_what_follows_a_poisoned_command_on_its_run_is_out_of_turn(
+    poisonable: tuple[Desk, Path], engine: Engine
+) -> None:
     store, path = poisonable
     store.create("r")
-    poison(path, "run.tags_set")
+    engine.poison(path, "run.tags_set")
     answers = store.handle(
         store.submission(A, 1, c.ArchiveRun(run_id="r")),
         by_poison(store, A, 2, tag("r")),
@@ -354,9 +347,9 @@ def test_what_follows_a_poisoned_command_on_its_run_is_out_of_turn(poisonable: t
     taken(store.send(A, 2, c.CompleteRun(run_id="r")))
 
 
-def test_a_poisoned_command_s_number_is_free(poisonable: tuple[Desk, Path]) -> None:
+def test_a_poisoned_command_s_number_is_free(poisonable: tuple[Desk, Path], engine: Engine) -> None:
     store, path = poisonable
-    poison(path)
+    engine.poison(path, "run.started")
     store.handle(by_poison(store, A, 1, create("r")))
     taken(store.send(A, 1, create("r")))
 

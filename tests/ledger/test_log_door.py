@@ -20,8 +20,8 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import CursorAhead, Handled, LogDoor, LogRecord
 from runfold_events.ports import WriterMark
-from runfold_events.stores.sqlite import SqliteStore
 from runfold_events.sync import run_sync
+from tests.support.ledgers import new_store
 
 SENDER: Final = Actor("trainer", "kafka")
 
@@ -30,7 +30,7 @@ class Log:
     """A partition's records, as a broker would deliver them."""
 
     def __init__(self) -> None:
-        self.store = SqliteStore.open(":memory:")
+        self.store = new_store()
         self.ledger = Ledger(self.store, SystemIds())
         self.door = LogDoor(self.ledger, lambda record: SENDER, uuid4())
         self.writer = uuid4()
@@ -205,7 +205,7 @@ def test_a_poisoned_command_is_found_and_its_neighbours_commit(
 
 
 def test_the_same_commands_give_the_same_events_as_by_the_other_door(log: Log) -> None:
-    other = SqliteStore.open(":memory:")
+    other = new_store()
     log.start()
     log.add(c.AddProperties(run_id="r", properties={"a": "1"}), 2)
     log.add(c.AddProperties(run_id="r", properties={"a": "2"}), 3)

@@ -61,8 +61,9 @@ def test_bad_values_around_a_command_are_refused_by_name(
     store: Desk, around: dict[str, Any], field: str
 ) -> None:
     before = store.all_events()
-    known = {"number": around.pop("writer_seq", 1)}
-    answer = told(store.send(A, known["number"], TAG, **around))
+    number = around.get("writer_seq", 1)
+    rest = {name: value for name, value in around.items() if name != "writer_seq"}
+    answer = told(store.send(A, number, TAG, **rest))
     assert answer.code in ("invalid", "limit_exceeded")
     assert answer.facts["field"] == field
     assert store.all_events() == before

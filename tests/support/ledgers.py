@@ -1,11 +1,12 @@
-"""A ledger on a store in memory or in a file, with a clock that the test moves and short words for commands."""
+"""A ledger on a store of either engine, with a clock that the test moves and short words for commands."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 from uuid import UUID
 
 from runfold_events.clock import ManualClock
@@ -19,22 +20,36 @@ from runfold_events.ports import EventStore, WriterMark
 from runfold_events.stores.sqlite.store import SqliteStore
 from runfold_events.sync import run_sync
 from runfold_events.testing.builders import CountingIds
+from tests.support.driven_store import DrivenLoop, DrivenStore, ShiftedClock, poison
+from tests.support.postgres_store import template
+from tests.support.stack import StackForTest
 
 WORKSPACE: Final = "w"
 EXPERIMENT: Final = "exp"
 ANN: Final = Actor("ann", "os")
 ADMIN: Final = Actor("root", "os", admin=True)
 EVENTS_MAX: Final = 1_000_000
+MEMORY: Final = ":memory:"
 
 A: Final = UUID(int=0xA)
 B: Final = UUID(int=0xB)
 SETUP: Final = UUID(int=0x5E7)
 
 
+class MovableClock(Protocol):
+    """A store's clock as a test sees it."""
+
+    def now_us(self) -> int: ...
+
+    def advance(self, seconds: float) -> None:
+        """Move by ``seconds``, also backwards."""
+        ...
+
+
 class Desk:
     """One ledger and what a test asks of it. Everything is synchronous."""
 
-    def __init__(self, store: EventStore, clock: ManualClock, first_id: int = 0) -> None:
+    def __init__(self, store: EventStore, clock: MovableClock, first_id: int = 0) -> None:
         self.store = store
         self.clock = clock
         self.ledger = Ledger(store, CountingIds(first_id))
@@ -107,11 +122,81 @@ def experiment(name: str = EXPERIMENT) -> str:
     return experiment_stream(WORKSPACE, name)
 
 
+class Engine(Protocol):
+    """Where the stores of a test live."""
+
+    def open(self, path: Path | str, partitions: int) -> tuple[EventStore, MovableClock]:
+        """The store at ``path``, made if it is not there, and its clock; ``:memory:`` is always a new one."""
+        ...
+
+    def poison(self, path: Path | str, kind: str) -> None:
+        """From now on refuse any event of type ``kind`` whose actor is ``poison``."""
+        ...
+
+
+class SqliteEngine:
+    """Files, and memory."""
+
+    def open(self, path: Path | str, partitions: int) -> tuple[EventStore, MovableClock]:
+        clock = ManualClock()
+        return SqliteStore.open(path, clock=clock, partitions=partitions), clock
+
+    def poison(self, path: Path | str, kind: str) -> None:
+        connection = sqlite3.connect(path)
+        connection.execute(
+            "CREATE TRIGGER poison BEFORE INSERT ON events WHEN NEW.actor = 'poison' AND NEW.type = "
+            f"'{kind}' BEGIN SELECT RAISE(ABORT, 'poisoned'); END"
+        )
+        connection.close()
+
+
+class PostgresEngine:
+    """A database for each path, through stores that are driven without a loop."""
+
+    def __init__(self, stack: StackForTest, loop: DrivenLoop) -> None:
+        self._stack = stack
+        self._loop = loop
+        self._dsns: dict[Path | str, str] = {}
+
+    def open(self, path: Path | str, partitions: int) -> tuple[EventStore, MovableClock]:
+        if path == MEMORY or path not in self._dsns:
+            self._dsns[path] = self._stack.database(template(partitions))
+        dsn = self._dsns[path]
+        return cast(EventStore, DrivenStore(self._loop, dsn)), ShiftedClock(dsn)
+
+    def poison(self, path: Path | str, kind: str) -> None:
+        poison(self._dsns[path], kind)
+
+
+_engine: Engine = SqliteEngine()
+
+
 @contextmanager
-def desk(path: Path | str = ":memory:", *, partitions: int = 1, first_id: int = 0) -> Generator[Desk]:
+def using(engine: Engine) -> Generator[Engine]:
+    """Every desk that is opened in the block keeps its store in ``engine``."""
+    global _engine  # noqa: PLW0603 - the suite runs in one thread, and its desks are opened by fixtures and bodies alike
+    before, _engine = _engine, engine
+    try:
+        yield engine
+    finally:
+        _engine = before
+
+
+def new_store() -> EventStore:
+    """An empty store of one partition; the caller closes it."""
+    return _engine.open(MEMORY, 1)[0]
+
+
+def new_desk(partitions: int = 1) -> Desk:
+    """A ledger on an empty store; the caller closes it."""
+    return Desk(*_engine.open(MEMORY, partitions))
+
+
+@contextmanager
+def desk(path: Path | str = MEMORY, *, partitions: int = 1, first_id: int = 0) -> Generator[Desk]:
     """A ledger on the store at ``path``, closed afterwards. Reopening a file needs another ``first_id``."""
-    clock = ManualClock()
-    opened = Desk(SqliteStore.open(path, clock=clock, partitions=partitions), clock, first_id)
+    store, clock = _engine.open(path, partitions)
+    opened = Desk(store, clock, first_id)
     try:
         yield opened
     finally:

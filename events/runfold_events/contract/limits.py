@@ -62,6 +62,9 @@ REQUEST_BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 REQUEST_NESTING_DEPTH_MAX: Final = 64
 COMMANDS_PER_REQUEST_MAX: Final = 10_000
 CHILDREN_PER_REQUEST_MAX: Final = 10_000
+TRANSACTION_COMMANDS_MAX: Final = (
+    1_000  # decided while the partition's row is held, which an engine bounds by time
+)
 WRITER_SEQ_MAX: Final = 2**63 - 1
 WRITER_GAPS_MAX: Final = 1_000
 
