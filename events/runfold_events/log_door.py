@@ -3,7 +3,7 @@
 The partition's row holds the next offset to handle; it moves in the transaction that appends what the records gave. So
 a record is handled once however often it is delivered, and whoever lost the partition finds the cursor moved and has
 done nothing. What cannot be handled is kept with its bytes as ``command.unreadable`` in the stream
-``_system/{partition}``, and the cursor moves on.
+``_system/{partition}``, and the cursor moves on. Sent again, it is answered there by ``command.redriven``.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from runfold_events.contract import limits
 from runfold_events.contract.cloudevents import IncomingCommand, read_command
 from runfold_events.contract.errors import RunfoldError, Unavailable
-from runfold_events.contract.events import CommandUnreadable, LogLost, SystemEvent
+from runfold_events.contract.events import CommandRedriven, CommandUnreadable, LogLost, SystemEvent
 from runfold_events.contract.ids import partition_of, system_stream
 from runfold_events.contract.submission import Actor, Outcome, Refused, Submission, outcome_code
 from runfold_events.ledger import Ledger, refusal_of
 from runfold_events.ports import LogMark
+from runfold_events.unreadable import REDRIVEN_SEQ, claims_entry, redriven_entry
 from runfold_events.work import Repeated, Work
 
 # Written as JSON, bytes grow by a third (header names sixfold, but few senders have names of megabytes).
@@ -79,6 +81,7 @@ class _Parsed(Struct, frozen=True):
     record: LogRecord
     incoming: IncomingCommand | None
     refusal: Refused | None
+    redrives: UUID | None = None  # the event that kept this record as unreadable before
 
 
 class LogDoor:
@@ -101,7 +104,7 @@ class LogDoor:
             CursorAhead: the store's cursor is below ``from_offset``; the caller must read again from the cursor.
             Unavailable: the store cannot answer; nothing was handled, or the cursor says what was.
         """
-        parsed = [self._parse(record) for record in records]
+        parsed = await self._with_entries([self._parse(record) for record in records])
         try:
             return await self._transact(parsed, from_offset)
         except (Unavailable, CursorAhead):
@@ -135,7 +138,7 @@ class LogDoor:
     async def _bisect(self, parsed: list[_Parsed], from_offset: int, error: Exception) -> Handled:
         """Find the record that the store cannot take; keep it as unreadable, and its neighbours as they are."""
         if len(parsed) == 1:
-            poisoned = _Parsed(parsed[0].record, None, _broken(error))
+            poisoned = replace(parsed[0], incoming=None, refusal=_broken(error))
             return await self._transact([poisoned], from_offset)
         half = len(parsed) // 2
         done = Handled(from_offset)
@@ -156,6 +159,15 @@ class LogDoor:
             return _Parsed(record, None, Refused(code=error.code, message=error.message, facts=error.facts))
         except Exception as error:  # whatever bytes can do to a parser, they must not stop the partition
             return _Parsed(record, None, _broken(error))
+
+    async def _with_entries(self, parsed: list[_Parsed]) -> list[_Parsed]:
+        """Find out which records were kept as unreadable before and are sent again; hardly ever any."""
+        for index, one in enumerate(parsed):
+            record = one.record
+            if claims_entry(record.headers):
+                entry = await redriven_entry(self._ledger.store, record.key, record.value, record.headers)
+                parsed[index] = replace(one, redrives=entry)
+        return parsed
 
     def _read(self, record: LogRecord) -> _Parsed:
         actor = self._actor_of(record)
@@ -194,7 +206,12 @@ class LogDoor:
                 return Handled(row.next_offset)
             loaded = await transaction.load(streams | {system}, writers)
             work = Work(self._ledger.store.epoch, row, loaded, self._ledger.ids, numbers, takes_jumps=True)
-            answers = [self._decide(work, entry, system) for entry in left]
+            answers: list[Outcome | Repeated] = []
+            unreadable = 0
+            for entry in left:
+                answer, is_kept = self._decide(work, entry, system)
+                answers.append(answer)
+                unreadable += is_kept
             last = left[-1]
             await transaction.write(
                 work.write(next_offset=last.record.offset + 1, last_record=_mark_of(last))
@@ -204,7 +221,7 @@ class LogDoor:
             last.record.offset + 1,
             records=len(left),
             events=work.events_count,
-            unreadable=work.system_events_count,
+            unreadable=unreadable,
             gaps=work.jumps_count,
             outcomes=Counter(map(outcome_code, resolved)),
             replies=tuple(
@@ -212,20 +229,25 @@ class LogDoor:
             ),
         )
 
-    def _decide(self, work: Work, entry: _Parsed, system: str) -> Outcome | Repeated:
-        """One record: decide its command; keep what was refused without an event, so that it can be sent again."""
+    def _decide(self, work: Work, entry: _Parsed, system: str) -> tuple[Outcome | Repeated, bool]:
+        """Decide one record's command; True when it was kept, so that it can be sent again.
+
+        Kept is what could not be read, and what was refused without an event.
+        """
         if entry.incoming is not None and entry.refusal is None:
             answer = work.handle(entry.incoming.submission)
-            if isinstance(answer, Repeated) or not isinstance(answer, Refused) or answer.event is not None:
-                return answer
-            refusal = answer
         else:
-            refusal = entry.refusal or Refused(code="invalid", message="not a command")
-        submission = None if entry.incoming is None else entry.incoming.submission
-        work.append_system(
-            system, _unreadable(entry.record, refusal), self._writer_id, _caused_by(submission)
-        )
-        return refusal
+            answer = entry.refusal or Refused(code="invalid", message="not a command")
+        refusal = answer if isinstance(answer, Refused) and answer.event is None else None
+        if refusal is not None:
+            submission = None if entry.incoming is None else entry.incoming.submission
+            work.append_system(
+                system, _unreadable(entry.record, refusal), self._writer_id, _caused_by(submission)
+            )
+        if entry.redrives is not None:
+            told = CommandRedriven(offset=entry.record.offset, handled=refusal is None)
+            work.append_system(system, told, entry.redrives, writer_seq=REDRIVEN_SEQ)
+        return answer, refusal is not None
 
 
 def _caused_by(submission: Submission | None) -> UUID | None:

@@ -137,7 +137,6 @@ class Work:
         self._lost: set[str] = set()
         self._found: set[str] = set()
         self._erased: list[str] = []
-        self.system_events_count = 0
         self.jumps_count = 0  # in writers' numbers
 
     @property
@@ -171,17 +170,30 @@ class Work:
         return outcome
 
     def append_system(
-        self, stream: str, event: e.SystemEvent, writer_id: UUID, correlation_id: UUID | None
+        self,
+        stream: str,
+        event: e.SystemEvent,
+        writer_id: UUID,
+        correlation_id: UUID | None = None,
+        *,
+        writer_seq: int | None = None,
     ) -> None:
-        """Record a fact about the store itself in its own stream."""
+        """Record a fact about the store itself in its own stream.
+
+        Args:
+            stream: the partition's own.
+            event: the fact.
+            writer_id: whose fact it is.
+            correlation_id: of the command that it is about.
+            writer_seq: for a fact that is looked up by this key; otherwise such facts are counted by their stream.
+        """
         origin = _SystemOrigin(
             occurred_at=self._row.now,
             writer_id=writer_id,
-            writer_seq=self._stream(stream).seq + 1,
+            writer_seq=self._stream(stream).seq + 1 if writer_seq is None else writer_seq,
             correlation_id=correlation_id,
         )
         self._append(stream, origin, event)
-        self.system_events_count += 1
 
     @property
     def events_count(self) -> int:

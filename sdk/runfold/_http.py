@@ -20,6 +20,7 @@ from runfold_events.contract.envelope import MSGPACK
 from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable, error_from
 from runfold_events.contract.submission import Outcome
 from runfold_events.ports import WriterMark
+from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_projections.model import (
     ChildCounts,
     ExperimentView,
@@ -158,6 +159,17 @@ class HttpTransport:
 
     def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
         return self._ask(f"{_run(workspace, run_id)}/writers", list[WriterMark], None)
+
+    def unreadable(self, query: EntryQuery) -> EntryPage:
+        """What was kept of the command topic; for the command line."""
+        pairs = [(name, getattr(query, name)) for name in query.__struct_fields__]
+        given = [(name, value) for name, value in pairs if value is not None and value is not False]
+        path = f"/api/v1/unreadable?{urlencode([(n, 'true' if v is True else v) for n, v in given])}"
+        return self._ask(path, EntryPage, None)
+
+    def unreadable_record(self, name: str) -> EntryRecord:
+        """One such entry with its bytes."""
+        return self._ask(f"/api/v1/unreadable/{quote(name, safe='')}", EntryRecord, None)
 
     def _ask(self, path: str, kind: type[T], at: str | None, body: object = None) -> T:
         """A question changes nothing, so it is simply asked again when no answer came."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.tokens import Token
+from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_services.service import Service
 
 
@@ -43,4 +44,12 @@ class Backend(Service, Protocol):
 
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """Committed events with ``pos >= from_pos`` in order, at most ``events_max``."""
+        ...
+
+    async def unreadable(self, query: EntryQuery) -> EntryPage:
+        """What was kept of the command topic; see :mod:`runfold_events.unreadable`."""
+        ...
+
+    async def unreadable_record(self, name: str) -> EntryRecord:
+        """One such entry with its bytes; ``NotFound`` when there is none."""
         ...

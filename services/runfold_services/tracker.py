@@ -19,6 +19,7 @@ from runfold_events.decision_state import run_state_of
 from runfold_events.ledger import Ledger
 from runfold_events.ports import WriterMark
 from runfold_events.rules.run_state import RunState
+from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord, find_entry, list_entries
 from runfold_projections.ports import Views
 from runfold_services.keeper import Keeper
 from runfold_services.service import HeartbeatAnswer
@@ -112,6 +113,14 @@ class Tracker:
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """Committed events with ``pos >= from_pos`` in order, at most ``events_max``."""
         return await self._store.read(partition, from_pos, events_max)
+
+    async def unreadable(self, query: EntryQuery) -> EntryPage:
+        """See :meth:`runfold_services.backend.Backend.unreadable`."""
+        return await list_entries(self._store, query)
+
+    async def unreadable_record(self, name: str) -> EntryRecord:
+        """See :meth:`runfold_services.backend.Backend.unreadable_record`."""
+        return await find_entry(self._store, name)
 
     async def token(self) -> Token:
         """The committed end of every partition."""

@@ -16,6 +16,7 @@ from runfold_events.contract.statuses import Status
 from runfold_events.contract.submission import Accepted, EventRef, Outcome, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.ports import WriterMark
+from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_projections.model import (
     ChildCounts,
     ExperimentView,
@@ -205,6 +206,12 @@ class FakeBackend:
 
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         return self.recorded[from_pos : from_pos + events_max]
+
+    async def unreadable(self, query: EntryQuery) -> EntryPage:
+        return EntryPage([])
+
+    async def unreadable_record(self, name: str) -> EntryRecord:
+        raise NotFound(f"there is no unreadable record {name}", facts={"name": name})
 
     async def close(self) -> None:
         self.closed += 1

@@ -183,7 +183,18 @@ class StoreRestored(_Event, frozen=True, tag="store.restored"):
     previous_epoch: UUID
 
 
-SystemEvent = CommandUnreadable | LogLost | StoreRestored
+class CommandRedriven(_Event, frozen=True, tag="command.redriven"):
+    """The record that a ``command.unreadable`` keeps was sent again and read again, at ``offset`` of this partition.
+
+    ``handled`` False: it is unreadable still, and kept once more. The envelope's writer is the id of the event that
+    is answered, its number is 1: so the answer is found by that key, in whichever partition it was given.
+    """
+
+    offset: int
+    handled: bool
+
+
+SystemEvent = CommandUnreadable | LogLost | StoreRestored | CommandRedriven
 
 Event = (
     ExperimentCreated
@@ -211,6 +222,7 @@ Event = (
     | CommandUnreadable
     | LogLost
     | StoreRestored
+    | CommandRedriven
 )
 
 

@@ -130,6 +130,10 @@ def _unreadable(body: e.CommandUnreadable) -> str:
     return f"kept an unreadable command of the topic, offset {body.offset}: {body.message}"
 
 
+def _redriven(body: e.CommandRedriven) -> str:
+    return f"{'handled' if body.handled else 'could not handle'} a command sent again, offset {body.offset}"
+
+
 def _log_lost(body: e.LogLost) -> str:
     return f"found offsets {body.first} to {body.last} of the topic lost: {shown(body.reason)}"
 
@@ -160,4 +164,5 @@ WORDS: Final[dict[Any, Callable[[Any], str]]] = {
     e.CommandUnreadable: _unreadable,
     e.LogLost: _log_lost,
     e.StoreRestored: lambda body: f"restored the store, which was epoch {body.previous_epoch}",
+    e.CommandRedriven: _redriven,
 }

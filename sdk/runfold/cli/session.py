@@ -89,6 +89,11 @@ class Session:
             return name, None, self.options.home or settings.home
         return name, url, None
 
+    @property
+    def url(self) -> str | None:
+        """The server that is asked; None where the embedded ledger in the home is."""
+        return self._place()[1]
+
     def home(self, purpose: str) -> Path:
         """The folder of the embedded ledger.
 

@@ -98,6 +98,16 @@ class EventsParams(Struct, frozen=True, forbid_unknown_fields=True, rename={"fro
     limit: Annotated[int, Meta(ge=1, le=limits.EVENTS_PAGE_ROWS_MAX)] = 100
 
 
+class UnreadableParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which entries: after the one called ``after``; with ``open`` only records that nobody has sent again."""
+
+    partition: Annotated[int, Meta(ge=0)] | None = None
+    after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=limits.PAGE_ROWS_MAX)] = limits.PAGE_ROWS_DEFAULT
+    open: bool = False
+    code: str | None = None
+
+
 class EraseParams(Struct, frozen=True, forbid_unknown_fields=True):
     """Why."""
 

@@ -4,6 +4,12 @@
 processes that serve.
 """
 
-from runfold_services.compose.embedded import MEMORY, EmbeddedTracker, ledger_path, open_embedded
+from runfold_services.compose.embedded import (
+    MEMORY,
+    EmbeddedTracker,
+    ledger_path,
+    open_embedded,
+    restore_embedded,
+)
 
-__all__ = ["MEMORY", "EmbeddedTracker", "ledger_path", "open_embedded"]
+__all__ = ["MEMORY", "EmbeddedTracker", "ledger_path", "open_embedded", "restore_embedded"]

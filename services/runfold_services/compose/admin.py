@@ -1,4 +1,7 @@
-"""What the owner of a database does: make a store in it, bring it up to date. Services never hold these rights."""
+"""What the owner of a database does: make a store in it, bring it up to date, mark it as restored.
+
+Services never hold these rights.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,12 @@ import asyncpg
 from msgspec import Struct
 
 from runfold_events.contract import limits
-from runfold_events.contract.errors import Invalid
-from runfold_events.stores.postgres import create_store, migrate
+from runfold_events.contract.errors import Invalid, NotFound, RunfoldError, Unauthorized
+from runfold_events.restoring import Restoration
+from runfold_events.stores.postgres import create_store, mark_restored, migrate
+from runfold_events.stores.postgres.dsn import check_dsn, place_of
 from runfold_events.stores.postgres.failures import translated
+from runfold_events.stores.postgres.schema import ADMINISTRATION
 from runfold_projections.stores.postgres import create_views_schema
 
 SERVICE_ROLE: Final = "runfold_service"
@@ -24,8 +30,10 @@ CONNECT_S_MAX: Final = 10.0
 class Prepared(Struct, frozen=True, kw_only=True):
     """What was found or made."""
 
+    place: str  # host, port and database
     epoch: UUID
     partitions: int
+    schema_version: int
     service_role: str
     is_new: bool
     migrations: tuple[str, ...] = ()
@@ -66,16 +74,29 @@ async def prepare_ledger(
         else:
             applied = await migrate(owner, service_role=service_role)
         await create_views_schema(owner, service_role=service_role)
-        meta = await owner.fetchrow("SELECT epoch, partitions FROM runfold.meta")
+        meta = await owner.fetchrow("SELECT epoch, partitions, schema_version FROM runfold.meta")
     if meta is None:
         raise Invalid("the store has no identity: its creation did not end", facts={"field": "postgres"})
     return Prepared(
+        place=place_of(owner_dsn),
         epoch=UUID(int=meta["epoch"].int),
         partitions=meta["partitions"],
+        schema_version=meta["schema_version"],
         service_role=service_role,
         is_new=is_new,
         migrations=tuple(applied),
     )
+
+
+async def restore_ledger(owner_dsn: str) -> Restoration:
+    """Mark the store as restored from a backup: a new epoch, and ``store.restored`` in every partition.
+
+    Raises:
+        Invalid: there is no store, it is of another version, or the role may not.
+        Unavailable: Postgres does not answer, or services are connected.
+    """
+    async with _owner(owner_dsn) as owner:
+        return await mark_restored(owner)
 
 
 async def _ensure_role(owner: asyncpg.Connection[Any], role: str) -> None:
@@ -95,7 +116,7 @@ async def _owner(dsn: str) -> AsyncGenerator[asyncpg.Connection[Any]]:
     """A connection of the owner; the engine's errors become ours."""
     try:
         connection = await asyncpg.connect(
-            dsn, timeout=CONNECT_S_MAX, server_settings={"application_name": "runfold"}
+            check_dsn(dsn), timeout=CONNECT_S_MAX, server_settings={"application_name": ADMINISTRATION}
         )
         try:
             yield connection
@@ -106,6 +127,17 @@ async def _owner(dsn: str) -> AsyncGenerator[asyncpg.Connection[Any]]:
             f"the role of this DSN may not do that ({error}); give the DSN of the database's owner",
             facts={"field": "postgres"},
         ) from error
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise Unauthorized(
+            f"Postgres at {place_of(dsn)} refuses the credentials of the DSN: {error}",
+            facts={"field": "postgres"},
+        ) from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise NotFound(
+            f"{error}; make it first: CREATE DATABASE, as its owner", facts={"field": "postgres"}
+        ) from error
+    except RunfoldError:
+        raise
     except Exception as error:
         passing = translated(error)
         if passing is None:

@@ -11,7 +11,9 @@ from runfold_events.contract import limits
 from runfold_events.contract.errors import Unavailable
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
+from runfold_events.restoring import Restoration
 from runfold_events.stores.sqlite import SqliteStore
+from runfold_events.stores.sqlite.restore import mark_restored
 from runfold_events.sync import run_sync
 from runfold_projections.views import EmbeddedViews, open_sqlite_views
 from runfold_services.background import Background
@@ -92,6 +94,11 @@ def open_embedded(
         run_sync(tracker.close())
         raise
     return tracker
+
+
+def restore_embedded(home: Path) -> Restoration:
+    """Mark the ledger of ``home`` as restored from a backup; see :mod:`runfold_events.stores.sqlite.restore`."""
+    return mark_restored(ledger_path(home))
 
 
 def _prepared(home: Path | str) -> Path | str:

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import time
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import asyncpg
+from msgspec import Struct
 
 from runfold_events.contract import limits
 from runfold_events.contract.envelope import CHAIN_START
-from runfold_events.contract.errors import Invalid
+from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.contract.ids import check_partitions
 
 SCHEMA_VERSION: Final = 1
+SERVICES: Final = "runfold"  # how the sessions of services name themselves, or begin to
+ADMINISTRATION: Final = "runfold administration"
+DDL_LOCK_S_MAX: Final = 5.0  # services wait behind a change that waits: it gives up soon
+REST_S_MAX: Final = 5.0  # how long sessions of services that have just stopped may take to be gone
+_REST_POLL_S: Final = 0.1
 _HERE: Final = files("runfold_events.stores.postgres")
+_MIGRATION: Final = re.compile(r"(\d{4})_(pre_|post_)?\w+\.sql\Z")
+
+
+class Migration(Struct, frozen=True):
+    """One step from a schema version to the next."""
+
+    number: int  # the version that it leads to
+    name: str
+    script: str
+    needs_rest: bool = (
+        False  # services of the version before cannot work with the outcome: they must be stopped
+    )
 
 
 def sql(name: str) -> str:
@@ -37,6 +59,7 @@ async def create_store(
     """
     check_partitions(partitions)
     async with owner.transaction():
+        await lock_schema(owner)
         if await _version(owner) is not None:
             raise Invalid("the database holds a runfold store already", facts={"field": "database"})
         await owner.execute("CREATE SCHEMA IF NOT EXISTS runfold")
@@ -58,39 +81,121 @@ async def create_store(
     return epoch
 
 
-async def migrate(owner: asyncpg.Connection[Any], *, service_role: str) -> list[str]:
-    """Apply the numbered migrations that are missing, one transaction each; returns their names."""
-    version = await _version(owner)
-    if version is None:
-        raise Invalid("the database holds no runfold store; create one first", facts={"field": "database"})
-    check_version(version)
+async def migrate(
+    owner: asyncpg.Connection[Any], *, service_role: str, known: Sequence[Migration] | None = None
+) -> list[str]:
+    """Apply the numbered migrations that are missing, one transaction each; returns their names.
+
+    One process at a time: a second one waits and finds nothing left to do. What was applied stays when a later one
+    fails, and the next call goes on from there.
+
+    Args:
+        owner: a connection of the role that owns the tables.
+        service_role: gets the rights on what is new.
+        known: the migrations of this program.
+
+    Raises:
+        Invalid: there is no store, or a newer program has migrated it.
+        Unavailable: services are connected that a migration must not meet, or a lock was not free in time.
+    """
+    known = migrations() if known is None else known
     applied: list[str] = []
-    for name in migrations(version):
+    while True:
         async with owner.transaction():
-            await owner.execute("SET LOCAL search_path = runfold")
-            await owner.execute(sql(f"migrations/{name}"))
-            await owner.execute(sql("functions.sql"))
-            await _grant(owner, service_role)
-            await owner.execute("UPDATE meta SET schema_version = $1", int(name.split("_", 1)[0]))
-        applied.append(name)
-    return applied
+            await lock_schema(owner)
+            version = await _version(owner)
+            if version is None:
+                raise no_store()
+            check_not_newer(version, max((one.number for one in known), default=0))
+            step = next((one for one in known if one.number > version), None)
+            if step is None:
+                return applied
+            if step.needs_rest:
+                await wait_for_rest(owner, f"migration {step.name}")
+            await _apply(owner, step, service_role)
+        applied.append(step.name)
 
 
-def migrations(above: int) -> list[str]:
-    """Names of the migrations that lead to versions above ``above``, in order: ``NNNN_{pre,post}_what.sql``."""
-    folder = _HERE.joinpath("migrations")
-    entries = folder.iterdir() if folder.is_dir() else ()
-    names = sorted(entry.name for entry in entries if entry.name.endswith(".sql"))
-    return [name for name in names if int(name.split("_", 1)[0]) > above]
+async def _apply(owner: asyncpg.Connection[Any], step: Migration, service_role: str) -> None:
+    await owner.execute("SET LOCAL search_path = runfold")
+    await owner.execute(f"SET LOCAL lock_timeout = {round(DDL_LOCK_S_MAX * 1_000)}")
+    await owner.execute(step.script)
+    await owner.execute(sql("functions.sql"))
+    await _grant(owner, service_role)
+    # The first one makes the table, and has no row to update.
+    await owner.execute("UPDATE meta SET schema_version = $1", step.number)
+
+
+def migrations() -> list[Migration]:
+    """All migrations in order; the first makes the first schema there was.
+
+    ``NNNN_pre_what.sql`` adds and may meet services of the version before at work; ``NNNN_post_what.sql`` takes away
+    or changes what those use, and waits until they are stopped.
+    """
+    found: list[Migration] = []
+    for entry in _HERE.joinpath("migrations").iterdir():
+        match = _MIGRATION.match(entry.name)
+        if match is not None:
+            script = entry.read_text(encoding="utf-8")
+            found.append(Migration(int(match[1]), entry.name, script, match[2] == "post_"))
+    return sorted(found, key=lambda one: one.number)
+
+
+async def lock_schema(owner: asyncpg.Connection[Any]) -> None:
+    """Let nobody else create, migrate or mark a store in this database until the transaction ends."""
+    await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended('runfold schema', 0))")
+
+
+async def wait_for_rest(owner: asyncpg.Connection[Any], purpose: str, wait_s: float = REST_S_MAX) -> None:
+    """Wait until no service is connected to this database.
+
+    Raises:
+        Unavailable: some still are.
+    """
+    end = time.monotonic() + wait_s
+    while True:
+        count: int = await owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND application_name LIKE $1 AND application_name <> $2",
+            f"{SERVICES}%",
+            ADMINISTRATION,
+        )
+        if not count:
+            return
+        if time.monotonic() > end:
+            raise Unavailable(
+                f"{purpose} must not meet services at work, and {count} of their sessions are connected: stop api, "
+                "decider, relay and projector, then run it again",
+                facts={"sessions": count},
+            )
+        await asyncio.sleep(_REST_POLL_S)
 
 
 def check_version(version: int) -> None:
-    """Raise :class:`Invalid` when a newer program wrote this store."""
-    if version > SCHEMA_VERSION:
+    """Raise :class:`Invalid` unless this program can work with a store of schema ``version``."""
+    check_not_newer(version, SCHEMA_VERSION)
+    if version < SCHEMA_VERSION:
         raise Invalid(
-            f"the store has schema version {version}; this program knows {SCHEMA_VERSION}: upgrade runfold",
+            f"the store has schema version {version}, this program needs {SCHEMA_VERSION}: run "
+            "`runfold ledger migrate` with this version of runfold first",
             facts={"field": "schema_version", "limit": SCHEMA_VERSION, "size": version},
         )
+
+
+def check_not_newer(version: int, known: int) -> None:
+    """Raise :class:`Invalid` when a newer program has made or migrated the store."""
+    if version > known:
+        raise Invalid(
+            f"the store has schema version {version}; this program knows {known}: upgrade runfold",
+            facts={"field": "schema_version", "limit": known, "size": version},
+        )
+
+
+def no_store() -> Invalid:
+    """What to say about a database without a store."""
+    return Invalid(
+        "the database holds no runfold store; `runfold ledger create` makes one", facts={"field": "postgres"}
+    )
 
 
 async def _version(connection: asyncpg.Connection[Any]) -> int | None:

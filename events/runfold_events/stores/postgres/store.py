@@ -21,8 +21,9 @@ from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.failpoints import reach
 from runfold_events.ports import CommandKey, Head, Loaded, PartitionRow, Write, WriterKey, WriterMark
 from runfold_events.stores.postgres import rows
+from runfold_events.stores.postgres.dsn import check_dsn
 from runfold_events.stores.postgres.failures import RETRY_AFTER_S, translated
-from runfold_events.stores.postgres.schema import check_version
+from runfold_events.stores.postgres.schema import SERVICES, check_version, no_store
 
 READ_EVENTS_MAX: Final = 100_000
 
@@ -69,21 +70,21 @@ class PostgresStore:
             "idle_in_transaction_session_timeout": str(timeouts.idle_in_transaction_ms),
             "statement_timeout": str(timeouts.statement_ms),
             "tcp_user_timeout": str(timeouts.tcp_user_ms),
-            "application_name": "runfold",
+            "application_name": SERVICES,
         }
+        known = _KnownEpoch()
         try:
             pool = await asyncpg.create_pool(
-                dsn,
+                check_dsn(dsn),
                 min_size=1,
                 max_size=connections_max,
                 timeout=timeouts.connect_s,
                 server_settings=settings,
+                init=known.check,
             )
             meta = await pool.fetchrow("SELECT epoch, partitions, schema_version FROM meta")
         except asyncpg.UndefinedTableError:
-            raise Invalid(
-                "the database holds no runfold store; create one first", facts={"field": "dsn"}
-            ) from None
+            raise no_store() from None
         except Exception as error:
             passing = translated(error)
             if passing is None:
@@ -92,7 +93,8 @@ class PostgresStore:
         if meta is None:
             raise Invalid("the store has no identity: its creation did not end", facts={"field": "dsn"})
         check_version(meta["schema_version"])
-        return cls(pool, UUID(int=meta["epoch"].int), meta["partitions"], timeouts)
+        known.epoch = UUID(int=meta["epoch"].int)
+        return cls(pool, known.epoch, meta["partitions"], timeouts)
 
     @property
     def epoch(self) -> UUID:
@@ -323,6 +325,27 @@ class PostgresStore:
             if passing is None:
                 raise
             raise passing from error
+
+
+class _KnownEpoch:
+    """What a process knows of its store's epoch; every connection that it makes later must find the same.
+
+    A store is marked as restored while no service is connected, so this sees it in time.
+    """
+
+    epoch: UUID | None = None
+
+    async def check(self, connection: Any) -> None:
+        """Refuse a connection to a store that became another one."""
+        if self.epoch is None:
+            return
+        found: UUID = await connection.fetchval("SELECT epoch FROM meta")
+        if found != self.epoch:
+            raise Unavailable(
+                f"the store was restored from a backup: its epoch is {found}, this process knows {self.epoch}; "
+                "start it again",
+                facts={"epoch": str(self.epoch), "found": str(found)},
+            )
 
 
 class PostgresTransaction:

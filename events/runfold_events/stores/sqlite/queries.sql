@@ -9,6 +9,9 @@ COMMIT
 -- name: rollback
 ROLLBACK
 
+-- name: epoch
+SELECT epoch FROM meta
+
 -- name: partition_row
 SELECT next_offset, next_pos, chain_head FROM partitions WHERE partition = ?
 

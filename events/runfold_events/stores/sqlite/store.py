@@ -142,7 +142,9 @@ class SqliteStore:
     def transaction(self, partition: int) -> SqliteTransaction:
         """See the port."""
         self._check_open()
-        return SqliteTransaction(self._writer, self._clock, partition, writes_at_end=self._is_memory)
+        return SqliteTransaction(
+            self._writer, self._clock, partition, self.epoch, writes_at_end=self._is_memory
+        )
 
     async def read(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """See the port. Raises ``LedgerDamaged`` when positions are missing."""

@@ -20,6 +20,7 @@ from runfold_events.stores.sqlite.writer import Writer
 ERASED: Final = "run.erased"
 FEW_STREAMS_MAX: Final = 4  # up to here one statement per stream is faster than one for all
 
+_EPOCH: Final = Step("epoch")
 _PARTITION_ROW: Final = Step("partition_row")
 _HEAD: Final = Step("head")
 _HEADS: Final = Step("heads")
@@ -46,8 +47,11 @@ class SqliteTransaction:
 
     row: PartitionRow
 
-    def __init__(self, writer: Writer, clock: Clock, partition: int, *, writes_at_end: bool) -> None:
+    def __init__(
+        self, writer: Writer, clock: Clock, partition: int, epoch: UUID, *, writes_at_end: bool
+    ) -> None:
         self._writer = writer
+        self._epoch = epoch
         self._clock = clock
         self._partition = partition
         self._writes_at_end = writes_at_end
@@ -60,7 +64,8 @@ class SqliteTransaction:
         connection = self._writer.begin()
         try:
             with self._translating:
-                self.row = self._lock_row(connection)
+                check_epoch(connection, self._epoch, self._writer.place)
+                self.row = partition_row(connection, self._partition, self._clock)
         except BaseException:
             self._writer.rollback()
             raise
@@ -79,7 +84,7 @@ class SqliteTransaction:
         try:
             if error is None and self._writes_at_end and connection is not None and self._write is not None:
                 with self._translating:
-                    _apply(connection, self.row, self._write)
+                    apply_write(connection, self.row, self._write)
         except BaseException:
             self._writer.rollback()
             raise
@@ -109,22 +114,30 @@ class SqliteTransaction:
         self._write = write
         if not self._writes_at_end:
             with self._translating:
-                _apply(connection, self.row, write)
+                apply_write(connection, self.row, write)
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None or self._generation != forks.generation():
             raise RuntimeError("the transaction is not open here")
         return self._connection
 
-    def _lock_row(self, connection: sqlite3.Connection) -> PartitionRow:
-        rows = _PARTITION_ROW.rows(connection, (self._partition,))
-        if not rows:
-            raise Invalid(
-                f"there is no partition {self._partition}",
-                facts={"field": "partition", "size": self._partition},
-            )
-        next_offset, next_pos, chain_head = rows[0]
-        return PartitionRow(self._partition, next_offset, next_pos, chain_head, self._clock.now_us())
+
+def check_epoch(connection: sqlite3.Connection, epoch: UUID, place: str) -> None:
+    """Refuse to write to a file that was marked as restored since it was opened: what is known of it is void."""
+    if _EPOCH.rows(connection) != [(epoch.bytes,)]:
+        raise Unavailable(
+            f"{place} was restored from a backup since this program opened it; start the program again",
+            facts={"path": place, "epoch": str(epoch)},
+        )
+
+
+def partition_row(connection: sqlite3.Connection, partition: int, clock: Clock) -> PartitionRow:
+    """The partition's row, in the transaction that is open."""
+    rows = _PARTITION_ROW.rows(connection, (partition,))
+    if not rows:
+        raise Invalid(f"there is no partition {partition}", facts={"field": "partition", "size": partition})
+    next_offset, next_pos, chain_head = rows[0]
+    return PartitionRow(partition, next_offset, next_pos, chain_head, clock.now_us())
 
 
 def load_heads(connection: sqlite3.Connection, streams: list[str]) -> dict[str, Head]:
@@ -170,7 +183,8 @@ def _check_erasures(write: Write) -> None:
             )
 
 
-def _apply(connection: sqlite3.Connection, row: PartitionRow, write: Write) -> None:
+def apply_write(connection: sqlite3.Connection, row: PartitionRow, write: Write) -> None:
+    """Store everything of ``write`` in the transaction that is open."""
     events = write.events
     if events:
         _APPEND.run_many(connection, event_rows(events))

@@ -17,6 +17,7 @@ from runfold_services.api.routes import (
     runs,
     streams,
     system,
+    unreadable,
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -30,5 +31,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *children.OPERATIONS,
     *streams.OPERATIONS,
     *events.OPERATIONS,
+    *unreadable.OPERATIONS,
     *system.OPERATIONS,
 )

@@ -174,6 +174,7 @@ def test_the_names_of_events_are_fixed() -> None:
         "command.unreadable",
         "commands.lost",
         "store.restored",
+        "command.redriven",
     }
 
 
