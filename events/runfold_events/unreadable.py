@@ -15,6 +15,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from runfold_events.contract import limits
 from runfold_events.contract.codec import decode_event
 from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.errors import Invalid, NotFound
@@ -226,7 +227,7 @@ def _entry(event: RecordedEvent, body: CommandUnreadable, redriven: tuple[Redriv
         event_id=event.id,
         code=body.code,
         message=body.message,
-        facts=body.facts,
+        facts={name: _portable(fact) for name, fact in body.facts.items()},
         offset=body.offset,
         timestamp_ms=body.timestamp_ms,
         type=_text(given.get("ce_type")),
@@ -235,6 +236,12 @@ def _entry(event: RecordedEvent, body: CommandUnreadable, redriven: tuple[Redriv
         is_cut=body.facts.get("is_cut") is True,
         redriven=redriven,
     )
+
+
+def _portable(fact: Any) -> Any:
+    """Numbers of any size may come in a record; answers carry those that msgpack can."""
+    is_number = isinstance(fact, int) and not isinstance(fact, bool)
+    return str(fact) if is_number and not limits.INT64_MIN <= fact <= limits.INT64_MAX else fact
 
 
 def _loss(event: RecordedEvent, body: LogLost) -> Entry:

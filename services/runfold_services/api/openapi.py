@@ -38,6 +38,7 @@ _PATH_PARAMETERS: Final[dict[str, Document]] = {
         "pattern": r"^[A-Za-z0-9_.\-]+$",
     },
     "process_id": {"type": "string", "format": "uuid"},
+    "name": {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"},
 }
 
 _POSITION: Final[Document] = {"type": "string", "description": "epoch:partition=pos,…"}

@@ -130,6 +130,7 @@ async def _owner(dsn: str) -> AsyncGenerator[asyncpg.Connection[Any]]:
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         raise Unauthorized(
             f"Postgres at {place_of(dsn)} refuses the credentials of the DSN: {error}",
+            code="postgres_credentials",
             facts={"field": "postgres"},
         ) from error
     except asyncpg.InvalidCatalogNameError as error:

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from runfold_events.buses.kafka import Cluster, Group, KafkaCommandSource, KafkaEventSink, KafkaTopicAdmin
+from runfold_events.buses.kafka import Group, KafkaCommandSource, KafkaEventSink, KafkaTopicAdmin
 from runfold_events.buses.kafka.sender import Sender
 from runfold_events.contract.cloudevents import Record
 from runfold_events.contract.errors import Invalid
@@ -16,32 +16,13 @@ from runfold_events.contract.ids import is_system_stream, partition_of, split_st
 from runfold_events.log_door import UNREADABLE_BYTES_MAX
 from runfold_events.log_ports import CommandSource, EventSink, LogMismatch, LogStore
 from runfold_events.stores.postgres import PostgresStore
-from runfold_events.unreadable import (
-    EntryPage,
-    EntryQuery,
-    EntryRecord,
-    find_entry,
-    list_entries,
-    redrive_headers,
-)
+from runfold_events.unreadable import EntryRecord, redrive_headers
+from runfold_services.compose.kafka import cluster_of
 from runfold_services.kafka_settings import KafkaSettings
 from runfold_services.log_checks import RESTORED, CommandLog, check_commands, marked_offset, resume_position
 from runfold_services.topics import TopicDisagrees
 
 DEADLINE_S: Final = 30.0
-
-
-def cluster_of(settings: KafkaSettings) -> Cluster:
-    """How to reach the cluster that ``settings`` name."""
-    return Cluster(
-        bootstrap_servers=settings.bootstrap_servers,
-        client_id="runfold-administration",
-        security_protocol=settings.security_protocol,
-        sasl_mechanism=settings.sasl_mechanism,
-        sasl_username=settings.sasl_username,
-        sasl_password=settings.sasl_password,
-        ca_file=settings.ca_file,
-    )
 
 
 # Was the store set back?
@@ -91,40 +72,6 @@ async def _signs(store: LogStore, source: CommandSource, sink: EventSink, partit
     except LogMismatch as error:
         signs += [error.message] if error.code == RESTORED else []
     return [sign.partition(". Run ")[0] for sign in signs]
-
-
-# What was kept, read from the store itself
-
-
-class KeptRecords:
-    """Entries of a store, for who has the database at hand."""
-
-    def __init__(self, store: PostgresStore) -> None:
-        self._store = store
-        self.partitions = store.partitions
-
-    async def page(self, query: EntryQuery) -> EntryPage:
-        """See :func:`~runfold_events.unreadable.list_entries`."""
-        return await list_entries(self._store, query)
-
-    async def find(self, name: str) -> EntryRecord:
-        """See :func:`~runfold_events.unreadable.find_entry`."""
-        return await find_entry(self._store, name)
-
-
-@asynccontextmanager
-async def open_kept_records(dsn: str) -> AsyncGenerator[KeptRecords]:
-    """The entries of the store at ``dsn``, which may be the service role's.
-
-    Raises:
-        Invalid: there is no store.
-        Unavailable: Postgres does not answer.
-    """
-    store = await PostgresStore.open(dsn, connections_max=2)
-    try:
-        yield KeptRecords(store)
-    finally:
-        await store.close()
 
 
 # Sending again

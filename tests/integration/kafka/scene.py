@@ -7,7 +7,7 @@ import functools
 import inspect
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID, uuid4
@@ -48,6 +48,7 @@ from runfold_services.relay import Relay, RelaySettings
 from runfold_services.replies import Replies
 from runfold_services.topics import commands_topic, ensure_topic, events_topic
 from tests.support.postgres_store import as_service, template
+from tests.support.program import Done, run_here
 from tests.support.stack import StackForTest, run_sql
 
 WAIT_S_MAX: Final = 20.0
@@ -100,6 +101,22 @@ class Scene:
         store = cast(S, await kind.open(as_service(self.dsn), timeouts=timeouts))
         self.exit_stack.push_async_callback(store.close)
         return store
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of the distributed set-up is told."""
+        return {
+            "RUNFOLD_POSTGRES": as_service(self.dsn),
+            "RUNFOLD_KAFKA": self.kafka,
+            "RUNFOLD_KAFKA_PREFIX": self.settings.prefix,
+        }
+
+    async def run(
+        self, *arguments: str, expect: int = 0, environment: Mapping[str, str] | None = None
+    ) -> Done:
+        """A command of ``runfold``."""
+        told = {**self.environment, **(environment or {})}
+        return await asyncio.to_thread(run_here, *arguments, environment=told, expect=expect)
 
     async def sql(self, *statements: str) -> Any:
         """As the database's owner."""

@@ -96,7 +96,8 @@ async def migrate(
 
     Raises:
         Invalid: there is no store, or a newer program has migrated it.
-        Unavailable: services are connected that a migration must not meet, or a lock was not free in time.
+        Unavailable: services are connected that a migration must not meet.
+        LockNotAvailableError: of asyncpg; a lock was not free in time.
     """
     known = migrations() if known is None else known
     applied: list[str] = []
@@ -146,14 +147,15 @@ async def lock_schema(owner: asyncpg.Connection[Any]) -> None:
     await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended('runfold schema', 0))")
 
 
-async def wait_for_rest(owner: asyncpg.Connection[Any], purpose: str, wait_s: float = REST_S_MAX) -> None:
+async def wait_for_rest(owner: asyncpg.Connection[Any], purpose: str) -> None:
     """Wait until no service is connected to this database.
 
     Raises:
         Unavailable: some still are.
     """
-    end = time.monotonic() + wait_s
+    end = time.monotonic() + REST_S_MAX
     while True:
+        await owner.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees what it saw first
         count: int = await owner.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
             "AND application_name LIKE $1 AND application_name <> $2",

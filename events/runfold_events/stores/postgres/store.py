@@ -72,7 +72,7 @@ class PostgresStore:
             "tcp_user_timeout": str(timeouts.tcp_user_ms),
             "application_name": SERVICES,
         }
-        known = _KnownEpoch()
+        known = KnownEpoch()
         try:
             pool = await asyncpg.create_pool(
                 check_dsn(dsn),
@@ -327,7 +327,7 @@ class PostgresStore:
             raise passing from error
 
 
-class _KnownEpoch:
+class KnownEpoch:
     """What a process knows of its store's epoch; every connection that it makes later must find the same.
 
     A store is marked as restored while no service is connected, so this sees it in time.

@@ -103,7 +103,7 @@ async def _opened(session: Session, postgres: str | None) -> AsyncGenerator[Sour
     dsn = postgres if is_elsewhere else service_dsn(postgres)
     if dsn is not None:
         with server_extra():
-            from runfold_services.compose.recovery import open_kept_records
+            from runfold_services.compose.kept import open_kept_records
         async with open_kept_records(dsn) as records:
             yield records
         return
