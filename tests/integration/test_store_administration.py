@@ -6,26 +6,19 @@ import asyncio
 import contextlib
 import secrets
 import sqlite3
-import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from runfold_events.contract import commands as c
 from runfold_events.contract.codec import decode_event
-from runfold_events.contract.commands import Command
 from runfold_events.contract.envelope import CHAIN_START, check_events
 from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.contract.events import StoreRestored
-from runfold_events.contract.submission import Accepted, Actor, Submission
-from runfold_events.ids_source import SystemIds
-from runfold_events.ledger import Ledger
-from runfold_events.ports import EventStore
 from runfold_events.restoring import Restoration
 from runfold_events.stores.postgres import PostgresStore, mark_restored, migrate
 from runfold_events.stores.postgres import restore as restore_module
@@ -37,6 +30,7 @@ from runfold_events.stores.sqlite.restore import mark_restored as mark_file_rest
 from runfold_events.sync import run_sync
 from tests.support.postgres_store import SERVICE_ROLE, as_service, template
 from tests.support.program import run_here
+from tests.support.recording import record
 from tests.support.stack import StackForTest, run_sql, with_database
 
 T = TypeVar("T")
@@ -202,28 +196,6 @@ def test_an_append_that_is_under_way_makes_a_migration_give_up_soon(
 
 
 # After a restore
-
-
-async def record(store: EventStore, *run_ids: str) -> None:
-    """Runs, by way of the ledger."""
-    ledger = Ledger(store, SystemIds())
-    writer = uuid4()
-    commands: list[Command] = [
-        c.EnsureExperiment(experiment="exp"),
-        *(c.CreateRun(run_id=run_id, experiment="exp") for run_id in run_ids),
-    ]
-    for command in commands:
-        sent = Submission(
-            workspace="w",
-            command=command,
-            writer_id=writer,
-            writer_seq=1,
-            occurred_at=time.time_ns() // 1_000,
-            actor=Actor("ann", "os"),
-            door="http",
-        )
-        (outcome,) = await ledger.handle([sent])
-        assert isinstance(outcome, Accepted)
 
 
 async def restored(dsn: str) -> Restoration:

@@ -73,6 +73,7 @@ class PostgresStore:
             "application_name": SERVICES,
         }
         known = KnownEpoch()
+        pool: Any = None
         try:
             pool = await asyncpg.create_pool(
                 check_dsn(dsn),
@@ -83,16 +84,18 @@ class PostgresStore:
                 init=known.check,
             )
             meta = await pool.fetchrow("SELECT epoch, partitions, schema_version FROM meta")
-        except asyncpg.UndefinedTableError:
-            raise no_store() from None
-        except Exception as error:
+            if meta is None:
+                raise Invalid("the store has no identity: its creation did not end", facts={"field": "dsn"})
+            check_version(meta["schema_version"])
+        except BaseException as error:
+            if pool is not None:
+                pool.terminate()
+            if isinstance(error, asyncpg.UndefinedTableError):
+                raise no_store() from None
             passing = translated(error)
             if passing is None:
                 raise
             raise passing from error
-        if meta is None:
-            raise Invalid("the store has no identity: its creation did not end", facts={"field": "dsn"})
-        check_version(meta["schema_version"])
         known.epoch = UUID(int=meta["epoch"].int)
         return cls(pool, known.epoch, meta["partitions"], timeouts)
 
