@@ -29,7 +29,7 @@ LOST_CODE: Final = "commands_lost"
 KEY_CHARS_MAX: Final = 1_024  # as shown; a stream id has at most some 350
 READ_EVENTS: Final = 8  # at a time: each may hold a record of some megabytes
 SCANNED_EVENTS_MAX: Final = 2_000  # for one page, however few entries are found among them
-_NAME: Final = re.compile(r"(\d{1,4})-(\d{1,18})\Z")
+_NAME: Final = re.compile(r"([0-9]{1,4})-([0-9]{1,18})\Z")
 
 Kind = Literal["unreadable", "lost"]
 Header = tuple[str, bytes]

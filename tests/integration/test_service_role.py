@@ -103,7 +103,7 @@ class Place:
 
     async def stored(self) -> list[Any]:
         """Everything that counts, as the owner sees it."""
-        return await run_sql(
+        found: list[Any] = await run_sql(
             self.owner,
             "SELECT array[(SELECT string_agg(e::text, ',' ORDER BY partition, pos) FROM runfold.events AS e), "
             "(SELECT string_agg(p::text, ',' ORDER BY partition) FROM runfold.partitions AS p), "
@@ -114,6 +114,7 @@ class Place:
             "(SELECT string_agg(c.relname || coalesce(c.relacl::text, '') || c.relowner, ',' ORDER BY c.relname) "
             " FROM pg_class AS c WHERE relnamespace = 'runfold'::regnamespace)]",
         )
+        return found
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,16 @@ def commands(block: Block) -> list[Command]:
     return [Command(line, "\n".join(text), tuple(shown)) for line, text, shown in found]
 
 
+def commands_under(page: Path, heading: str) -> list[str]:
+    """The commands of ``runfold`` in the blocks of one section, indented or not."""
+    text = page.read_text("utf-8")
+    begin = text.index(f"\n## {heading}\n")
+    following = text.find("\n## ", begin + 1)
+    section = text[begin : following if following > 0 else len(text)]
+    found = [line.strip() for line in section.splitlines()]
+    return [line for line in found if re.match(r"(RUNFOLD\w+=\w+ )?runfold ", line)]
+
+
 def matches(shown: tuple[str, ...], output: str) -> bool:
     """True when ``output`` is what is shown; ``…`` in a line stands for any text, alone for any lines."""
     if not shown:

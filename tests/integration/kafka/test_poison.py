@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -18,13 +19,16 @@ from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.unreadable import REDRIVE_HEADER
 from tests.integration.kafka.poison import forged, poison
 from tests.integration.kafka.scene import EXPERIMENT, Scene, with_scene
+from tests.support.markdown import commands_under
 from tests.support.postgres_store import SERVICE_ROLE
 from tests.support.program import RoleProcess
+from tests.support.repository import ROOT
 
 LIST_ALL: Final = ("unreadable", "list", "-o", "json", "--limit", "1000")
 REDRIVE: Final = ("unreadable", "redrive", "-o", "json", "--wait", "30")
-# Their broker-side cause is gone, but they stay what they are: no fix makes a command of them.
-HOPELESS: Final = "garbage"
+PAGE: Final = ROOT / "docs" / "recovery.md"
+A_NAME: Final = "3-17"  # as the page writes it
+HOPELESS: Final = "garbage"  # no fix makes a command of it
 
 
 def tags_of(events: list[RecordedEvent]) -> list[dict[str, str]]:
@@ -243,20 +247,27 @@ async def test_a_forged_header_closes_nobodys_entry(
 
 
 @with_scene(partitions=1)
-async def test_commands_that_came_too_early_are_sent_again_in_their_order(scene: Scene) -> None:
+async def test_commands_that_came_too_early_are_sent_again_by_the_page(scene: Scene) -> None:
     """The run's experiment was missing: the run is not there either, nor what was said of it."""
     writer, run_id = uuid4(), "early"
     sent = [
         command_record(scene.submission(c.CreateRun(run_id=run_id, experiment=EXPERIMENT), writer, 1)),
         *(tag(scene, writer, number, run_id) for number in range(2, 6)),
     ]
+    lines = commands_under(PAGE, "Somebody sent what nobody can handle")
+    look, show, one, others = (shlex.split(line)[1:] for line in lines)
     async with scene.deciding():
         await scene.send_raw(scene.settings.commands_topic, 0, sent)
         await scene.all_handled()
-        assert {entry["state"] for entry in (await scene.run(*LIST_ALL)).json} == {"open"}
+        kept = (await scene.run(*look, "-o", "json")).json
+        assert [entry["state"] for entry in kept] == ["open"] * 5
+        assert (show.pop(), one.pop()) == (A_NAME, A_NAME)
+        shown = (await scene.run(*show, kept[0]["name"], "-o", "json")).json
+        assert shown["code"] == "not_found"
         await scene.create_runs(uuid4())
-        done = (await scene.run(*REDRIVE, "--all")).json
-    assert [one["state"] for one in done] == ["handled"] * 5
+        done = (await scene.run(*one, kept[0]["name"], "-o", "json")).json
+        done += (await scene.run(*others, "-o", "json")).json
+    assert [entry["state"] for entry in done] == ["handled"] * 5
     assert tags_of(await scene.events(0)) == [{"n": str(number)} for number in range(2, 6)]
     (mark,) = [m for m in await scene.store.writers(f"w/run/{run_id}") if m.writer_id == writer]
     assert (mark.highest, mark.gaps) == (5, ())

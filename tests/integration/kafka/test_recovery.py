@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -30,6 +28,7 @@ from runfold_services.projector import Projector
 from tests.integration.kafka.effects import LogWriter, expected, found
 from tests.integration.kafka.scene import Scene, until, with_scene
 from tests.integration.kafka.test_lost_logs import delete_before, handle_all, losses, recreate
+from tests.support.markdown import commands_under
 from tests.support.postgres_store import SERVICE_ROLE, as_service
 from tests.support.program import Done, RoleProcess
 from tests.support.repository import ROOT
@@ -41,17 +40,6 @@ REPLACED: Final = "The command topic was deleted and made again"
 OVERTAKEN: Final = "Retention was faster than the deciders"
 
 
-def commands_under(heading: str, page: Path = PAGE) -> list[str]:
-    """The commands of one section of the page."""
-    text = page.read_text("utf-8")
-    begin = text.index(f"\n## {heading}\n")
-    following = text.find("\n## ", begin + 1)
-    lines = [line.strip() for line in text[begin:following].splitlines()]
-    commands = [line for line in lines if re.match(r"(RUNFOLD\w+=\w+ )?runfold ", line)]
-    assert commands, heading
-    return commands
-
-
 async def run_of_page(scene: Scene, line: str) -> Done:
     """A command of the page, with servers named as the page says."""
     words = shlex.split(line)
@@ -60,9 +48,9 @@ async def run_of_page(scene: Scene, line: str) -> Done:
 
 
 def test_the_page_and_the_tests_know_the_same_commands() -> None:
-    assert commands_under(RESTORED) == ["runfold ledger restored", "runfold rebuild"]
-    assert len(commands_under(REPLACED)) == 2
-    assert len(commands_under(OVERTAKEN)) == 1
+    assert commands_under(PAGE, RESTORED) == ["runfold ledger restored", "runfold rebuild"]
+    assert len(commands_under(PAGE, REPLACED)) == 2
+    assert len(commands_under(PAGE, OVERTAKEN)) == 1
 
 
 # A restored database
@@ -194,7 +182,7 @@ async def test_a_database_that_was_set_back_is_brought_back_by_the_page(scene: S
     assert await scene.events(0) == before, "nobody has done anything"
 
     await scene.store.close()  # step 1 and 2
-    restore, rebuild = commands_under(RESTORED)
+    restore, rebuild = commands_under(PAGE, RESTORED)
     done = (await run_of_page(scene, restore)).json
     assert done["previous_epoch"] == str(old.epoch)
     again = await scene.run("ledger", "restored", environment={"RUNFOLD_POSTGRES_OWNER": scene.dsn}, expect=1)
@@ -259,7 +247,7 @@ async def test_without_the_epoch_a_restored_store_forks_the_topic(
 
     if checks:
         await scene.store.close()
-        await run_of_page(scene, commands_under(RESTORED)[0])
+        await run_of_page(scene, commands_under(PAGE, RESTORED)[0])
         scene.store = await scene.open_store()
     else:
         monkeypatch.setattr(relay_module, "resume_position", go_on)
@@ -301,7 +289,7 @@ async def test_a_topic_that_was_made_anew_is_taken_by_the_page(scene: Scene) -> 
     )
     assert await found(scene, 0) == before
 
-    adopt, look = commands_under(REPLACED)
+    adopt, look = commands_under(PAGE, REPLACED)
     setting, *words = shlex.split(adopt)
     assert words == ["runfold", "serve", "decider"]
     adopting = scene.environment | dict([setting.split("=")])
@@ -356,7 +344,7 @@ async def test_what_retention_took_is_listed_by_the_page(
         monkeypatch.setattr(decider._door, "record_loss", skip)  # pyright: ignore[reportPrivateUsage]
     async with scene.deciding(decider):
         await scene.all_handled()
-    (look,) = commands_under(OVERTAKEN)
+    (look,) = commands_under(PAGE, OVERTAKEN)
     entries = (await run_of_page(scene, look)).json
     facts = [(entry["state"], entry["facts"]) for entry in entries]
     assert facts == ([("lost", {"first": 10, "last": 24})] if records else [])
