@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from runfold_events.contract.submission import Actor
+from runfold_events.ids_source import SystemIds
+from runfold_events.ledger import Ledger
+from runfold_events.log_door import LogDoor, LogRecord
+from runfold_events.stores.sqlite import SqliteStore
+from runfold_events.sync import run_sync
+from runfold_services.compose import ledger_path
 from runfold_services.server import Server
 from tests.support.http_server import Client, Reply
 from tests.support.json_schema import faults
@@ -65,7 +74,15 @@ def batch(*values: Any) -> dict[str, Any]:
     return {"series": [{"name": "loss", "times": times, "steps": times, "columns": {"loss": column}}]}
 
 
-def test_all_operations_answer_as_they_are_described(ask: Described) -> None:
+def keep_garbage(home: Path) -> None:
+    """As a decider does that finds it in the command topic."""
+    store = SqliteStore.open(ledger_path(home))
+    door = LogDoor(Ledger(store, SystemIds()), lambda _: Actor("kafka", "kafka"), uuid4())
+    run_sync(door.handle([LogRecord(0, 0, 1, b"garbage", b"\xff", (("a", b"b"),))], 0))
+    run_sync(store.close())
+
+
+def test_all_operations_answer_as_they_are_described(ask: Described, home: Path) -> None:
     ask("POST", f"{W}/experiments", {"experiment": "e", "tags": {"a": None}})
     ask("POST", f"{W}/experiments", {"experiment": "e"})
     ask("PATCH", f"{W}/experiments/e", {"set_tags": {"b": "1"}, "description": None})
@@ -89,6 +106,9 @@ def test_all_operations_answer_as_they_are_described(ask: Described) -> None:
     ask("POST", f"{W}/runs:count", {"status": ["Running"]})
     for path in ("/api/v1/workspaces", "/api/v1/events?limit=1000", "/api/v1/system/projections"):
         ask("GET", path)
+    keep_garbage(home)
+    for path in ("/api/v1/unreadable?open=true", "/api/v1/unreadable/0-1"):
+        assert b"garbage" in msgspec.json.encode(ask("GET", path))
     for path in ("/health/live", "/health/ready", "/metrics", "/schema/openapi.json"):
         ask("GET", path)
     refuse_everything(ask, run)
