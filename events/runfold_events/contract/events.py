@@ -183,7 +183,22 @@ class StoreRestored(_Event, frozen=True, tag="store.restored"):
     previous_epoch: UUID
 
 
-SystemEvent = CommandUnreadable | LogLost | StoreRestored
+class ImportStarted(_Event, frozen=True, tag="store.import_started"):
+    """Events of another store begin to be copied into this one; without ``store.import_ended`` half of them is here."""
+
+    sha256: str  # of the file, whose trailer says the same
+    source_epoch: UUID
+    workspace: str | None = None  # None: the whole ledger
+
+
+class ImportEnded(_Event, frozen=True, tag="store.import_ended"):
+    """Everything of the file with this digest is here."""
+
+    sha256: str
+    events: int
+
+
+SystemEvent = CommandUnreadable | LogLost | StoreRestored | ImportStarted | ImportEnded
 
 Event = (
     ExperimentCreated
@@ -211,6 +226,8 @@ Event = (
     | CommandUnreadable
     | LogLost
     | StoreRestored
+    | ImportStarted
+    | ImportEnded
 )
 
 

@@ -174,6 +174,8 @@ def test_the_names_of_events_are_fixed() -> None:
         "command.unreadable",
         "commands.lost",
         "store.restored",
+        "store.import_started",
+        "store.import_ended",
     }
 
 
