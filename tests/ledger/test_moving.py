@@ -73,11 +73,15 @@ def test_the_file_holds_what_it_is_there_to_prove(full: bytes) -> None:
     marks = [line for line in lines if line["kind"] == "writer_mark"]
     events = [line for line in lines if line["kind"] == "event"]
 
-    assert {"gaps", "lost", "refused_creation", "announced", "digest"} <= {name for mark in marks for name in mark}
+    assert {"gaps", "lost", "refused_creation", "announced", "digest"} <= {
+        name for mark in marks for name in mark
+    }
     assert {mark["stream"] for mark in marks if mark["highest"] == 0} == {run("ghost")}
     assert sum("salt" not in event for event in events) == 3, "the erased run's bodies"
     assert sum("body_base64" in event for event in events) == 1
-    assert {"run.command_rejected", "run.commands_lost", "run.lost", "run.erased"} <= {e["type"] for e in events}
+    assert {"run.command_rejected", "run.commands_lost", "run.lost", "run.erased"} <= {
+        e["type"] for e in events
+    }
     assert len(kept(full)) == len(lines) - 2
     assert {json.dumps(line) for line in kept(full)} != {json.dumps(line) for line in lines[1:-1]}
 
@@ -128,7 +132,9 @@ def test_one_workspace_leaves_the_others_behind(full: bytes, target: Desk) -> No
     imported(target.store, file)
 
     assert {line["stream"].partition("/")[0] for line in kept(file)} == {OTHER}
-    assert kept(exported(target.store)) == [line for line in kept(full) if line["stream"].startswith(f"{OTHER}/")]
+    assert kept(exported(target.store)) == [
+        line for line in kept(full) if line["stream"].startswith(f"{OTHER}/")
+    ]
     assert lines_of(file)[0]["workspace"] == OTHER
     imported(target.store, exported_rest(full))
     assert kept(exported(target.store)) == kept(full)
@@ -137,7 +143,9 @@ def test_one_workspace_leaves_the_others_behind(full: bytes, target: Desk) -> No
 def exported_rest(full: bytes) -> bytes:
     """The file without the lines of the other workspace."""
     lines = full.splitlines(keepends=True)[:-1]
-    return with_trailer([line for line in lines if json.loads(line).get("stream", "").partition("/")[0] != OTHER])
+    return with_trailer(
+        [line for line in lines if json.loads(line).get("stream", "").partition("/")[0] != OTHER]
+    )
 
 
 def test_the_store_says_what_was_imported(full: bytes, target: Desk) -> None:
@@ -195,7 +203,9 @@ def changed(number: int, **fields: Any) -> Spoil:
     def spoil(lines: list[bytes]) -> bytes:
         line = {**json.loads(lines[number]), **fields}
         kept_fields = {name: value for name, value in line.items() if value is not ...}
-        return with_trailer([*lines[:number], json.dumps(kept_fields).encode() + b"\n", *lines[number + 1 : -1]])
+        return with_trailer(
+            [*lines[:number], json.dumps(kept_fields).encode() + b"\n", *lines[number + 1 : -1]]
+        )
 
     return spoil
 
@@ -217,7 +227,10 @@ SPOILT: Final[dict[str, tuple[Spoil, str]]] = {
     ),
     "two files in one": (lambda lines: b"".join(lines * 2), "something follows the trailer"),
     "two bodies": (changed(1, body_base64="AAAA"), "line 2: .*two bodies"),
-    "another body": (changed(1, body_text='{"type":"x"}'), "line 2: the body of event .* does not match its digest"),
+    "another body": (
+        changed(1, body_text='{"type":"x"}'),
+        "line 2: the body of event .* does not match its digest",
+    ),
     "no salt": (changed(1, salt=...), "line 2: .*salt alone"),
     "a body gone": (changed(1, salt=..., body_text=...), "the body of number 1 of .* is gone, but"),
     "another slice": (changed(1, slice=3), "line 2: .*says slice 3"),
@@ -277,7 +290,7 @@ def test_a_damaged_store_is_not_exported(full: bytes) -> None:
                 await transaction.write(Write(heads=[Head(run("done"), 3, b"")]))
 
         run_sync(rewind())
-        with pytest.raises(LedgerDamaged, match="the store has .* events, but its streams"):
+        with pytest.raises(LedgerDamaged, match=r"the store has .* events, but its streams"):
             exported(source.store)
 
 

@@ -50,12 +50,16 @@ def fill(desk: Desk) -> None:
     taken(desk.send(A, 5, c.DeclareLost(run_id="done", first=5, last=9, reason="the spool was full")))
     taken(desk.send(A, 10, c.LogMetrics(run_id="done", batch=Raw(b'{ "series" : [] }\n')), content_type=JSON))
     taken(desk.send(A, 11, c.FailRun(run_id="done", error=ErrorInfo(message="nan"))))
+    desk.clock.advance(1)
     desk.create("erased", A, tags={"secret": "gone"})
     taken(desk.send(A, 2, metrics("erased", 3), content_type=MSGPACK))
     taken(desk.send(B, 1, c.EraseRun(run_id="erased", reason="asked")))
     refused(desk.send(A, 3, c.SetTags(run_id="erased", tags={"too": "late"})), "conflict")
+    desk.clock.advance(1)
     desk.create("running", B)
+    desk.clock.advance(1)
     desk.create("child", B, parent_run_id="running")
+    desk.clock.advance(1)
     run_sync(desk.store.renew_lease(B, LEASE_US))
     taken(desk.send(B, 1, c.CreateRun(run_id="lost", experiment="exp"), hold=True))
     desk.clock.advance(2)
@@ -71,7 +75,9 @@ def fill(desk: Desk) -> None:
 
 def metrics(run_id: str, points: int) -> c.LogMetrics:
     """A batch of one series."""
-    return c.LogMetrics(run_id=run_id, batch=Raw(encode_batch([floats("loss", [i / 7 for i in range(points)])])))
+    return c.LogMetrics(
+        run_id=run_id, batch=Raw(encode_batch([floats("loss", [i / 7 for i in range(points)])]))
+    )
 
 
 def keep(desk: Desk, marks: Sequence[WriterMark]) -> None:
@@ -91,11 +97,11 @@ def exported(store: Exportable, workspace: str | None = None, drive: Drive[Any] 
     return file.getvalue()
 
 
-def imported(
-    store: Movable, data: bytes, *, resume: bool = False, drive: Drive[Any] = run_sync
-) -> Imported:
+def imported(store: Movable, data: bytes, *, resume: bool = False, drive: Drive[Any] = run_sync) -> Imported:
     """What importing a file gave."""
-    answer: Imported = drive(import_ledger(store, opened(data), CountingIds(next(_IMPORTS) << 64), resume=resume))
+    answer: Imported = drive(
+        import_ledger(store, opened(data), CountingIds(next(_IMPORTS) << 64), resume=resume)
+    )
     return answer
 
 
@@ -157,5 +163,3 @@ def store_of(source: MemorySource, path: str = ":memory:") -> SqliteStore:
     for partition in range(store.partitions):
         run_sync(append(partition))
     return store
-
-

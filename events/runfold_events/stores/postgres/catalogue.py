@@ -43,7 +43,7 @@ def _tables(schema: str) -> Iterator[tuple[str, str]]:
         yield f"table {table}", ""
         of_key = _KEY.search(body)
         key = [] if of_key is None else of_key[1].split(", ")
-        for line in body.split(",\n"):
+        for line in re.split(r",\s*\n", body):
             column = _COLUMN.fullmatch(line.strip())
             if column is None:
                 continue
