@@ -21,7 +21,9 @@ async def answers(views: Views, workspace: str) -> dict[str, Any]:
     runs = await _all_pages(views, workspace, everything)
     told: dict[str, Any] = {
         "workspaces": await views.workspaces(),
-        "experiments": await views.experiments(workspace, include_archived=True),
+        "experiments": sorted(
+            await views.experiments(workspace, include_archived=True), key=lambda one: one.experiment
+        ),
         "runs": runs,
         "root runs": await _all_pages(views, workspace, RunQuery(order_by="created_at", limit=PAGE_ROWS)),
         "count": await views.count(workspace, everything),
@@ -42,7 +44,6 @@ async def answers(views: Views, workspace: str) -> dict[str, Any]:
             "metrics": await views.metrics(workspace, run.run_id),
             "history": await views.history(workspace, run.run_id),
         }
-    told["experiments"].sort(key=lambda experiment: experiment.experiment)
     plain: dict[str, Any] = msgspec.to_builtins(told)
     return plain
 
