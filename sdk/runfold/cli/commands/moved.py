@@ -79,7 +79,7 @@ def import_(session: Session, file: Path, postgres: str | None, *, resume: bool)
     """Take a file in; says how much that was."""
     if session.options.workspace is not None:
         raise click.UsageError("an import takes all that is in the file; export one workspace alone with -w")
-    with file.open("rb") as opened:
+    with _opened(file) as opened:
         ledger_file = LedgerFile(opened, str(file))
 
         async def work(store: LedgerStore) -> Imported:
@@ -90,3 +90,11 @@ def import_(session: Session, file: Path, postgres: str | None, *, resume: bool)
         place, done = on_store(session, "ledger import", postgres, work, creates=True)
     facts = {**place, "file": str(file), **msgspec.to_builtins(done)}
     return Answer(facts, lambda console: facts_table(facts), tuple(facts))
+
+
+def _opened(file: Path) -> BinaryIO:
+    """The file, to be read twice."""
+    if not file.is_file():
+        what = "is no file that can be read twice" if file.exists() or str(file) == STDOUT else "is not there"
+        raise Invalid(f"{file} {what}", facts={"field": "FILE", "size": str(file)})
+    return file.open("rb")

@@ -18,10 +18,7 @@ from runfold.cli.tree import Leaf
     examples=[
         ("everything in RUNFOLD_HOME", "runfold ledger export ledger.ndjson"),
         ("one workspace", "runfold ledger export research.ndjson -w research"),
-        (
-            "a server's store, packed on the way",
-            "runfold ledger export - --postgres DSN | gzip > ledger.ndjson.gz",
-        ),
+        ("a server's store, to stdout", "runfold ledger export - --postgres DSN"),
     ],
 )
 @click.argument("file", metavar="FILE")
@@ -51,7 +48,7 @@ def export_ledger(session: Session, file: str, postgres: str | None, overwrite: 
         ("go on after it was interrupted", "runfold ledger import ledger.ndjson --resume"),
     ],
 )
-@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @postgres_option
 @click.option("--resume", is_flag=True, help="Go on with the import of this file that was interrupted here.")
 @with_session
