@@ -19,7 +19,7 @@ from runfold_events.sync import run_sync
 from runfold_events.transfer import importing
 from runfold_events.transfer.importing import ImportLog
 from tests.support.ledgers import desk
-from tests.support.moving import exported, fill, imported, kept, lines_of
+from tests.support.moving import exported, fill, imported, kept, lines_of, movable
 from tests.support.postgres_store import as_service, template
 from tests.support.stack import StackForTest
 
@@ -101,6 +101,6 @@ def test_control_without_the_events_around_it_half_an_import_looks_whole(
         with pytest.raises(Stopped):
             imported(target.store, data)
         assert 0 < len(kept(exported(target.store))) < len(kept(data))
-        assert run_sync(ImportLog(target.store).read_on()) is None
+        assert run_sync(ImportLog(movable(target.store)).read_on()) is None
         with pytest.raises(Conflict, match="no import is unfinished here"):
             imported(target.store, data, resume=True)

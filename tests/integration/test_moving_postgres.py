@@ -17,6 +17,7 @@ from runfold_events.contract import commands as c
 from runfold_events.contract.errors import Conflict
 from runfold_events.contract.submission import Accepted, Refused
 from runfold_events.ledger import Ledger
+from runfold_events.ports import EventStore
 from runfold_events.stores.postgres import PostgresStore
 from runfold_events.stores.sqlite.store import SqliteStore
 from runfold_events.sync import run_sync
@@ -117,7 +118,7 @@ async def everything(views: Views) -> dict[str, Any]:
     return {workspace: await answers(views, workspace) for workspace in WORKSPACES}
 
 
-def told_by(store: SqliteStore) -> dict[str, Any]:
+def told_by(store: EventStore) -> dict[str, Any]:
     """What views in memory, folded from the first event, answer."""
     views = EmbeddedViews(store, SqliteViewStore(":memory:"), all_projections())
     try:

@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from hashlib import sha256
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from msgspec import Raw
@@ -18,13 +18,13 @@ from runfold_events.contract.commands import ErrorInfo
 from runfold_events.contract.envelope import JSON, MSGPACK, RecordedEvent, body_digest, chain_value
 from runfold_events.contract.metrics import encode_batch
 from runfold_events.decision_state import Fold, encode_state
-from runfold_events.ports import Head, Write, WriterMark
+from runfold_events.ports import EventStore, Head, Write, WriterMark
 from runfold_events.stores.sqlite.store import SqliteStore
 from runfold_events.sync import run_sync
 from runfold_events.testing.builders import CountingIds
 from runfold_events.transfer.exporting import export_ledger
 from runfold_events.transfer.importing import Imported, import_ledger
-from runfold_events.transfer.ports import Exportable, Movable
+from runfold_events.transfer.ports import Movable
 from runfold_events.transfer.reading import LedgerFile
 from runfold_projections.testing.history import MemorySource, floats
 from tests.support.ledgers import A, B, Desk, experiment, refused, run, taken
@@ -90,17 +90,24 @@ def keep(desk: Desk, marks: Sequence[WriterMark]) -> None:
     run_sync(write())
 
 
-def exported(store: Exportable, workspace: str | None = None, drive: Drive[Any] = run_sync) -> bytes:
+def movable(store: EventStore) -> Movable:
+    """A desk knows its store as what a ledger needs of it; every store can be moved."""
+    return cast("Movable", store)
+
+
+def exported(store: EventStore, workspace: str | None = None, drive: Drive[Any] = run_sync) -> bytes:
     """The file that a store gives."""
     file = io.BytesIO()
-    drive(export_ledger(store, file.write, workspace=workspace))
+    drive(export_ledger(movable(store), file.write, workspace=workspace))
     return file.getvalue()
 
 
-def imported(store: Movable, data: bytes, *, resume: bool = False, drive: Drive[Any] = run_sync) -> Imported:
+def imported(
+    store: EventStore, data: bytes, *, resume: bool = False, drive: Drive[Any] = run_sync
+) -> Imported:
     """What importing a file gave."""
     answer: Imported = drive(
-        import_ledger(store, opened(data), CountingIds(next(_IMPORTS) << 64), resume=resume)
+        import_ledger(movable(store), opened(data), CountingIds(next(_IMPORTS) << 64), resume=resume)
     )
     return answer
 
