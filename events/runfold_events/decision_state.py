@@ -59,17 +59,34 @@ def evolve_stream(state: State | None, event: AnyEvent, event_id: UUID) -> State
     return run_state.evolve(state, event, event_id)
 
 
-def refold(events: Iterable[RecordedEvent]) -> State | None:
-    """The state of one stream from all of its events, erased ones skipped: what its head must hold."""
-    state: State | None = None
-    first_id: UUID | None = None
-    for recorded in events:
-        first_id = first_id or recorded.id
+class Fold:
+    """The state of one stream while its events come in, erased ones skipped: what its head must hold."""
+
+    __slots__ = ("_first_id", "state")
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+        self._first_id: UUID | None = None
+
+    def apply(self, recorded: RecordedEvent) -> None:
+        """Take the stream's next event.
+
+        Raises:
+            Invalid: its type is unknown to this version, or its body is not of its type.
+        """
+        first_id = self._first_id = self._first_id or recorded.id
         event = decode_event(recorded)
         if event is None or isinstance(event, SystemEvent):
-            continue
-        if state is None and isinstance(event, RunErased):
-            state = run_state.erased_stub(event, first_id, recorded.id)
+            return
+        if self.state is None and isinstance(event, RunErased):
+            self.state = run_state.erased_stub(event, first_id, recorded.id)
         else:
-            state = evolve_stream(state, event, recorded.id)
-    return state
+            self.state = evolve_stream(self.state, event, recorded.id)
+
+
+def refold(events: Iterable[RecordedEvent]) -> State | None:
+    """The state of one stream from all of its events."""
+    fold = Fold()
+    for recorded in events:
+        fold.apply(recorded)
+    return fold.state

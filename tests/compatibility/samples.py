@@ -116,6 +116,10 @@ EVENTS: Final[tuple[e.Event, ...]] = (
     e.LogLost(first=3, last=7, reason="the log starts at 8"),
     e.StoreRestored(previous_epoch=UUID("0190a1b2-c3d4-7e5f-8a6b-00000000000e")),
     e.CommandRedriven(offset=2**40, handled=True),
+    e.ImportStarted(
+        sha256="5e" * 32, source_epoch=UUID("0190a1b2-c3d4-7e5f-8a6b-00000000000e"), workspace="research"
+    ),
+    e.ImportEnded(sha256="5e" * 32, events=2**40),
 )
 
 COMMANDS: Final[tuple[c.Command, ...]] = (

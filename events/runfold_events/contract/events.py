@@ -194,7 +194,22 @@ class CommandRedriven(_Event, frozen=True, tag="command.redriven"):
     handled: bool
 
 
-SystemEvent = CommandUnreadable | LogLost | StoreRestored | CommandRedriven
+class ImportStarted(_Event, frozen=True, tag="store.import_started"):
+    """Events of another store begin to be copied into this one; without ``store.import_ended`` half of them is here."""
+
+    sha256: str  # of the file, whose trailer says the same
+    source_epoch: UUID
+    workspace: str | None = None  # None: the whole ledger
+
+
+class ImportEnded(_Event, frozen=True, tag="store.import_ended"):
+    """Everything of the file with this digest is here."""
+
+    sha256: str
+    events: int
+
+
+SystemEvent = CommandUnreadable | LogLost | StoreRestored | CommandRedriven | ImportStarted | ImportEnded
 
 Event = (
     ExperimentCreated
@@ -223,6 +238,8 @@ Event = (
     | LogLost
     | StoreRestored
     | CommandRedriven
+    | ImportStarted
+    | ImportEnded
 )
 
 

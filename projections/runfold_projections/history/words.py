@@ -163,6 +163,8 @@ WORDS: Final[dict[Any, Callable[[Any], str]]] = {
     e.RunErased: _erased,
     e.CommandUnreadable: _unreadable,
     e.LogLost: _log_lost,
+    e.ImportStarted: lambda body: f"began to import a ledger of epoch {body.source_epoch}",
+    e.ImportEnded: lambda body: f"imported {body.events} events",
     e.StoreRestored: lambda body: f"restored the store, which was epoch {body.previous_epoch}",
     e.CommandRedriven: _redriven,
 }

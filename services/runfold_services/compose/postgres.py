@@ -179,6 +179,21 @@ async def project(
         await projector.run()
 
 
+@asynccontextmanager
+async def open_store(dsn: str, *, connections_max: int = 4) -> AsyncGenerator[PostgresStore]:
+    """The event store at ``dsn`` alone, for what works on the store itself.
+
+    Raises:
+        Invalid: there is no store.
+        Unavailable: Postgres does not answer.
+    """
+    store = await PostgresStore.open(dsn, connections_max=connections_max)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 async def rebuild_views(
     dsn: str,
     names: tuple[str, ...] = (),

@@ -58,6 +58,8 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "runfold up",
         "runfold rebuild",
         "runfold ledger check",
+        "runfold ledger export",
+        "runfold ledger import",
         "runfold ledger vacuum",
         "runfold version",
     } <= set(COMMANDS)

@@ -21,7 +21,9 @@ from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.failpoints import reach
 from runfold_events.ports import CommandKey, Head, Loaded, PartitionRow, Write, WriterKey, WriterMark
 from runfold_events.stores.postgres import rows
+from runfold_events.stores.postgres.audit import PostgresAudit
 from runfold_events.stores.postgres.dsn import check_dsn
+from runfold_events.stores.postgres.exporting import PostgresExport
 from runfold_events.stores.postgres.failures import RETRY_AFTER_S, translated
 from runfold_events.stores.postgres.schema import SERVICES, check_version, no_store
 
@@ -297,6 +299,14 @@ class PostgresStore:
                 streams_max,
             )
         )
+
+    def audit(self) -> PostgresAudit:
+        """A snapshot for ``runfold_events.check``."""
+        return PostgresAudit(self._connection, self._partitions)
+
+    def snapshot(self, workspace: str | None = None) -> PostgresExport:
+        """See :class:`~runfold_events.transfer.ports.Exportable`."""
+        return PostgresExport(self._connection, self._partitions, workspace)
 
     async def close(self) -> None:
         """See the port."""

@@ -4,47 +4,24 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from functools import cache
-from types import TracebackType
 from typing import Final
 
 from runfold_events.check import End, StoredEvent, StreamNumber
 from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.stores.sqlite.authorizer import VIEW_PREFIX
 from runfold_events.stores.sqlite.connection import MEMORY
-from runfold_events.stores.sqlite.failures import Translating
 from runfold_events.stores.sqlite.queries import QUERIES, resource
 from runfold_events.stores.sqlite.rows import POSITION_SHIFT, Row, event_of, position
+from runfold_events.stores.sqlite.snapshot import SqliteSnapshot
 
 FINDINGS_MAX: Final = 100  # of one kind
 _CHAIN_COLUMN: Final = 25  # of `audit_events`, whose first column is the position
 
 
-class SqliteAudit:
-    """``Audit`` on a connection of its own, or on the shared one of a store in memory."""
-
-    def __init__(
-        self, open_snapshot: Callable[[ExitStack], sqlite3.Connection], place: str, partitions: int
-    ) -> None:
-        self._open_snapshot = open_snapshot
-        self._place = place
-        self._partitions = partitions
-        self._stack = ExitStack()
-        self._connection: sqlite3.Connection | None = None
-
-    async def __aenter__(self) -> SqliteAudit:
-        with ExitStack() as stack, Translating(self._place):
-            self._connection = self._open_snapshot(stack)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection = None
-        self._stack.close()
+class SqliteAudit(SqliteSnapshot):
+    """``Audit`` of the file."""
 
     async def end(self, partition: int) -> End | None:
         """See ``Audit``."""
@@ -102,12 +79,6 @@ class SqliteAudit:
             f"the head of {stream} is at number {number}, its last event at {last or 0}"
             for stream, number, last in self._rows("audit_heads", (FINDINGS_MAX,))
         ]
-
-    def _rows(self, name: str, values: Row = ()) -> list[Row]:
-        if self._connection is None:
-            raise RuntimeError("the audit is over")
-        with Translating(self._place):
-            return self._connection.execute(QUERIES[name], values).fetchall()
 
 
 def lenient_text(data: bytes) -> str:

@@ -179,3 +179,36 @@ SELECT count(*) FROM events WHERE position < 0 OR position >= ?
 -- name: audit_heads
 SELECT stream, stream_seq, (SELECT max(stream_seq) FROM events WHERE events.stream = heads.stream) AS last
 FROM heads WHERE last IS NOT heads.stream_seq LIMIT ?
+
+-- name: export_ends
+SELECT next_pos, chain_head FROM partitions ORDER BY partition
+
+-- name: export_totals
+SELECT
+    coalesce(sum(stream_seq) FILTER (
+        WHERE stream >= ? AND stream < ? AND NOT (stream >= '_system/' AND stream < '_system0')
+    ), 0),
+    coalesce(sum(stream_seq), 0)
+FROM heads
+
+-- name: export_streams
+SELECT stream, max(events) FROM (
+    SELECT stream, stream_seq AS events FROM heads WHERE stream >= ? AND stream < ?
+    UNION ALL SELECT stream, 0 FROM writer_marks WHERE stream >= ? AND stream < ?
+    UNION ALL SELECT experiment_stream, 0 FROM run_numbers WHERE experiment_stream >= ? AND experiment_stream < ?
+)
+WHERE NOT (stream >= '_system/' AND stream < '_system0')
+GROUP BY stream ORDER BY stream
+
+-- name: export_events
+SELECT id, type, stream, stream_seq, partition, pos, slice, epoch, occurred_at, recorded_at, actor, actor_source,
+    door, writer_id, writer_seq, causation_id, correlation_id, traceparent, data_version, content_type, subject,
+    key_id, salt, digest, chain, body
+FROM events WHERE stream = ? ORDER BY stream_seq
+
+-- name: export_marks
+SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced
+FROM writer_marks WHERE stream IN (SELECT value FROM json_each(?)) ORDER BY stream, writer_id
+
+-- name: export_run_numbers
+SELECT experiment_stream, next_number FROM run_numbers WHERE experiment_stream IN (SELECT value FROM json_each(?))

@@ -17,6 +17,7 @@ from runfold_events.stores.sqlite import forks
 from runfold_events.stores.sqlite.audit import SqliteAudit, lenient_text
 from runfold_events.stores.sqlite.authorizer import Role, authorizer
 from runfold_events.stores.sqlite.connection import MEMORY, open_connection, open_unrestricted
+from runfold_events.stores.sqlite.exporting import SqliteExport
 from runfold_events.stores.sqlite.failures import Translating
 from runfold_events.stores.sqlite.filesystem import refuse_network_file_system
 from runfold_events.stores.sqlite.lock import FileLock, ProcessLock
@@ -227,6 +228,12 @@ class SqliteStore:
         self._check_open()
         open_snapshot = self._share_snapshot if self._is_memory else self._open_snapshot
         return SqliteAudit(open_snapshot, self._place, self.partitions)
+
+    def snapshot(self, workspace: str | None = None) -> SqliteExport:
+        """See :class:`~runfold_events.transfer.ports.Exportable`."""
+        self._check_open()
+        open_snapshot = self._share_snapshot if self._is_memory else self._open_snapshot
+        return SqliteExport(open_snapshot, self._place, self.partitions, workspace)
 
     def _open_snapshot(self, stack: ExitStack) -> sqlite3.Connection:
         stack.enter_context(forks.InUse())

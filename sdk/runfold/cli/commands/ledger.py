@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from runfold.cli.commands.moving import export_ledger, import_ledger
+from runfold.cli.commands.places import postgres_option
 from runfold.cli.exits import Exit
 from runfold.cli.servers import kafka_option, owner_option
 from runfold.cli.session import Session, with_session
@@ -16,20 +18,22 @@ from runfold.cli.tree import Branch, Leaf
     examples=[
         ("every view, from the first event on", "runfold rebuild"),
         ("one of them", "runfold rebuild --projection metrics"),
+        ("those of a server, while it serves", "runfold rebuild --postgres DSN"),
     ],
 )
 @click.option("--projection", "names", metavar="NAME", multiple=True, help="Only this one; may be repeated.")
+@postgres_option
 @with_session
-def rebuild(session: Session, names: tuple[str, ...]) -> None:
+def rebuild(session: Session, names: tuple[str, ...], postgres: str | None) -> None:
     """Fold the views anew from the events, beside the present ones, and switch over when they have caught up."""
     from runfold.cli.commands import upkeep
 
-    session.output.answer(upkeep.rebuild(session, names))
+    session.output.answer(upkeep.rebuild(session, names, postgres))
 
 
 @click.group(cls=Branch)
 def ledger() -> None:
-    """Make, check and maintain the event store."""
+    """Make, check, move and maintain the event store."""
 
 
 @ledger.command(
@@ -124,17 +128,19 @@ def restored(session: Session, postgres: str | None, kafka: str | None, force: b
     examples=[
         ("is what is stored what was written?", "runfold ledger check"),
         ("in a script", "runfold ledger check -q -o none || echo damaged"),
+        ("a server's store, while it is in use", "runfold ledger check --postgres DSN"),
     ],
 )
+@postgres_option
 @with_session
-def check(session: Session) -> int:
+def check(session: Session, postgres: str | None) -> int:
     """Recompute every digest and the hash chain; names the place of any change.
 
     Ends with 6 when something is damaged.
     """
     from runfold.cli.commands import upkeep
 
-    answer, is_sound = upkeep.check(session)
+    answer, is_sound = upkeep.check(session, postgres)
     session.output.answer(answer)
     return Exit.OK if is_sound else Exit.DAMAGED
 
@@ -146,3 +152,7 @@ def vacuum(session: Session) -> None:
     from runfold.cli.commands import upkeep
 
     session.output.answer(upkeep.vacuum(session))
+
+
+ledger.add_command(export_ledger)
+ledger.add_command(import_ledger)

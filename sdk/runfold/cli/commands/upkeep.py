@@ -1,7 +1,8 @@
-"""Work on the embedded ledger's own file: rebuild views, check the chain, vacuum."""
+"""Work on the store itself: rebuild views, check the chain; on the embedded ledger's file also vacuum."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from runfold.cli.answer import Answer
+from runfold.cli.commands.places import LedgerStore, needs_server, on_store, place_of, postgres_of
 from runfold.cli.render.columns import Column, table
 from runfold.cli.render.facts import facts_table
 from runfold.cli.render.text import plural, styled
@@ -19,10 +21,14 @@ from runfold_events.contract.errors import Invalid, NotFound
 from runfold_events.sync import run_sync
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
     from runfold_events.check import Report
     from runfold_services.compose import EmbeddedTracker
+    from runfold_services.postgres_settings import PostgresSettings
 
 Progress = Callable[[int, int], None]
+Rebuilt = tuple[dict[str, str], list[str], int]  # where, which projections there are, events folded
 
 _DAMAGE: Final = (
     Column("PARTITION", right=True),
@@ -31,17 +37,37 @@ _DAMAGE: Final = (
 )
 
 
-def rebuild(session: Session, names: tuple[str, ...]) -> Answer:
+def rebuild(session: Session, names: tuple[str, ...], postgres: str | None) -> Answer:
     """Fold views anew; says how many events that were."""
+    settings = postgres_of(session, postgres)
+    if settings is None:
+        place, known, folded = _rebuild_embedded(session, names)
+    else:
+        place, known, folded = _rebuild_server(session, names, settings)
+    facts = {**place, "projections": list(names) or known, "events_folded": folded}
+    shown = {**facts, "projections": ", ".join(names or known)}
+    return Answer(facts, lambda console: facts_table(shown), tuple(facts))
+
+
+def _rebuild_embedded(session: Session, names: tuple[str, ...]) -> Rebuilt:
     with opened(session, "rebuild") as (home, tracker):
         states = run_sync(tracker.views.states())
         known = list(dict.fromkeys(state.projection for state in states))
         check_names(names, known)
         with progress_bar(session, "folding") as progress:
-            folded = run_sync(tracker.rebuild(names, progress))
-    facts = {"home": str(home), "projections": list(names) or known, "events_folded": folded}
-    shown = {**facts, "projections": ", ".join(names or known)}
-    return Answer(facts, lambda console: facts_table(shown), tuple(facts))
+            return {"home": str(home)}, known, run_sync(tracker.rebuild(names, progress))
+
+
+def _rebuild_server(session: Session, names: tuple[str, ...], settings: PostgresSettings) -> Rebuilt:
+    needs_server()
+    from runfold_projections.views import all_projections
+    from runfold_services.compose.postgres import rebuild_views
+
+    known = [projection.name for projection in all_projections()]
+    check_names(names, known)
+    with progress_bar(session, "folding") as progress:
+        folding = rebuild_views(settings.dsn, names, views_dsn=settings.views_dsn, progress=progress)
+        return {"postgres": place_of(settings.views_dsn or settings.dsn)}, known, asyncio.run(folding)
 
 
 def check_names(names: tuple[str, ...], known: list[str]) -> None:
@@ -54,23 +80,24 @@ def check_names(names: tuple[str, ...], known: list[str]) -> None:
             )
 
 
-def check(session: Session) -> tuple[Answer, bool]:
+def check(session: Session, postgres: str | None) -> tuple[Answer, bool]:
     """Recompute digests and chain; the answer, and whether all is well."""
     from runfold_events.check import check_ledger
 
-    with opened(session, "ledger check") as (home, tracker), progress_bar(session, "checking") as progress:
-        report = run_sync(check_ledger(tracker.store, progress))
-    return Answer(
-        _report_data(home, report), lambda console: _report(console, home, report), _REPORT_COLUMNS
-    ), (report.is_sound)
+    async def work(store: LedgerStore) -> Report:
+        with progress_bar(session, "checking") as progress:
+            return await check_ledger(store, progress)
+
+    place, report = on_store(session, "ledger check", postgres, work)
+    data = {**place, **_report_data(report)}
+    return Answer(data, lambda console: _report(console, report), _REPORT_COLUMNS), report.is_sound
 
 
 _REPORT_COLUMNS: Final = ("is_sound", "events", "damage", "findings")
 
 
-def _report_data(home: Path, report: Report) -> dict[str, Any]:
+def _report_data(report: Report) -> dict[str, Any]:
     return {
-        "home": str(home),
         "is_sound": report.is_sound,
         "events": report.events,
         "ends": list(report.ends),
@@ -83,7 +110,7 @@ def _report_data(home: Path, report: Report) -> dict[str, Any]:
     }
 
 
-def _report(console: Console, home: Path, report: Report) -> RenderableType:
+def _report(console: Console, report: Report) -> RenderableType:
     if report.is_sound:
         heads = ", ".join(
             f"{head.hex()[:16]}… at {end}" for head, end in zip(report.chain_heads, report.ends, strict=True)
@@ -123,8 +150,10 @@ def _bytes(path: Path) -> int:
 
 
 @contextmanager
-def opened(session: Session, purpose: str) -> Generator[tuple[Path, EmbeddedTracker]]:
-    """The embedded ledger of this session.
+def opened(
+    session: Session, purpose: str, *, creates: bool = False
+) -> Generator[tuple[Path, EmbeddedTracker]]:
+    """The embedded ledger of this session; ``creates``: made where there is none.
 
     Raises:
         Invalid: the options name a server.
@@ -133,7 +162,7 @@ def opened(session: Session, purpose: str) -> Generator[tuple[Path, EmbeddedTrac
     from runfold_services.compose import ledger_path, open_embedded
 
     home = session.home(f"runfold {purpose}")
-    if not ledger_path(home).exists():
+    if not creates and not ledger_path(home).exists():
         raise NotFound(
             f"there is no ledger in {home}; --home DIR or RUNFOLD_HOME says where it is",
             facts={"field": "--home", "size": str(home)},
@@ -148,6 +177,13 @@ def opened(session: Session, purpose: str) -> Generator[tuple[Path, EmbeddedTrac
 @contextmanager
 def progress_bar(session: Session, what: str) -> Generator[Progress]:
     """A bar on stderr for people; nothing for programs."""
+    with progress_bars(session, what) as (bar,):
+        yield bar
+
+
+@contextmanager
+def progress_bars(session: Session, *whats: str) -> Generator[tuple[Progress, ...]]:
+    """Bars for what is done one after the other; each shows once it begins."""
     from rich import progress as bars
 
     console = Console(file=session.output.err, highlight=False)
@@ -162,5 +198,9 @@ def progress_bar(session: Session, what: str) -> Generator[Progress]:
     with bars.Progress(
         *columns, console=console, transient=True, disable=session.options.quiet or not console.is_terminal
     ) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield tuple(_progress_of(bar, what, is_first=what == whats[0]) for what in whats)
+
+
+def _progress_of(bar: RichProgress, what: str, *, is_first: bool) -> Progress:
+    task = bar.add_task(what, total=None, visible=is_first)
+    return lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -175,6 +175,8 @@ def test_the_names_of_events_are_fixed() -> None:
         "commands.lost",
         "store.restored",
         "command.redriven",
+        "store.import_started",
+        "store.import_ended",
     }
 
 
