@@ -16,6 +16,7 @@ from runfold.cli.exits import MEANINGS
 from runfold_events.contract.statuses import ADVANCE_TARGETS, TERMINAL, Status
 from runfold_events.rules.table import ALLOWED, Row, Verdict
 from runfold_services.metrics import DECLARED
+from tests.support.contract_files import write_contract_files
 from tests.support.repository import ROOT
 
 BEGIN: Final = "<!-- rendered: ./dev test checks it; python -m tests.support.reference writes it -->"
@@ -140,7 +141,8 @@ def with_part(text: str, part: str) -> str:
 
 
 def main() -> int:
-    """Write the rendered parts."""
+    """Write the rendered parts, and the documents of the contract."""
+    write_contract_files()
     for page, part in PAGES.items():
         page.write_text(with_part(page.read_text("utf-8"), part()), "utf-8")
     return 0

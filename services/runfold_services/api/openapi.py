@@ -15,6 +15,7 @@ from msgspec import Struct
 from runfold_events.contract import limits
 from runfold_events.contract.commands import INTERNAL_COMMANDS
 from runfold_events.contract.envelope import JSON, MSGPACK
+from runfold_events.contract.schemas import plain_text
 from runfold_services.api.operations import Operation
 from runfold_services.api.parameters import COMMA_SEPARATED
 from runfold_services.api.problems import PROBLEM_JSON, STATUS_OF_CODE, Problem
@@ -108,7 +109,7 @@ def _say_what_types_cannot(schemas: Document) -> None:
     """The Structs are those of the program; some things about their JSON stand elsewhere."""
     for schema in schemas.values():
         if "description" in schema:
-            schema["description"] = _plain(schema["description"])
+            schema["description"] = plain_text(schema["description"])
     schemas["LogMetrics"]["properties"]["batch"] = {"$ref": _REF.format(name="MetricBatch")}
     for name in ("min", "max"):
         schemas["MetricSummary"]["properties"][name]["anyOf"].append({"enum": _NON_FINITE})
@@ -119,11 +120,6 @@ def _say_what_types_cannot(schemas: Document) -> None:
         mapping = command["discriminator"]["mapping"]
         command["discriminator"]["mapping"] = {tag: ref for tag, ref in mapping.items() if ref != reference}
         del schemas[kind.__name__]
-
-
-def _plain(text: str) -> str:
-    """A docstring without its cross-reference marks."""
-    return re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("``", "`")
 
 
 def _types(operations: Iterable[Operation]) -> Iterable[Any]:
@@ -144,7 +140,7 @@ def _operation(operation: Operation, schemas: Document) -> Document:
     }
     text = inspect.getdoc(operation.run)
     if text:
-        told["description"] = _plain(text)
+        told["description"] = plain_text(text)
     if operation.body is not None:
         told["requestBody"] = {
             "required": not operation.body_is_optional,
