@@ -113,6 +113,10 @@ class Tracker:
         """Committed events with ``pos >= from_pos`` in order, at most ``events_max``."""
         return await self._store.read(partition, from_pos, events_max)
 
+    async def outcome(self, stream: str, writer_id: UUID, number: int) -> Outcome | None:
+        """What the command ``number`` of a writer on a stream gave; None when it is not known."""
+        return await self._ledger.outcome((stream, writer_id, number))
+
     async def token(self) -> Token:
         """The committed end of every partition."""
         return Token(self._store.epoch, dict(enumerate(await self._store.ends())))
