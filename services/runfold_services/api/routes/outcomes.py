@@ -1,4 +1,4 @@
-"""``GET /api/v1/outcomes``: what became of a command, for senders that got no answer. Above all those of the Kafka door."""
+"""``GET /api/v1/outcomes``: what became of a command, for senders that got no answer, above all by Kafka."""
 
 from __future__ import annotations
 
