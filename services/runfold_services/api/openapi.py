@@ -166,7 +166,12 @@ def _query_parameters(query: type[Struct], schemas: Document) -> Iterable[Docume
     of_query = schemas[query.__name__]
     for name, schema in of_query["properties"].items():
         is_required = name in of_query["required"]
-        told: Document = {"name": name, "in": "query", "required": is_required, "schema": _without_null(schema)}
+        told: Document = {
+            "name": name,
+            "in": "query",
+            "required": is_required,
+            "schema": _without_null(schema),
+        }
         if schema.get("type") == "array":
             told |= {"style": "form", "explode": name not in COMMA_SEPARATED}
         yield told
@@ -204,7 +209,12 @@ def _problem_statuses(operation: Operation) -> set[int]:
     statuses = {400, 403, 413, 503}
     if not operation.is_open:
         statuses.add(401)
-    if "{run_id}" in operation.path or "{experiment}" in operation.path or operation.is_command or operation.finds_one:
+    if (
+        "{run_id}" in operation.path
+        or "{experiment}" in operation.path
+        or operation.is_command
+        or operation.finds_one
+    ):
         statuses.add(404)
     if operation.is_command or operation.is_question:
         statuses.add(409)
