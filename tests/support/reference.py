@@ -17,6 +17,7 @@ from runfold_events.contract.statuses import ADVANCE_TARGETS, TERMINAL, Status
 from runfold_events.rules.table import ALLOWED, Row, Verdict
 from runfold_services.metrics import DECLARED
 from tests.support.contract_files import write_contract_files
+from tests.support.integration_tables import integration_part
 from tests.support.repository import ROOT
 
 BEGIN: Final = "<!-- rendered: ./dev test checks it; python -m tests.support.reference writes it -->"
@@ -131,6 +132,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "docs" / "statuses.md": statuses_part,
     ROOT / "docs" / "cli.md": cli_part,
     ROOT / "docs" / "operating.md": metrics_part,
+    ROOT / "docs" / "integration.md": integration_part,
 }
 
 

@@ -96,6 +96,21 @@ def test_a_skipped_position_is_not_taken(view: View) -> None:
     assert view.apply(*STORY[2:]) == 3
 
 
+def test_who_does_not_look_at_positions_misses_what_was_skipped(
+    view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = [STORY[0], STORY[1], STORY[2], STORY[4]]
+
+    def as_it_comes(partition: int) -> tuple[str, int]:
+        return A, following[0].pos
+
+    monkeypatch.setattr(view.view, "_checkpoint", as_it_comes)
+    while following:
+        assert view.apply(following[0]) == 1
+        following.pop(0)
+    assert view.rows() == ["w/run/a"]  # and nobody was told that b is missing
+
+
 def test_a_first_event_that_is_not_the_first_is_a_hole(view: View) -> None:
     assert view.apply(STORY[2]) == 0
     assert view.view.next_pos(0) == 0
@@ -123,6 +138,17 @@ def test_what_a_restored_store_does_not_know_is_taken_back(view: View) -> None:
     assert view.view.next_pos(0) == 4
     assert view.apply(completed(4, "b", B), created(5, "c", B)) == 2
     assert view.rows() == ["w/run/a", "w/run/b"]
+
+
+def test_without_taking_back_void_runs_stay(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    view.apply(*STORY)
+
+    def nothing(partition: int, from_pos: int) -> None:
+        pass
+
+    monkeypatch.setattr(view.view, "_take_back", nothing)
+    view.apply(restored(3, A, B))
+    assert "w/run/b" in view.rows()
 
 
 def test_what_still_comes_of_a_past_epoch_is_dropped(view: View) -> None:
