@@ -28,7 +28,11 @@ _LIMITS: Final = (
     ("name of an experiment", limits.EXPERIMENT_NAME_CHARS_MAX, "characters"),
     ("name of a workspace", limits.WORKSPACE_NAME_CHARS_MAX, "characters"),
     ("tags of a run", limits.TAGS_PER_RUN_MAX, ""),
-    ("key, value of a tag", limits.TAG_KEY_CHARS_MAX, f"characters, {limits.TAG_VALUE_CHARS_MAX:,} characters"),
+    (
+        "key, value of a tag",
+        limits.TAG_KEY_CHARS_MAX,
+        f"characters, {limits.TAG_VALUE_CHARS_MAX:,} characters",
+    ),
     ("properties of a run", limits.PROPERTIES_PER_RUN_MAX, ""),
     (
         "key, value of a property",
@@ -51,7 +55,9 @@ def integration_part() -> str:
             *_headers("Headers of an event", EVENT_HEADERS),
             *_headers("Headers of a reply", REPLY_HEADERS),
             *_topics(commands, events),
-            *_table("Limits", ("what", "at most"), [(what, _amount(size, unit)) for what, size, unit in _LIMITS]),
+            *_table(
+                "Limits", ("what", "at most"), [(what, _amount(size, unit)) for what, size, unit in _LIMITS]
+            ),
         ]
     ).strip()
 
@@ -64,7 +70,12 @@ def _headers(title: str, headers: Iterable[Header]) -> list[str]:
 def _topics(commands: Topic, events: Topic) -> list[str]:
     rows = [
         ("name", f"`{commands.name}`", f"`{events.name}`", "`RUNFOLD_KAFKA_PREFIX`"),
-        ("partitions", str(commands.partitions), str(events.partitions), "the store's P, fixed at its creation"),
+        (
+            "partitions",
+            str(commands.partitions),
+            str(events.partitions),
+            "the store's P, fixed at its creation",
+        ),
         (
             "replicas",
             f"at least {commands.replicas}",

@@ -31,14 +31,14 @@ WAIT_S: Final = 100.0
 
 
 @asynccontextmanager
-async def api_over(scene: Scene) -> AsyncGenerator[str]:
-    """The HTTP API over the scene's store; its URL."""
-    owner = await asyncpg.connect(scene.dsn)
+async def api_over(dsn: str) -> AsyncGenerator[str]:
+    """The HTTP API over a store without views; its URL."""
+    owner = await asyncpg.connect(dsn)
     try:
         await create_views_schema(owner, service_role=SERVICE_ROLE)
     finally:
         await owner.close()
-    backend = await open_server(as_service(scene.dsn))
+    backend = await open_server(as_service(dsn))
     server = server_on_loop(backend, ServerSettings(port=0))
     serving = asyncio.create_task(server.serve())
     try:
@@ -90,7 +90,7 @@ async def test_what_the_store_no_longer_knows_is_taken_back(scene: Scene, tmp_pa
     live, away, late = (tmp_path / f"{name}.db" for name in ("live", "away", "late"))
     await complete(scene, "kept")
     kept = (await scene.store.ends())[0]
-    async with api_over(scene) as api, following(scene, api, live):
+    async with api_over(scene.dsn) as api, following(scene, api, live):
         await complete(scene, "void")
         async with scene.relaying():
             await scene.published()
