@@ -8,15 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka import admin
 from msgspec import Struct
 
 from runfold_services.stack import jars
@@ -28,6 +20,7 @@ from tests.integration.examples.world import until
 from tests.support.repository import ROOT
 from tests.support.stack import say_nothing
 
+kafka_admin: Final[Any] = admin  # what it re-exports is not declared so
 PAGE: Final = ROOT / "docs" / "integration.md"
 WAIT_S: Final = 100.0
 ROLES: Final = {
@@ -36,7 +29,7 @@ ROLES: Final = {
     "a team that follows events": "follower",
     "a team that sends commands": "sender",
 }
-_KINDS: Final = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
+_KINDS: Final = {"topic": kafka_admin.ResourceType.TOPIC, "group": kafka_admin.ResourceType.GROUP}
 
 
 class Access(Struct, frozen=True):
@@ -106,7 +99,7 @@ class Guarded:
 
     def __init__(self, owner: str, address: str) -> None:
         self.address = address
-        self.admin: Any = AdminClient({"bootstrap.servers": owner})
+        self.admin: Any = kafka_admin.AdminClient({"bootstrap.servers": owner})
 
     def grant(self, accesses: list[Access]) -> None:
         """Allow these, and nothing else."""
@@ -115,27 +108,29 @@ class Guarded:
         until(lambda: self._granted() >= len(accesses), "the broker has heard of the grants")
 
     def _granted(self) -> int:
-        anything = AclBindingFilter(
-            ResourceType.ANY,
+        anything = kafka_admin.AclBindingFilter(
+            kafka_admin.ResourceType.ANY,
             None,
-            ResourcePatternType.ANY,
+            kafka_admin.ResourcePatternType.ANY,
             None,
             None,
-            AclOperation.ANY,
-            AclPermissionType.ANY,
+            kafka_admin.AclOperation.ANY,
+            kafka_admin.AclPermissionType.ANY,
         )
         return len(self.admin.describe_acls(anything).result(WAIT_S))
 
 
-def _binding(access: Access) -> AclBinding:
-    return AclBinding(
+def _binding(access: Access) -> Any:
+    return kafka_admin.AclBinding(
         _KINDS[access.kind],
         access.name,
-        ResourcePatternType.PREFIXED if access.is_prefix else ResourcePatternType.LITERAL,
+        kafka_admin.ResourcePatternType.PREFIXED
+        if access.is_prefix
+        else kafka_admin.ResourcePatternType.LITERAL,
         f"User:{access.user}",
         "*",
-        getattr(AclOperation, re.sub(r"(?<!^)(?=[A-Z])", "_", access.operation).upper()),
-        AclPermissionType.ALLOW,
+        getattr(kafka_admin.AclOperation, re.sub(r"(?<!^)(?=[A-Z])", "_", access.operation).upper()),
+        kafka_admin.AclPermissionType.ALLOW,
     )
 
 
