@@ -191,7 +191,7 @@ class World:
 
     def follow(self, database: Path, *more: str) -> Program:
         """The keeper of completed runs."""
-        group = ["--group", f"{self.prefix}.completed", "--set", "session.timeout.ms=6000"]
+        group = ["--group", f"{self.prefix}.completed", "--set", "session.timeout.ms=3000"]
         told = ["--kafka", self.kafka, "--events-topic", self.events_topic, "--api", self.api]
         return Program([sys.executable, FOLLOW, "--database", database, *told, *group, *more])
 

@@ -137,7 +137,7 @@ def test_the_access_that_the_page_names_suffices_and_is_enforced(stack: StackFor
         """A decider that may not write replies handles commands all the same, and nobody hears of it."""
         kafka.grant(without(accesses, user="decider", name="runfold.replies.", operation="Write"))
         async with roles(kafka, postgres):
-            code, output = await evaluate(kafka, tmp_path, "unheard", "--tries", "1", "--answer-s", "5")
+            code, output = await evaluate(kafka, tmp_path, "unheard", "--tries", "1", "--answer-s", "2")
             assert code == 2, output
 
     async def with_all(kafka: Guarded, accesses: list[Access]) -> None:
