@@ -190,8 +190,8 @@ class World:
         return Program([sys.executable, EVALUATE, *work, *told, *more])
 
     def follow(self, database: Path, *more: str) -> Program:
-        """The keeper of completed runs."""
-        group = ["--group", f"{self.prefix}.completed", "--set", "session.timeout.ms=3000"]
+        """The keeper of completed runs; each folder has a group of its own."""
+        group = ["--group", f"{self.prefix}.{database.parent.name}", "--set", "session.timeout.ms=3000"]
         told = ["--kafka", self.kafka, "--events-topic", self.events_topic, "--api", self.api]
         return Program([sys.executable, FOLLOW, "--database", database, *told, *group, *more])
 
