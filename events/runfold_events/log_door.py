@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from runfold_events.contract import limits
 from runfold_events.contract.cloudevents import IncomingCommand, read_command
+from runfold_events.contract.commands import EraseRun
 from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_events.contract.events import CommandRedriven, CommandUnreadable, LogLost, SystemEvent
 from runfold_events.contract.ids import partition_of, system_stream
@@ -172,6 +173,13 @@ class LogDoor:
     def _read(self, record: LogRecord) -> _Parsed:
         actor = self._actor_of(record)
         incoming = read_command(record.key, record.value, record.headers, actor=actor)
+        if isinstance(incoming.submission.command, EraseRun) and not actor.admin:
+            why = Refused(
+                code="forbidden",
+                message=f"only an admin may erase a run, and {actor.name!r} is none: erase it by the HTTP API",
+                facts={"field": "ce_type", "actor": actor.name},
+            )
+            return _Parsed(record, incoming, why)
         expected = partition_of(incoming.submission.stream, self._ledger.store.partitions)
         if expected != record.partition:
             why = Refused(

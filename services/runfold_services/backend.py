@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Protocol
+from uuid import UUID
 
 from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.submission import Outcome
 from runfold_events.contract.tokens import Token
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_services.service import Service
@@ -40,6 +42,10 @@ class Backend(Service, Protocol):
 
     async def token(self) -> Token:
         """The committed end of every partition."""
+        ...
+
+    async def outcome(self, stream: str, writer_id: UUID, number: int) -> Outcome | None:
+        """What the command ``number`` of a writer on a stream gave; None when it is not known."""
         ...
 
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:

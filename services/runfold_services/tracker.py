@@ -122,6 +122,10 @@ class Tracker:
         """See :meth:`runfold_services.backend.Backend.unreadable_record`."""
         return await find_entry(self._store, name)
 
+    async def outcome(self, stream: str, writer_id: UUID, number: int) -> Outcome | None:
+        """What the command ``number`` of a writer on a stream gave; None when it is not known."""
+        return await self._ledger.outcome((stream, writer_id, number))
+
     async def token(self) -> Token:
         """The committed end of every partition."""
         return Token(self._store.epoch, dict(enumerate(await self._store.ends())))

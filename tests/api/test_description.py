@@ -104,6 +104,10 @@ def test_all_operations_answer_as_they_are_described(ask: Described, home: Path)
         ask("GET", W + path)
     ask("POST", f"{W}/runs:query", {"order_by": "-metrics.loss", "fields": ["status", "metrics.loss"]})
     ask("POST", f"{W}/runs:count", {"status": ["Running"]})
+    created = ask("GET", "/api/v1/events?from=1&limit=1")["events"][0]
+    key = f"stream={created['stream']}&writer={created['writer_id']}"
+    ask("GET", f"/api/v1/outcomes?{key}&number={created['writer_seq']}")
+    ask("GET", f"/api/v1/outcomes?{key}&number=99")
     for path in ("/api/v1/workspaces", "/api/v1/events?limit=1000", "/api/v1/system/projections"):
         ask("GET", path)
     keep_garbage(home)

@@ -14,7 +14,7 @@ from runfold_events.contract import events as e
 from runfold_events.contract.envelope import CHAIN_START, JSON, MSGPACK, RecordedEvent, check_events
 from runfold_events.contract.metrics import decode_batch
 from tests.compatibility import samples
-from tests.compatibility.write_goldens import GOLDEN, Refused, main, write
+from tests.compatibility.write_goldens import GOLDEN, Refused, fixed_files, main, newest, other_files, write
 from tests.support import independent
 
 RELEASES: Final = sorted(folder.name for folder in GOLDEN.iterdir())
@@ -34,9 +34,8 @@ def test_the_first_release_is_there() -> None:
 
 def test_everything_of_the_contract_has_a_sample_and_the_newest_release_holds_it() -> None:
     assert samples.missing() == []
-    newest = GOLDEN / max(RELEASES, key=lambda name: [int(part) for part in name.split(".")])
-    for name in samples.ledger_encoded() | samples.sender_encoded():
-        assert (newest / name).is_file(), f"python -m tests.compatibility.write_goldens {newest.name}"
+    for name in fixed_files() | other_files():
+        assert (GOLDEN / newest() / name).is_file(), f"python -m tests.compatibility.write_goldens {newest()}"
 
 
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +134,7 @@ def test_every_codec_has_a_golden_batch() -> None:
 
 def test_the_script_writes_everything_into_a_new_folder(tmp_path: Path) -> None:
     written = write(tmp_path / "9.9")
-    assert set(written) == {*samples.ledger_encoded(), *samples.sender_encoded()}
+    assert set(written) == {*fixed_files(), *other_files()}
 
 
 def test_the_script_writes_only_what_is_missing(tmp_path: Path) -> None:

@@ -10,13 +10,41 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.compatibility.samples import ledger_encoded, missing, sender_encoded
+import msgspec
+
+from runfold_events.contract.schemas import command_schemas, event_schemas, reply_schema
+from tests.compatibility.records import command_files, event_and_reply_files
+from tests.compatibility.samples import Files, ledger_encoded, missing, sender_encoded
 
 GOLDEN: Final = Path(__file__).parent / "golden"
+SCHEMAS: Final = "schemas.json"
 
 
 class Refused(Exception):
     """Existing golden files differ from what this version writes."""
+
+
+def fixed_files() -> Files:
+    """What this version must write as it did before."""
+    return ledger_encoded() | event_and_reply_files()
+
+
+def other_files() -> Files:
+    """What others wrote or a later version may say otherwise: only its reading, or what it promised, is fixed."""
+    return sender_encoded() | command_files() | {SCHEMAS: schemas()}
+
+
+def newest() -> str:
+    """The newest release that has golden bytes."""
+    return max(
+        (folder.name for folder in GOLDEN.iterdir()), key=lambda name: [int(n) for n in name.split(".")]
+    )
+
+
+def schemas() -> bytes:
+    """All schemas of the contract in one document."""
+    said = {"commands": command_schemas(), "events": event_schemas(), "reply": reply_schema()}
+    return msgspec.json.format(msgspec.json.encode(said)) + b"\n"
 
 
 def write(folder: Path) -> list[str]:
@@ -27,7 +55,7 @@ def write(folder: Path) -> list[str]:
     """
     if missing():
         raise Refused(f"no sample of {', '.join(missing())}: add one to samples.py")
-    fixed = ledger_encoded()
+    fixed = fixed_files()
     differing = sorted(
         name
         for name, data in fixed.items()
@@ -38,7 +66,7 @@ def write(folder: Path) -> list[str]:
             f"{folder} holds other bytes for {', '.join(differing)}; golden bytes are never rewritten"
         )
     written: list[str] = []
-    for name, data in sorted((fixed | sender_encoded()).items()):
+    for name, data in sorted((fixed | other_files()).items()):
         path = folder / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

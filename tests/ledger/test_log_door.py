@@ -234,6 +234,20 @@ def test_the_same_commands_give_the_same_events_as_by_the_other_door(log: Log) -
     assert _story(run_sync(other.read(0, 0, 100))) == _story(log.events())
 
 
+def test_a_log_names_no_admin_so_nobody_erases_by_it(log: Log) -> None:
+    log.start()
+    log.add(c.EraseRun(run_id="r"), 2, reply_to="runfold.replies.a")
+    (reply,) = log.handle().replies
+    assert isinstance(reply.outcome, Refused)
+    assert reply.outcome.code == "forbidden"
+    assert log.types() == ["experiment.created", "run.created", "run.started", "command.unreadable"]
+    assert all(event.body is not None for event in log.events())
+    admin = LogDoor(log.ledger, lambda record: Actor("root", "kafka", admin=True), uuid4())
+    log.add(c.EraseRun(run_id="r"), 2)
+    run_sync(admin.handle(log.records[-1:], log.records[-1].offset))
+    assert log.types()[-1] == "run.erased"
+
+
 def _story(events: Sequence[RecordedEvent]) -> list[tuple[str, str, int, UUID, int]]:
     return [
         (event.type, event.stream, event.stream_seq, event.writer_id, event.writer_seq) for event in events

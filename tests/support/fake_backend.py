@@ -119,6 +119,7 @@ class FakeBackend:
         self.recorded: list[RecordedEvent] = []
         self.heartbeats: list[tuple[UUID, dict[str, int]]] = []
         self.released: list[UUID] = []
+        self.outcomes: dict[tuple[str, UUID, int], Outcome] = {}
         self.threads: dict[str, set[str]] = {}
         self.closed = 0
         self.before_submit: Callable[[Sequence[Submission]], object] = lambda submissions: None
@@ -203,6 +204,9 @@ class FakeBackend:
 
     async def token(self) -> Token:
         return Token(self.epoch, {0: len(self.recorded)})
+
+    async def outcome(self, stream: str, writer_id: UUID, number: int) -> Outcome | None:
+        return self.outcomes.get((stream, writer_id, number))
 
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         return self.recorded[from_pos : from_pos + events_max]

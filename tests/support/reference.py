@@ -16,6 +16,8 @@ from runfold.cli.exits import MEANINGS
 from runfold_events.contract.statuses import ADVANCE_TARGETS, TERMINAL, Status
 from runfold_events.rules.table import ALLOWED, Row, Verdict
 from runfold_services.metrics import DECLARED
+from tests.support.contract_files import write_contract_files
+from tests.support.integration_tables import integration_part
 from tests.support.repository import ROOT
 
 BEGIN: Final = "<!-- rendered: ./dev test checks it; python -m tests.support.reference writes it -->"
@@ -130,6 +132,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "docs" / "statuses.md": statuses_part,
     ROOT / "docs" / "cli.md": cli_part,
     ROOT / "docs" / "operating.md": metrics_part,
+    ROOT / "docs" / "integration.md": integration_part,
 }
 
 
@@ -140,7 +143,8 @@ def with_part(text: str, part: str) -> str:
 
 
 def main() -> int:
-    """Write the rendered parts."""
+    """Write the rendered parts, and the documents of the contract."""
+    write_contract_files()
     for page, part in PAGES.items():
         page.write_text(with_part(page.read_text("utf-8"), part()), "utf-8")
     return 0

@@ -15,6 +15,7 @@ from msgspec import Struct
 from runfold_events.contract import limits
 from runfold_events.contract.commands import INTERNAL_COMMANDS
 from runfold_events.contract.envelope import JSON, MSGPACK
+from runfold_events.contract.schemas import plain_text
 from runfold_services.api.operations import Operation
 from runfold_services.api.parameters import COMMA_SEPARATED
 from runfold_services.api.problems import PROBLEM_JSON, STATUS_OF_CODE, Problem
@@ -109,7 +110,7 @@ def _say_what_types_cannot(schemas: Document) -> None:
     """The Structs are those of the program; some things about their JSON stand elsewhere."""
     for schema in schemas.values():
         if "description" in schema:
-            schema["description"] = _plain(schema["description"])
+            schema["description"] = plain_text(schema["description"])
     schemas["LogMetrics"]["properties"]["batch"] = {"$ref": _REF.format(name="MetricBatch")}
     for name in ("min", "max"):
         schemas["MetricSummary"]["properties"][name]["anyOf"].append({"enum": _NON_FINITE})
@@ -120,11 +121,6 @@ def _say_what_types_cannot(schemas: Document) -> None:
         mapping = command["discriminator"]["mapping"]
         command["discriminator"]["mapping"] = {tag: ref for tag, ref in mapping.items() if ref != reference}
         del schemas[kind.__name__]
-
-
-def _plain(text: str) -> str:
-    """A docstring without its cross-reference marks."""
-    return re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("``", "`")
 
 
 def _types(operations: Iterable[Operation]) -> Iterable[Any]:
@@ -145,7 +141,7 @@ def _operation(operation: Operation, schemas: Document) -> Document:
     }
     text = inspect.getdoc(operation.run)
     if text:
-        told["description"] = _plain(text)
+        told["description"] = plain_text(text)
     if operation.body is not None:
         told["requestBody"] = {
             "required": not operation.body_is_optional,
@@ -168,8 +164,15 @@ def _parameters(operation: Operation, schemas: Document) -> Iterable[Document]:
 
 
 def _query_parameters(query: type[Struct], schemas: Document) -> Iterable[Document]:
-    for name, schema in schemas[query.__name__]["properties"].items():
-        told: Document = {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+    of_query = schemas[query.__name__]
+    for name, schema in of_query["properties"].items():
+        is_required = name in of_query["required"]
+        told: Document = {
+            "name": name,
+            "in": "query",
+            "required": is_required,
+            "schema": _without_null(schema),
+        }
         if schema.get("type") == "array":
             told |= {"style": "form", "explode": name not in COMMA_SEPARATED}
         yield told
@@ -207,7 +210,12 @@ def _problem_statuses(operation: Operation) -> set[int]:
     statuses = {400, 403, 413, 503}
     if not operation.is_open:
         statuses.add(401)
-    if "{run_id}" in operation.path or "{experiment}" in operation.path or operation.is_command:
+    if (
+        "{run_id}" in operation.path
+        or "{experiment}" in operation.path
+        or operation.is_command
+        or operation.finds_one
+    ):
         statuses.add(404)
     if operation.is_command or operation.is_question:
         statuses.add(409)

@@ -59,5 +59,6 @@ class Operation(Struct, frozen=True, kw_only=True):
     )
     is_question: bool = False  # takes and answers Runfold-Position
     is_stream: bool = False  # takes Last-Event-ID
+    finds_one: bool = False  # its query names one thing, which may not be there
     is_admin: bool = False
     is_open: bool = False  # needs no credentials

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
@@ -108,6 +109,14 @@ class UnreadableParams(Struct, frozen=True, forbid_unknown_fields=True):
     code: str | None = None
 
 
+class OutcomeParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which command: its stream, its writer and its number there."""
+
+    stream: str
+    writer: UUID
+    number: Annotated[int, Meta(ge=1, le=limits.WRITER_SEQ_MAX)]
+
+
 class EraseParams(Struct, frozen=True, forbid_unknown_fields=True):
     """Why."""
 
@@ -121,8 +130,6 @@ def read_parameters(query_string: bytes, kind: type[S]) -> S:
         LimitExceeded: the query string is too long.
         Invalid: unknown, repeated or of the wrong type; ``field`` names the parameter.
     """
-    if not query_string:
-        return kind()
     given: dict[str, Any] = {}
     lists = {field.encode_name for field in msgspec.structs.fields(kind) if _is_list(field.type)}
     for name, value in _pairs(query_string):
@@ -210,6 +217,9 @@ def _invalid(error: msgspec.ValidationError) -> Invalid:
     if marker:
         field = path.rstrip("`").partition("[")[0]
         return Invalid(f"{field}: {message}", facts={"field": field, "limit": message})
+    missing = re.search(r"missing required field `(.*)`", text)
+    if missing:
+        return Invalid(f"{missing[1]} is missing", facts={"field": missing[1], "limit": "required"})
     unknown = re.search(r"unknown field `(.*)`", text)
     field = unknown.group(1)[:80] if unknown else "query string"
     return Invalid(

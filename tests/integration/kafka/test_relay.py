@@ -15,14 +15,13 @@ from runfold_events.buses.kafka.clients import new_admin, started
 from runfold_events.contract import commands as c
 from runfold_events.contract.cloudevents import Record, event_record
 from runfold_events.contract.envelope import RecordedEvent
-from runfold_events.contract.events import StoreRestored
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import LogRecord
-from runfold_events.work import Work
 from runfold_services.relay import Relay, RelaySettings
 from runfold_services.topics import ensure_topic, events_topic
 from tests.integration.kafka.effects import LogWriter
+from tests.integration.kafka.restoring import new_epoch, set_back
 from tests.integration.kafka.scene import Scene, until, with_scene
 
 QUICK: Final = RelaySettings(events_max=7, lease_s=0.6, check_again_s=0.2)
@@ -261,36 +260,6 @@ async def test_another_stores_topic_is_refused(scene: Scene) -> None:
     other.store = await other.open_store()
     await append(other, 0, 9)
     assert (await scene.refused(other.relay(), "another store's topic")).code == "log_replaced"
-
-
-async def set_back(scene: Scene, *, to_pos: int) -> None:
-    """As far as the relay can see: restore an earlier state of the database."""
-    await scene.sql(
-        "ALTER TABLE runfold.events DISABLE TRIGGER ALL",
-        f"DELETE FROM runfold.events WHERE pos >= {to_pos}",
-        "ALTER TABLE runfold.events ENABLE ALWAYS TRIGGER events_delete",
-        f"UPDATE runfold.partitions SET next_pos = {to_pos}, "
-        f"chain_head = (SELECT chain FROM runfold.events WHERE pos = {to_pos - 1})",
-        "DELETE FROM runfold.heads WHERE stream NOT IN (SELECT stream FROM runfold.events)",
-        f"UPDATE runfold.published SET pos = least(pos, {to_pos}) RETURNING 1",
-    )
-
-
-async def new_epoch(scene: Scene) -> None:
-    """What ``runfold ledger restored`` does."""
-    previous = scene.store.epoch
-    await scene.sql(
-        "SELECT set_config('runfold.restoring', 'yes', false)",
-        f"UPDATE runfold.meta SET epoch = '{uuid4()}' RETURNING 1",
-    )
-    scene.store = await scene.open_store()
-    for partition in range(scene.partitions):
-        async with scene.store.transaction(partition) as transaction:
-            stream = f"_system/{partition}"
-            loaded = await transaction.load({stream}, ())
-            work = Work(scene.store.epoch, transaction.row, loaded, SystemIds(), {})
-            work.append_system(stream, StoreRestored(previous_epoch=previous), uuid4(), None)
-            await transaction.write(work.write())
 
 
 @with_scene(partitions=1)

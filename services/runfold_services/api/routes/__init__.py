@@ -11,6 +11,7 @@ from runfold_services.api.routes import (
     events,
     experiments,
     metrics,
+    outcomes,
     processes,
     run_data,
     run_lifecycle,
@@ -22,6 +23,7 @@ from runfold_services.api.routes import (
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *commands.OPERATIONS,
+    *outcomes.OPERATIONS,
     *processes.OPERATIONS,
     *experiments.OPERATIONS,
     *runs.OPERATIONS,
