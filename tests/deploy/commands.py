@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import click
 
 from runfold.cli.commands.root import root
-
-AWAITED_COMMANDS: Final = frozenset({"create", "export", "import", "migrate", "restored", "unreadable"})
-"""Commands that deploy/ and its pages may name before the program has them. What it has is checked. Best kept empty."""
-AWAITED_SETTINGS: Final = frozenset({"RUNFOLD_POSTGRES_OWNER"})
-"""The same of settings."""
 
 
 def refusal(words: Sequence[str]) -> str | None:
@@ -36,8 +30,6 @@ def _parse(command: click.Command, parent: click.Context | None, name: str, word
         _, rest, _ = command.make_parser(context).parse_args(list(words))
         if not rest:
             raise click.UsageError(f"{context.command_path} needs a command", context)
-        if rest[0] in AWAITED_COMMANDS and command.get_command(context, rest[0]) is None:
-            return
         found, below, after = command.resolve_command(context, rest)
         if below is None or found is None:
             raise click.UsageError(f"there is no command {rest[0]}", context)

@@ -17,7 +17,7 @@ from runfold_services.process import STUCK_S_MAX
 from runfold_services.serve import PORTS, ROLES
 from runfold_services.settings import ServerSettings
 from runfold_services.stack.containers import POSTGRES_IMAGE, kafka_image
-from tests.deploy.commands import AWAITED_SETTINGS, refusal
+from tests.deploy.commands import refusal
 from tests.deploy.deployments import (
     APPLIED,
     COMPOSE,
@@ -54,7 +54,7 @@ def process(where: str, name: str) -> Process:
 
 
 def unknown_settings(names: set[str]) -> set[str]:
-    return names - AWAITED_SETTINGS - settings_in_code()
+    return names - settings_in_code()
 
 
 def test_the_code_reads_every_setting_that_deploy_mentions() -> None:
