@@ -9,7 +9,6 @@ from msgspec import Struct
 from runfold_events.contract.errors import Invalid
 from runfold_services.kafka_settings import KafkaSettings
 from runfold_services.postgres_settings import PostgresSettings
-from runfold_services.process import StartFailed
 from runfold_services.settings import PORT_DEFAULT, ServerSettings
 
 RoleName = Literal["api", "decider", "relay", "projector"]
@@ -32,7 +31,6 @@ def serve(role: RoleName, placed: Placed, settings: ServerSettings) -> None:
         Invalid: what the role needs is not named.
         RunfoldError: the role cannot start; the message says why and what to change.
     """
-    _check_extra()
     if role == "api":
         from runfold_services.compose.postgres import open_api
         from runfold_services.server import serve_on_loop
@@ -58,15 +56,3 @@ def serve(role: RoleName, placed: Placed, settings: ServerSettings) -> None:
         openers["decider"] = lambda: open_decider(placed.postgres, kafka)
         openers["relay"] = lambda: open_relay(placed.postgres, kafka)
     serve_role(role, openers[role], settings)
-
-
-def _check_extra() -> None:
-    try:
-        import aiokafka as _kafka
-        import asyncpg as _postgres
-    except ImportError as error:
-        raise StartFailed(
-            f"the distributed set-up needs the extra `server` ({error.name} is missing): pip install 'runfold[server]'",
-            facts={"field": "extra", "limit": "server"},
-        ) from None
-    del _kafka, _postgres

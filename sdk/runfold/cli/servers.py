@@ -35,7 +35,7 @@ def postgres_option(command: Command) -> Command:
     return click.option(
         "--postgres",
         metavar="DSN",
-        help=f"The store's database, as the service role. Default: {SERVICE}, unless --url or --home is given.",
+        help=f"A server's store, as its service role. Default: {SERVICE}, unless --url or --home is given.",
     )(command)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from runfold.cli.exits import Exit
 from runfold.cli.options import Options
+from runfold.cli.servers import server_extra
 from runfold.cli.session import Session
 from runfold_events.contract.errors import Invalid
 
@@ -53,7 +54,8 @@ def serve_role(
     settings = msgspec.structs.replace(settings_from_environment(port=PORTS[name]), **given)
     if os.environ.get(SUPERVISED):
         end_with_parent()
-    serve_process(name, placed, settings)
+    with server_extra():
+        serve_process(name, placed, settings)
     return Exit.OK
 
 
@@ -69,7 +71,8 @@ def serve_all(options: Options, postgres: str | None, kafka: str | None, given: 
     settings = msgspec.structs.replace(settings_from_environment(), **given)
     configure_logging(settings.log_format, settings.log_level)
     output = Session(options).output
-    dsn = asyncio.run(_prepared(placed.postgres.dsn, output.note))
+    with server_extra():
+        dsn = asyncio.run(_prepared(placed.postgres.dsn, output.note))
     roles: list[RoleName] = [role for role in ROLES if placed.kafka is not None or role not in NEEDS_KAFKA]
     children = [_child(role, dsn, kafka, given) for role in roles]
 

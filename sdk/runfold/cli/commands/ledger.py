@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from runfold.cli.commands.moving import export_ledger, import_ledger
-from runfold.cli.commands.places import postgres_option
 from runfold.cli.exits import Exit
-from runfold.cli.servers import kafka_option, owner_option
+from runfold.cli.servers import kafka_option, owner_option, postgres_option
 from runfold.cli.session import Session, with_session
 from runfold.cli.tree import Branch, Leaf
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runfold.cli.commands.places import postgres_option
+from runfold.cli.servers import postgres_option
 from runfold.cli.session import Session, with_session
 from runfold.cli.tree import Leaf
 

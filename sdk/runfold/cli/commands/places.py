@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from runfold.cli.servers import server_extra
 from runfold.cli.session import Session
 from runfold_events.check import Auditable
-from runfold_events.contract.errors import Invalid
 from runfold_events.sync import run_sync
 from runfold_events.transfer.ports import Movable
 
@@ -19,20 +19,10 @@ if TYPE_CHECKING:
     from runfold_services.postgres_settings import PostgresSettings
 
 T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class LedgerStore(Movable, Auditable, Protocol):
     """A store that can be checked and moved."""
-
-
-def postgres_option(command: Command) -> Command:
-    """``--postgres DSN`` for commands that work on either kind of store."""
-    return click.option(
-        "--postgres",
-        metavar="DSN",
-        help="Work on a server's store in this database.  [default: RUNFOLD_POSTGRES, else the embedded ledger]",
-    )(command)
 
 
 def postgres_of(session: Session, dsn: str | None) -> PostgresSettings | None:
@@ -78,26 +68,10 @@ def on_store(
 
 
 async def _on_postgres(dsn: str, work: Callable[[LedgerStore], Coroutine[Any, Any, T]]) -> T:
-    needs_server()
-    from runfold_services.compose.postgres import open_store
-
+    with server_extra():
+        from runfold_services.compose.postgres import open_store
     async with open_store(dsn) as store:
         return await work(store)
-
-
-def needs_server() -> None:
-    """Say what to install where the libraries of the distributed set-up are missing.
-
-    Raises:
-        Invalid: they are.
-    """
-    from importlib.util import find_spec
-
-    if find_spec("asyncpg") is None:
-        raise Invalid(
-            "stores in Postgres need more packages: pip install 'runfold[server]'",
-            facts={"field": "--postgres"},
-        )
 
 
 def place_of(dsn: str) -> str:

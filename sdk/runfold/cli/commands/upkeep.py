@@ -12,10 +12,11 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from runfold.cli.answer import Answer
-from runfold.cli.commands.places import LedgerStore, needs_server, on_store, place_of, postgres_of
+from runfold.cli.commands.places import LedgerStore, on_store, place_of, postgres_of
 from runfold.cli.render.columns import Column, table
 from runfold.cli.render.facts import facts_table
 from runfold.cli.render.text import plural, styled
+from runfold.cli.servers import server_extra
 from runfold.cli.session import Session
 from runfold_events.contract.errors import Invalid, NotFound
 from runfold_events.sync import run_sync
@@ -59,9 +60,10 @@ def _rebuild_embedded(session: Session, names: tuple[str, ...]) -> Rebuilt:
 
 
 def _rebuild_server(session: Session, names: tuple[str, ...], settings: PostgresSettings) -> Rebuilt:
-    needs_server()
     from runfold_projections.views import all_projections
-    from runfold_services.compose.postgres import rebuild_views
+
+    with server_extra():
+        from runfold_services.compose.postgres import rebuild_views
 
     known = [projection.name for projection in all_projections()]
     check_names(names, known)
