@@ -1,4 +1,4 @@
-"""``python -m benchmarks embedded``: print tables, write JSON."""
+"""``python -m benchmarks NAME``: print tables, write JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks import embedded, machine, report
+from benchmarks import distributed, embedded, machine, report
 from benchmarks.measure import FULL, QUICK
 
 FOLDER: Final = Path(__file__).resolve().parent / "results"
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-BEGIN: Final = "<!-- written by: ./dev bench embedded --reference -->"
+NAMES: Final = ("embedded", "distributed")
+BEGIN: Final = "<!-- written by: ./dev bench {} --reference -->"
 END: Final = "<!-- end of what is written -->"
 
 
@@ -25,7 +26,7 @@ def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="./dev bench", description="What runfold costs on this machine.")
     parser.add_argument(
-        "name", nargs="?", choices=["embedded"], default="embedded", help="which (default: embedded)"
+        "name", nargs="?", choices=NAMES, default="embedded", help="which (default: embedded)"
     )
     parser.add_argument(
         "--output", type=Path, help="where to write JSON (default: benchmarks/results/local/NAME.json)"
@@ -36,26 +37,33 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes: shows that it works; the figures mean nothing"
     )
+    parser.add_argument(
+        "--stack", type=Path, help="distributed: folder of a stack to share (default: one of its own)"
+    )
     options = parser.parse_args()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     began = time.monotonic()
     facts = machine.facts()
-    groups = embedded.run(console, QUICK if options.quick else FULL)
+    sizes = QUICK if options.quick else FULL
+    if options.name == "distributed":
+        groups = distributed.run(console, sizes, options.stack)
+    else:
+        groups = embedded.run(console, sizes)
     facts["took_s"] = round(time.monotonic() - began, 1)
     report.show(console, facts, groups)
-    path = options.output or FOLDER / ("embedded.json" if options.reference else "local/embedded.json")
-    report.write(path, report.as_data(facts, groups))
+    path = options.output or FOLDER / ("" if options.reference else "local") / f"{options.name}.json"
+    report.write(path, report.as_data(options.name, facts, groups))
     if options.reference:
-        write_page(report.markdown(facts, groups))
+        write_page(options.name, report.markdown(facts, groups))
     console.print(Text(f"\n{facts['took_s']:.0f} s; written to {path}", style="dim"))
     return 0
 
 
-def write_page(tables: str) -> None:
-    """Replace the tables of docs/benchmarks.md."""
-    text = PAGE.read_text("utf-8")
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{tables}\n{END}", text), "utf-8")
+def write_page(name: str, tables: str) -> None:
+    """Replace the tables of one benchmark in docs/benchmarks.md."""
+    begin, text = BEGIN.format(name), PAGE.read_text("utf-8")
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(END)}", re.DOTALL)
+    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n\n{tables}\n{END}", text), "utf-8")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from benchmarks import bulk, lifecycle, lists, logging_cost, points
 from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
 from benchmarks.place import Place
 from benchmarks.processes import server
+from benchmarks.progress import bar as progress_bar
 from benchmarks.raw import commits_ms, fdatasync_ms
 
 Work = Callable[[], Group]
@@ -39,7 +40,7 @@ def _groups(console: Console, sizes: Sizes, folder: Path, url: str) -> list[Grou
         ("children", lambda: bulk.measure(sizes, places, folder)),
     ]
     groups = [_basics(folder, commits)]
-    with _bar(console) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("", total=len(steps) + 1)
         for name, work in steps:
             bar.update(task, description=name)
@@ -59,18 +60,6 @@ def _lists(bar: Progress, sizes: Sizes, folder: Path) -> Group:
         lists.fill(place, sizes.listed_runs, lambda count: bar.advance(task, count))
         bar.update(task, visible=False)
         return lists.measure(sizes, [place, Place(url=url)], url, folder)
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _basics(folder: Path, commits: list[list[float]]) -> Group:

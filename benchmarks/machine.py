@@ -19,6 +19,8 @@ _PACKAGES: Final = (
     "litestar",
     "uvicorn",
     "uvloop",
+    "aiokafka",
+    "asyncpg",
     "httptools",
     "urllib3",
     "numpy",

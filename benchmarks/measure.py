@@ -22,6 +22,12 @@ class Sizes(Struct, frozen=True, kw_only=True):
     children: int = 1_000
     listed_runs: int = 10_000
     questions: int = 20
+    # Distributed
+    flood_runs: int = 320  # each of a writer of its own
+    flood: tuple[tuple[int, int], ...] = ((1, 48_000), (100, 16_000), (1_000, 2_000))  # points, commands
+    paced_s: float = 10.0
+    raw_rows: int = 20_000  # that COPY writes and the decoder reads
+    raw_commits: int = 200
 
 
 FULL: Final = Sizes()
@@ -35,6 +41,11 @@ QUICK: Final = Sizes(
     children=50,
     listed_runs=1_000,
     questions=3,
+    flood_runs=32,
+    flood=((1, 640), (100, 320), (1_000, 64)),
+    paced_s=0.4,
+    raw_rows=500,
+    raw_commits=20,
 )
 
 

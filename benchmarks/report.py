@@ -57,10 +57,10 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def as_data(facts: dict[str, Any], groups: Sequence[Group]) -> dict[str, Any]:
-    """What the JSON file holds."""
+def as_data(name: str, facts: dict[str, Any], groups: Sequence[Group]) -> dict[str, Any]:
+    """What the JSON file of a benchmark holds."""
     return {
-        "benchmark": "embedded",
+        "benchmark": name,
         "machine": facts,
         "groups": [
             {"title": group.title, "about": group.about, "rows": [_row_data(row) for row in group.rows]}

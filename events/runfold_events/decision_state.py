@@ -54,6 +54,8 @@ def run_state_of(head: Head | None) -> RunState | None:
 
 def evolve_stream(state: State | None, event: AnyEvent, event_id: UUID) -> State:
     """The state of a run or experiment after ``event``."""
+    if isinstance(state, RunState):
+        return run_state.evolve(state, event, event_id)
     if isinstance(state, ExperimentState) or isinstance(event, experiment.ExperimentEvent):
         return experiment.evolve(state if isinstance(state, ExperimentState) else None, event)
     return run_state.evolve(state, event, event_id)

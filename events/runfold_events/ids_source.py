@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
+import uuid_utils
 
 from runfold_events.contract.envelope import SALT_BYTES
+from runfold_events.contract.ids import uuid_of
+
+_SALTS_AT_ONCE: Final = 256  # asking the system takes longer than anything that is done with the answer
 
 
 class SystemIds:
     """``IdSource`` of the running system. Safe with threads and after a fork."""
 
+    def __init__(self) -> None:
+        self._salts: list[bytes] = []
+        self._process = os.getpid()
+
     def event_id(self) -> UUID:
         """See the port."""
-        return uuid7()
+        return uuid_of(uuid_utils.uuid7().int)
 
     def salt(self) -> bytes:
         """See the port."""
-        return os.urandom(SALT_BYTES)
+        if self._process != os.getpid():  # a child has the parent's salts, which the parent uses
+            self._salts, self._process = [], os.getpid()
+        try:
+            return self._salts.pop()
+        except IndexError:
+            block = os.urandom(_SALTS_AT_ONCE * SALT_BYTES)
+            salts = [block[at : at + SALT_BYTES] for at in range(0, len(block), SALT_BYTES)]
+            salt = salts.pop()  # before another thread can take one
+            self._salts = salts
+            return salt

@@ -104,9 +104,8 @@ class Ledger:
 
     def concerned(self, batch: Sequence[Submission]) -> tuple[set[str], set[WriterKey]]:
         """Which streams and writers a batch's decisions need from the store."""
-        streams: set[str] = {submission.stream for submission in batch} | _named_streams(batch)
         writers: set[WriterKey] = {(submission.stream, submission.writer_id) for submission in batch}
-        return streams, writers
+        return {stream for stream, _ in writers} | _named_streams(batch), writers
 
     async def reserve_numbers(self, batch: list[Submission]) -> dict[str, list[int]]:
         """Run numbers for the runs of ``batch`` that do not exist yet, by experiment stream."""

@@ -34,7 +34,7 @@ UNREADABLE_BYTES_MAX: Final = limits.COMMAND_BYTES_MAX + 64 * 1024
 KEPT_OF_CUT_BYTES: Final = 64 * 1024
 
 
-class LogRecord(Struct, frozen=True):
+class LogRecord(Struct, frozen=True, gc=False):
     """One record of the command log."""
 
     partition: int
@@ -76,7 +76,7 @@ class CursorAhead(RunfoldError):
     default_code = "cursor_behind"
 
 
-class _Parsed(Struct, frozen=True):
+class _Parsed(Struct, frozen=True, gc=False):
     """A record with what could be made of it: a command, or the reason why there is none."""
 
     record: LogRecord

@@ -30,6 +30,8 @@ def declared_lost(mark: WriterMark, first: int, last: int, digest: bytes) -> Wri
 
 
 def _covered(mark: WriterMark, first: int, last: int, digest: bytes) -> WriterMark:
+    if first == mark.highest + 1:
+        return replace(mark, highest=last, digest=digest)
     gaps = _without(mark.gaps, (first, last))
     if first > mark.highest + 1:
         gaps = (*gaps, (mark.highest + 1, first - 1))

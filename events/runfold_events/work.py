@@ -24,7 +24,6 @@ from runfold_events.contract.ids import (
 )
 from runfold_events.contract.statuses import TERMINAL, Status
 from runfold_events.contract.submission import Accepted, Actor, EventRef, Outcome, Refused, Submission
-from runfold_events.contract.tokens import Token
 from runfold_events.decision_state import State, decode_state, encode_state, evolve_stream
 from runfold_events.marks import declared_lost, is_known, taken, within
 from runfold_events.ports import (
@@ -49,6 +48,7 @@ from runfold_events.rules.run_state import RunState
 NO_STATE: Final = b""  # what the head of a stream without decisions keeps
 SYSTEM_ACTOR: Final = Actor("runfold", "system")
 _HOLDING: Final = (c.CreateRun, c.StartRun)
+_NOBODY: Final = Holders()
 
 
 class Repeated(Struct, frozen=True):
@@ -83,10 +83,6 @@ class _Stream:
         self.state: State | None = None if head is None or is_system_stream(name) else decode_state(head)
         self._bytes = None if head is None else head.state
         self.changed = False
-
-    @property
-    def status(self) -> Status | None:
-        return self.state.status if isinstance(self.state, RunState) else None
 
     def apply(self, event: e.AnyEvent, event_id: UUID) -> None:
         self.seq += 1
@@ -123,6 +119,7 @@ class Work:
         door), instead of being refused with the number expected (a door whose sender listens)."""
         self._takes_jumps = takes_jumps
         self._epoch = epoch
+        self._token_start = f"{epoch}:{row.partition}="
         self._row = row
         self._loaded = loaded
         self._ids = ids
@@ -288,22 +285,24 @@ class Work:
     def _decide(self, stream: str, submission: Submission) -> Decision:
         command = submission.command
         state = self._stream(stream).state
-        if isinstance(command, c.ExperimentCommand):
-            known = state if isinstance(state, ExperimentState) else None
-            return experiment_rules.decide(
-                known, command, experiment_id(submission.workspace, command.experiment)
-            )
-        run = state if isinstance(state, RunState) else None
-        return run_rules.decide(run, command, self._context(stream, submission))
+        if isinstance(command, c.RunCommand):
+            run = state if isinstance(state, RunState) else None
+            return run_rules.decide(run, command, self._context(stream, submission))
+        known = state if isinstance(state, ExperimentState) else None
+        return experiment_rules.decide(
+            known, command, experiment_id(submission.workspace, command.experiment)
+        )
 
     def _context(self, stream: str, submission: Submission) -> Context:
-        holders = self._loaded.holders.get(stream, Holders())
-        live: frozenset[UUID] = holders.live | self._holds.get(stream, set())
+        holders = self._loaded.holders.get(stream, _NOBODY)
+        live = holders.live
+        if stream in self._holds:
+            live |= self._holds[stream]
         if stream in self._ended:
-            holders, live = Holders(), frozenset[UUID]()
+            holders, live = _NOBODY, _NOBODY.live
         context = Context(
             writer_holds=submission.writer_id in live,
-            held_by_other=bool(live - {submission.writer_id}),
+            held_by_other=bool(live and live - {submission.writer_id}),
             ever_held=holders.ever or bool(live),
             will_hold=submission.hold,
             content_type=submission.content_type,
@@ -351,9 +350,12 @@ class Work:
                 facts=decision.facts,
             )
             return self._refused(decision, self._append(stream, submission, rejected))
-        before = self._stream(stream).status
-        refs = tuple(self._append(stream, submission, event) for event in decision)
-        self._note_holders(stream, submission, before, decision)
+        target = self._stream(stream)
+        before = target.state
+        refs = tuple([self._append(stream, submission, event) for event in decision])
+        if submission.hold or target.state is not before:
+            status = before.status if isinstance(before, RunState) else None
+            self._note_holders(stream, submission, status, decision)
         command = submission.command
         return Accepted(
             token=self._token(),
@@ -431,7 +433,7 @@ class Work:
     # Answers
 
     def _token(self) -> str:
-        return str(Token(self._epoch, {self._row.partition: self._row.next_pos + len(self._events)}))
+        return f"{self._token_start}{self._row.next_pos + len(self._events)}"
 
     def _refused(self, rejection: Rejection, event: EventRef | None) -> Refused:
         return Refused(
@@ -461,10 +463,8 @@ def _too_large(decision: Decision) -> Rejection | None:
     """A refusal where an event would be larger than what can be published; JSON may be six times its command."""
     if isinstance(decision, Rejection):
         return None
-    size = max(
-        (len(encode_event(event)[1]) for event in decision if not isinstance(event, e.MetricsLogged)),
-        default=0,
-    )
+    events = [event for event in decision if not isinstance(event, e.MetricsLogged)]
+    size = max([len(encode_event(event)[1]) for event in events], default=0)
     if size <= limits.EVENT_BODY_BYTES_MAX:
         return None
     return Rejection(

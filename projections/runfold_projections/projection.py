@@ -156,8 +156,11 @@ class ViewSession(Protocol):
 
     async def catalogue(self) -> Catalogue: ...
 
-    async def advance(self, checkpoint: Checkpoint, pos: int) -> bool:
-        """Compare and set: move a checkpoint to ``pos`` if it still stands as given; False when it does not."""
+    async def advance(self, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
+        """Compare and set: move checkpoints, which stand at one place, to ``pos`` if all still stand as given.
+
+        False when one does not: then the transaction may have moved others, and must be given up.
+        """
         ...
 
     async def stop(self, checkpoint: Checkpoint, why: str | None) -> bool:
@@ -192,6 +195,10 @@ class ViewStore(Protocol):
 
     def snapshot(self) -> AbstractAsyncContextManager[ViewSession]:
         """Read from one moment."""
+        ...
+
+    async def catalogue(self) -> Catalogue:
+        """The catalogue as it is now, for who reads nothing else."""
         ...
 
     def is_engine_failure(self, error: BaseException) -> bool:

@@ -111,8 +111,7 @@ class Folder:
 
     async def catalogue(self) -> Catalogue:
         """All generations and checkpoints, as they are now."""
-        async with self._store.snapshot() as session:
-            return await session.catalogue()
+        return await self._store.catalogue()
 
     async def _step(self, checkpoints: Sequence[Checkpoint], until: int) -> int:
         """Fold the next batch of one partition into generations that all stand at the same position."""
@@ -165,9 +164,8 @@ class Folder:
     async def _apply(
         self, session: ViewSession, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]
     ) -> None:
-        for checkpoint in checkpoints:
-            if not await session.advance(checkpoint, checkpoint.pos + len(events)):
-                raise Rival
+        if not await session.advance(checkpoints, checkpoints[0].pos + len(events)):
+            raise Rival
         for checkpoint in checkpoints:
             projection = self._projections[checkpoint.generation.projection]
             try:

@@ -59,8 +59,7 @@ class ServerViews(ViewQueries):
             task.exception()  # those who asked may all have gone
 
     async def _look(self) -> Token:
-        async with self._store.snapshot() as session:
-            catalogue = await session.catalogue()
+        catalogue = await self._store.catalogue()
         position = position_of(catalogue, self._source, self._all)
         for projection in self._all:
             generation = catalogue.active[projection.name]

@@ -36,6 +36,9 @@ class DeciderSettings(Struct, frozen=True, kw_only=True):
 
     records_max: int = 1_000  # of one transaction
     bytes_max: int = 4 * 1024 * 1024
+    # While one partition's transaction waits for the store, others compute. If all of them did, a transaction would
+    # stand idle until all had had their turn, which the store takes for a stopped owner.
+    batches_at_once: int = 4
     fetch_wait_s: float = 1.0
     drain_s: float = 2.0  # how long a revoked partition's transaction may take to end by itself
     retry_s_min: float = 0.05
@@ -107,6 +110,7 @@ class Decider:
         self._door = door
         self._replies = replies
         self._settings = settings or DeciderSettings()
+        self._at_once = asyncio.Semaphore(self._settings.batches_at_once)
         self._workers: dict[int, _Worker] = {}
         self._noting: asyncio.Task[None] | None = None
         self._noted: dict[int, int] = {}
@@ -226,7 +230,8 @@ class Decider:
         wait_s = self._settings.retry_s_min
         while True:
             try:
-                return await self._door.handle(records, offset)
+                async with self._at_once:
+                    return await self._door.handle(records, offset)
             except Unavailable as error:
                 self.status.of(partition).retries += 1
                 _log.warning("the store does not answer", partition=partition, why=error.message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -58,6 +59,9 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
     lease_s: float = 10.0  # a partition of a projector that is gone waits so long
     poll_s: float = 0.002  # after news; each look without any takes half as long again …
     idle_poll_s: float = 0.02  # … up to this
+    look_again_s: float = (
+        0.5  # while the store has nothing new, the views are looked at so often all the same
+    )
     retry_s_min: float = 0.1
     retry_s_max: float = 5.0
     sweep_s: float = 60.0
@@ -116,6 +120,8 @@ class Projector:
         )
         self._at_once = asyncio.Semaphore(self._settings.batches_at_once)
         self._retried: set[Checkpoint] = set()
+        self._nothing_at: tuple[frozenset[int], tuple[int, ...]] | None = None  # where no view was behind
+        self._look_again_at = 0.0
         self._woken = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -125,6 +131,7 @@ class Projector:
         Raises:
             Unavailable: the database does not answer, or its views are of a newer version.
         """
+        importlib.import_module("numpy")  # not by the first fold that needs it, while it holds a checkpoint
         outdated = await prepare(self._source, self._store, self._projections)
         await self._renew()
         work = [self._fold_for_ever(), self._renew_for_ever(), self._sweep_for_ever()]
@@ -249,6 +256,17 @@ class Projector:
 
     async def _pass(self) -> int:
         """Fold one batch of every partition that has news; returns the number of events."""
+        before = (self.status.served, await self._source.ends())
+        if before == self._nothing_at and time.monotonic() < self._look_again_at:
+            return 0
+        folded, is_through = await self._fold_behind()
+        if is_through:
+            self._nothing_at = before
+            self._look_again_at = time.monotonic() + self._settings.look_again_s
+        return folded
+
+    async def _fold_behind(self) -> tuple[int, bool]:
+        """Fold where views stand behind; returns the number of events, and whether none did."""
         catalogue = await self._folder.catalogue()
         ends = await self._source.ends()  # after the checkpoints, so that none seems to lie beyond
         work = [
@@ -267,7 +285,7 @@ class Projector:
                 raise result
         if failures and not folded:
             raise failures[0]
-        return folded
+        return folded, not work
 
     def _behind(self, catalogue: Catalogue, partition: int, end: int) -> list[Checkpoint]:
         """Where views stand that are to be folded; those that cannot be raise an alarm instead."""

@@ -19,6 +19,7 @@ import structlog
 from runfold_services import metrics as m
 from runfold_services.process import (
     STUCK_S_MAX,
+    calm_collector,
     end_stuck_process,
     listen,
     new_loop_factory,
@@ -83,6 +84,7 @@ class RoleProcess:
             )
             if role is None:
                 return
+            calm_collector()
             self._role, self._state = role, "ok"
             _log.info("ready", role=self._name, url=url)
             say(f"runfold {self._name} ready at {url}")

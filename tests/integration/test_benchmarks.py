@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.cpu import cpu_s
 from benchmarks.measure import Group, Measured, percentile
 from benchmarks.report import as_data, figure, markdown
+from runfold_services.stack import Stack
 from tests.support.repository import ROOT
+from tests.support.stack import folder_of_the_run
 
 QUESTIONS = ("Disk", "log()", "Points a second", "One synchronous command", "Many children", "Lists")
+DISTRIBUTED_QUESTIONS = ("Limits", "One command at 50 commands/s", "Kafka command topic", "CPU seconds")
+DISTRIBUTED_UNITS = {"ms", "rows/s", "records/s", "batches/s", "points/s", "CPU s/1,000"}
+DISTRIBUTED_AIMS = [
+    "HTTP: acknowledged, p50",
+    "Kafka: visible in the view, p50",
+    "Kafka: visible in the view, p99",
+    "1 point a command",
+    "100 points a command",
+    "1 point a command: all",
+    "100 points a command: all",
+]
+PROCESSES = {"decider", "relay", "projector", "broker", "postgres", "all"}
 ROW = Measured(name="command p50", unit="ms", values=(3.0, 1.0, 2.0), raw=0.5, raw_name="commit", aim=15.0)
 
 
@@ -48,24 +67,63 @@ def test_tables_hold_what_the_data_hold() -> None:
     groups = [Group(title="T", about="A", rows=(ROW,))]
 
     assert "| command p50 | ms | 1 | 2 | 3 | 0.5 (commit) | 4 x | ≤ 15 ✓ |" in markdown(facts, groups)
-    assert as_data(facts, groups)["groups"][0]["rows"][0]["values"] == [3.0, 1.0, 2.0]
+    assert as_data("embedded", facts, groups)["groups"][0]["rows"][0]["values"] == [3.0, 1.0, 2.0]
+
+
+def test_cpu_seconds_are_of_a_process_and_its_children() -> None:
+    before = cpu_s(os.getpid())
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    with subprocess.Popen([sys.executable, "-c", burn + "\ninput()"], stdin=subprocess.PIPE) as child:
+        while cpu_s(child.pid) < 0.3:
+            time.sleep(0.01)
+        child.communicate(b"\n")
+
+    assert cpu_s(os.getpid()) - before >= 0.3  # also when the child is gone
+
+
+def measured(path: Path, *words: str) -> dict[str, Any]:
+    """What the quick form of a benchmark writes; it says all of it, and nothing about this machine's folders."""
+    command = [sys.executable, "-m", "benchmarks", *words, "--quick", "--output", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    assert result["benchmark"] == words[0]
+    assert result["machine"]["commit"] is None or result["machine"]["commit"]
+    assert str(ROOT) not in path.read_text("utf-8")
+    assert all(group["title"] in done.stdout for group in result["groups"])
+    return result
+
+
+def rows_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for group in result["groups"] for row in group["rows"]]
+
+
+def unanswered(questions: Sequence[str], result: dict[str, Any]) -> list[str]:
+    titles = [group["title"] for group in result["groups"]]
+    return [question for question in questions if not any(title.startswith(question) for title in titles)]
 
 
 @pytest.mark.timeout(180)
 def test_every_question_is_measured(tmp_path: Path) -> None:
-    path = tmp_path / "result.json"
-    command = [sys.executable, "-m", "benchmarks", "embedded", "--quick", "--output", str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = measured(tmp_path / "result.json", "embedded")
 
-    assert done.returncode == 0, done.stderr
-    result = json.loads(path.read_text("utf-8"))
-    titles = [group["title"] for group in result["groups"]]
-    assert [any(title.startswith(question) for title in titles) for question in QUESTIONS] == [True] * len(
-        QUESTIONS
-    )
-    rows = [row for group in result["groups"] for row in group["rows"]]
-    assert all(row["min"] > 0 for row in rows)
-    assert {row["unit"] for row in rows} == {"ms", "µs", "points/s"}
-    assert result["machine"]["commit"] is None or result["machine"]["commit"]
-    assert str(ROOT) not in path.read_text("utf-8")
-    assert all(title in done.stdout for title in titles)
+    assert unanswered(QUESTIONS, result) == []
+    assert all(row["min"] > 0 for row in rows_of(result))
+    assert {row["unit"] for row in rows_of(result)} == {"ms", "µs", "points/s"}
+
+
+@pytest.mark.timeout(300)
+def test_every_role_of_a_distributed_set_up_is_measured(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, run_stack: Stack
+) -> None:
+    folder = folder_of_the_run(tmp_path_factory.getbasetemp())
+    result = measured(tmp_path / "result.json", "distributed", "--stack", str(folder))
+
+    assert unanswered(DISTRIBUTED_QUESTIONS, result) == []
+    rows = {row["name"]: row for row in rows_of(result)}
+    # A process that has nearly nothing to do may do it within a tick of the clock of CPU seconds.
+    assert all(row["min"] > 0 for row in rows.values() if not row["unit"].startswith("CPU"))
+    assert {row["unit"] for row in rows.values()} == DISTRIBUTED_UNITS
+    assert [name for name, row in rows.items() if row["aim"]] == DISTRIBUTED_AIMS
+    assert {name.partition(": ")[2] for name in rows if name.startswith("1 point a command: ")} == PROCESSES

@@ -59,7 +59,7 @@ LONG = [
 
 
 # Where the process dies, and after how many times of passing there: each attempt gets a little further.
-PLACES = {"views.advance": 12, "views.write_tail": 1, "views.commit.before": 2, "views.commit.after": 2}
+PLACES = {"views.advance": 2, "views.write_tail": 1, "views.commit.before": 2, "views.commit.after": 2}
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -87,7 +87,7 @@ def test_without_compare_and_set_the_same_events_are_folded_twice(
 ) -> None:
     """The control: with the protection off, the damage that it prevents must show."""
 
-    async def always(self: object, checkpoint: Checkpoint, pos: int) -> bool:
+    async def always(self: object, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
         return True
 
     folded = Folded(path=tmp_path / "views.db")
@@ -103,7 +103,7 @@ def test_without_compare_and_set_the_same_events_are_folded_twice(
             checkpoints = (await session.catalogue()).checkpoints
             for projection in folded.projections[:2]:
                 (checkpoint,) = [c for (g, _), c in checkpoints.items() if g.projection == projection.name]
-                assert await session.advance(checkpoint, len(events))
+                assert await session.advance([checkpoint], len(events))
                 await projection.apply(events, session.of(checkpoint.generation))
 
     run_sync(fold())

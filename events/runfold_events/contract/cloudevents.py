@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -39,15 +41,19 @@ SOURCE_PREFIX: Final = "/workspaces/"
 SYSTEM_SOURCE: Final = "/system"  # of what the store says about itself
 REPLY_TOPIC: Final = re.compile(r"runfold\.replies\.[A-Za-z0-9._\-]{1,200}\Z")
 SPEC_VERSION: Final = "1.0"
+_SPEC_VERSION_BYTES: Final = SPEC_VERSION.encode()
 SEQUENCE_DIGITS: Final = 20
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _LOG_METRICS: Final = "run.log_metrics"
+_WRITERS_CACHED_MAX: Final = 16_384
+_STREAMS_CACHED_MAX: Final = 16_384
 
 _command_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Command)
 _command_encoder = msgspec.json.Encoder()
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """A Kafka record, without its place."""
 
     key: bytes
@@ -57,10 +63,10 @@ class Record(Struct, frozen=True):
     @property
     def size_bytes(self) -> int:
         """Key, value and headers; a broker adds less than 100 bytes to that."""
-        return len(self.key) + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.key) + len(self.value) + sum(map(len, chain.from_iterable(self.headers)))
 
 
-class IncomingCommand(Struct, frozen=True):
+class IncomingCommand(Struct, frozen=True, gc=False):
     """A command read from a record, and where its sender wants the answer."""
 
     submission: Submission
@@ -89,7 +95,7 @@ def from_rfc3339(text: str, field: str = "ce_time") -> int:
     """The reverse of :func:`rfc3339`; any offset is accepted."""
     try:
         moment = datetime.fromisoformat(text)
-        return (moment - _EPOCH_START) // timedelta(microseconds=1)
+        return (moment - _EPOCH_START) // _MICROSECOND
     except (ValueError, TypeError):
         raise _invalid(field, "RFC 3339 with an offset", text) from None
 
@@ -99,32 +105,62 @@ def from_rfc3339(text: str, field: str = "ce_time") -> int:
 
 def event_record(event: RecordedEvent) -> Record:
     """The record that announces a stored event."""
-    source, subject = _source_and_subject(event.stream)
-    headers = {
-        "ce_specversion": SPEC_VERSION,
-        "ce_type": ce_type(event.type),
-        "ce_source": source,
-        "ce_subject": subject,
-        "ce_id": str(event.id),
-        "ce_time": rfc3339(event.occurred_at),
-        "ce_recordedtime": rfc3339(event.recorded_at),
-        "ce_partitionkey": event.stream,
-        "ce_sequence": f"{event.pos:0{SEQUENCE_DIGITS}d}",
-        "ce_streamseq": str(event.stream_seq),
-        "ce_epoch": str(event.epoch),
-        "ce_digest": event.digest.hex(),
-        "ce_actor": event.actor,
-        "ce_actorsource": event.actor_source,
-        "ce_writerid": str(event.writer_id),
-        "ce_writerseq": str(event.writer_seq),
-        "ce_dataversion": str(event.data_version),
-        "ce_causationid": None if event.causation_id is None else str(event.causation_id),
-        "ce_correlationid": None if event.correlation_id is None else str(event.correlation_id),
-        "ce_erased": "true" if event.body is None else None,
-        "traceparent": event.traceparent,
-        "content-type": event.content_type,
-    }
-    return Record(event.stream.encode(), event.body or b"", _encoded(headers))
+    source, subject, key = _of_stream(event.stream)
+    headers = [
+        ("ce_specversion", _SPEC_VERSION_BYTES),
+        ("ce_type", _ce_type_bytes(event.type)),
+        ("ce_source", source),
+        ("ce_subject", subject),
+        ("ce_id", str(event.id).encode()),
+        ("ce_time", rfc3339(event.occurred_at).encode()),
+        ("ce_recordedtime", _recorded_time(event.recorded_at)),
+        ("ce_partitionkey", key),
+        ("ce_sequence", b"%0*d" % (SEQUENCE_DIGITS, event.pos)),
+        ("ce_streamseq", b"%d" % event.stream_seq),
+        ("ce_epoch", _uuid_bytes(event.epoch)),
+        ("ce_digest", event.digest.hex().encode()),
+        ("ce_actor", event.actor.encode()),
+        ("ce_actorsource", event.actor_source.encode()),
+        ("ce_writerid", _uuid_bytes(event.writer_id)),
+        ("ce_writerseq", b"%d" % event.writer_seq),
+        ("ce_dataversion", b"%d" % event.data_version),
+    ]
+    if event.causation_id is not None:
+        headers.append(("ce_causationid", str(event.causation_id).encode()))
+    if event.correlation_id is not None:
+        headers.append(("ce_correlationid", str(event.correlation_id).encode()))
+    if event.body is None:
+        headers.append(("ce_erased", b"true"))
+    if event.traceparent is not None:
+        headers.append(("traceparent", event.traceparent.encode()))
+    headers.append(("content-type", event.content_type.encode()))
+    return Record(key, event.body or b"", tuple(headers))
+
+
+# What comes again and again is encoded once.
+
+
+@lru_cache(maxsize=_STREAMS_CACHED_MAX)
+def _of_stream(stream: str) -> tuple[bytes, bytes, bytes]:
+    """Source, subject and key of all events of a stream."""
+    source, subject = _source_and_subject(stream)
+    return source.encode(), subject.encode(), stream.encode()
+
+
+@lru_cache(maxsize=256)
+def _ce_type_bytes(name: str) -> bytes:
+    return ce_type(name).encode()
+
+
+@lru_cache(maxsize=256)
+def _recorded_time(time_us: int) -> bytes:
+    """All events of a transaction have the same."""
+    return rfc3339(time_us).encode()
+
+
+@lru_cache(maxsize=_WRITERS_CACHED_MAX)
+def _uuid_bytes(value: UUID) -> bytes:
+    return str(value).encode()
 
 
 def _source_and_subject(stream: str) -> tuple[str, str]:
@@ -197,7 +233,7 @@ def read_command(
     submission = Submission(
         workspace=_workspace(given),
         command=command,
-        writer_id=_uuid(given, "ce_writerid"),
+        writer_id=_writer_id(_required(given, "ce_writerid")),
         writer_seq=_number(given, "ce_writerseq"),
         occurred_at=from_rfc3339(_required(given, "ce_time")),
         actor=actor,
@@ -208,8 +244,9 @@ def read_command(
         causation_id=_optional_uuid(given, "ce_causationid"),
         traceparent=given.get("traceparent"),
     )
-    if (key or b"") != submission.stream.encode():
-        raise _invalid("key", submission.stream, (key or b"").decode(errors="replace"))
+    stream = submission.stream
+    if key != stream.encode():
+        raise _invalid("key", stream, (key or b"").decode(errors="replace"))
     reply_to = given.get("reply_to")
     if reply_to is not None and not REPLY_TOPIC.match(reply_to):
         raise _invalid("reply_to", REPLY_TOPIC.pattern, reply_to)
@@ -254,13 +291,11 @@ def _encoded(headers: Mapping[str, str | None]) -> tuple[tuple[str, bytes], ...]
 
 
 def _decoded(headers: Headers) -> dict[str, str]:
-    decoded: dict[str, str] = {}
-    for name, value in headers:
-        try:
-            decoded[name.lower()] = value.decode()
-        except UnicodeDecodeError:
-            raise _invalid(name, "UTF-8", value.decode(errors="replace")) from None
-    return decoded
+    try:
+        return {name.lower(): value.decode() for name, value in headers}
+    except UnicodeDecodeError as error:
+        name = next(name for name, value in headers if value == error.object)
+        raise _invalid(name, "UTF-8", error.object.decode(errors="replace")) from None
 
 
 def _required(given: Mapping[str, str], name: str) -> str:
@@ -276,16 +311,21 @@ def _number(given: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
-def _uuid(given: Mapping[str, str], name: str) -> UUID:
-    text = _required(given, name)
+@lru_cache(maxsize=_WRITERS_CACHED_MAX)
+def _writer_id(text: str) -> UUID:
+    """Each writer's id comes with all of its commands."""
+    return _uuid("ce_writerid", text)
+
+
+def _optional_uuid(given: Mapping[str, str], name: str) -> UUID | None:
+    return _uuid(name, given[name]) if name in given else None
+
+
+def _uuid(name: str, text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
         raise _invalid(name, "a UUID", text) from None
-
-
-def _optional_uuid(given: Mapping[str, str], name: str) -> UUID | None:
-    return _uuid(given, name) if name in given else None
 
 
 def _invalid(field: str, wanted: str, got: str) -> Invalid:

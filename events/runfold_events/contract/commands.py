@@ -125,7 +125,7 @@ class MarkFound(RunCommand, frozen=True, tag="run.mark_found"):
     internal: ClassVar[bool] = True
 
 
-class LogMetrics(RunCommand, frozen=True, tag="run.log_metrics"):
+class LogMetrics(RunCommand, frozen=True, tag="run.log_metrics", gc=False):
     """A batch of metric points, kept byte for byte: see :mod:`runfold_events.contract.metrics`."""
 
     batch: msgspec.Raw

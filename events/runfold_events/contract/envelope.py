@@ -29,7 +29,7 @@ DATA_VERSION: Final = 1
 _encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 
 
-class RecordedEvent(Struct, frozen=True, kw_only=True):
+class RecordedEvent(Struct, frozen=True, kw_only=True, gc=False):
     """One event as stored. Times are UTC µs since the epoch."""
 
     id: UUID

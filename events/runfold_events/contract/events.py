@@ -243,7 +243,7 @@ Event = (
 )
 
 
-class MetricsLogged(Struct, frozen=True):
+class MetricsLogged(Struct, frozen=True, gc=False):
     """Stands for ``run.metrics_logged`` where events are decided; ``batch`` is stored untouched."""
 
     batch: bytes

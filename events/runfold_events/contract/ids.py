@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import Final, NewType
-from uuid import UUID, uuid5
+from uuid import UUID, SafeUUID, uuid5
 
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, LimitExceeded
@@ -20,6 +20,15 @@ _SLICES_CACHED_MAX: Final = 65_536
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_.\-]+\Z")
 _EXPERIMENT_NAME: Final = re.compile(r"[A-Za-z0-9][\w\-]*\Z")
 _WORKSPACE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*\Z")
+_UNKNOWN: Final = SafeUUID.unknown
+
+
+def uuid_of(number: int) -> UUID:
+    """``UUID(int=number)``, which takes a fifth of the time without the constructor's questions."""
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", number)
+    object.__setattr__(made, "is_safe", _UNKNOWN)
+    return made
 
 
 def check_run_id(value: str, field: str = "run_id") -> str:

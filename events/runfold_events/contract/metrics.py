@@ -39,6 +39,7 @@ Kind = Literal["scalar", "list", "row", "table", "image", "chart"]
 Codec = Literal["raw", "zstd", "delta-zstd", "shuffle-zstd"]
 Cell = bool | int | float | str | None
 Values = Sequence[Any]  # array('d'), array('q') or list, by dtype
+Field = Callable[[], str]  # the name of a place in a batch; asked for only when something is wrong there
 
 NO_STEP: Final = limits.INT64_MIN
 _ITEM_BYTES: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}
@@ -50,7 +51,7 @@ _PACK_FROM_VALUES: Final = 32  # below this, plain values are smaller than a zst
 _ZSTD_LEVEL: Final = 3
 
 
-class Column(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+class Column(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """Values of one type, plain or packed."""
 
     dtype: Dtype
@@ -60,7 +61,7 @@ class Column(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     data: bytes | None = None
 
 
-class Series(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+class Series(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """Points of one name."""
 
     name: str
@@ -71,13 +72,13 @@ class Series(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     description: str = ""
 
 
-class MetricBatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MetricBatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """What one ``run.log_metrics`` command carries."""
 
     series: list[Series]
 
 
-class DecodedSeries(Struct, frozen=True, kw_only=True):
+class DecodedSeries(Struct, frozen=True, kw_only=True, gc=False):
     """One series, unpacked: every sequence has ``count`` values."""
 
     name: str
@@ -125,55 +126,59 @@ def decode_batch(content_type: str, body: bytes | memoryview) -> list[DecodedSer
     if len(batch.series) > limits.METRIC_SERIES_PER_BATCH_MAX:
         raise _over("batch.series", limits.METRIC_SERIES_PER_BATCH_MAX, len(batch.series), "series")
     budget = _Budget()
-    return [_decode_series(series, f"series[{index}]", budget) for index, series in enumerate(batch.series)]
+    return [_decode_series(series, index, budget) for index, series in enumerate(batch.series)]
 
 
 class _Budget:
     """What a batch may still unpack to: points and bytes, shared by all of its columns."""
 
+    __slots__ = ("bytes", "points")
+
     def __init__(self) -> None:
         self.points = limits.METRIC_POINTS_PER_BATCH_MAX
         self.bytes = limits.METRIC_BATCH_DECOMPRESSED_BYTES_MAX
 
-    def take_points(self, field: str, count: int) -> None:
+    def take_points(self, field: Field, count: int) -> None:
         self.points -= count
         if self.points < 0:
             size = limits.METRIC_POINTS_PER_BATCH_MAX - self.points
-            raise _over(field, limits.METRIC_POINTS_PER_BATCH_MAX, size, "points")
+            raise _over(field(), limits.METRIC_POINTS_PER_BATCH_MAX, size, "points")
 
-    def take_bytes(self, field: str, count: int) -> None:
+    def take_bytes(self, field: Field, count: int) -> None:
         self.bytes -= count
         if self.bytes < 0:
             size = limits.METRIC_BATCH_DECOMPRESSED_BYTES_MAX - self.bytes
-            raise _over(field, limits.METRIC_BATCH_DECOMPRESSED_BYTES_MAX, size, "bytes after decompression")
+            raise _over(
+                field(), limits.METRIC_BATCH_DECOMPRESSED_BYTES_MAX, size, "bytes after decompression"
+            )
 
 
-def _decode_series(series: Series, where: str, budget: _Budget) -> DecodedSeries:
-    _check_text(series.name, f"{where}.name", 1, limits.METRIC_NAME_CHARS_MAX)
-    named = f"{where} ({series.name[:80]!r})"
-    _check_text(series.description, f"{named}.description", 0, limits.METRIC_DESCRIPTION_CHARS_MAX)
+def _decode_series(series: Series, index: int, budget: _Budget) -> DecodedSeries:
+    def named() -> str:
+        return f"series[{index}] ({series.name[:80]!r})"
+
+    _check_text(series.name, lambda: f"series[{index}].name", 1, limits.METRIC_NAME_CHARS_MAX)
+    if series.description:
+        _check_text(
+            series.description, lambda: f"{named()}.description", 0, limits.METRIC_DESCRIPTION_CHARS_MAX
+        )
     if len(series.columns) > limits.METRIC_COLUMNS_PER_SERIES_MAX:
-        raise _over(f"{named}.columns", limits.METRIC_COLUMNS_PER_SERIES_MAX, len(series.columns), "columns")
-    times = _integers(series.times, f"{named}.times", budget)
+        raise _over(
+            f"{named()}.columns", limits.METRIC_COLUMNS_PER_SERIES_MAX, len(series.columns), "columns"
+        )
+    times = _integers(series.times, lambda: f"{named()}.times", budget)
     count = len(times)
     budget.take_points(named, count)
-    steps = None if series.steps is None else _steps(series.steps, f"{named}.steps", budget)
-    columns: dict[str, tuple[Dtype, Values]] = {}
-    for name, column in series.columns.items():
-        field = f"{named}.columns[{name[:80]!r}]"
-        chars_max = (
-            limits.METRIC_NAME_CHARS_MAX if name == series.name else limits.METRIC_COLUMN_NAME_CHARS_MAX
-        )
-        _check_text(name, field, 1, chars_max)
-        columns[name] = (column.dtype, unpack_column(column, field, budget))
-    for what, values in chain(
-        [("steps", steps)], ((f"columns[{n[:80]!r}]", v) for n, (_, v) in columns.items())
-    ):
-        if values is not None and len(values) != count:
-            raise Invalid(
-                f"{named}.{what} has {len(values)} values, times has {count}",
-                facts={"field": f"{named}.{what}", "limit": count, "size": len(values)},
-            )
+    steps = None if series.steps is None else _steps(series.steps, lambda: f"{named()}.steps", budget)
+    columns: dict[str, tuple[Dtype, Values]] = {
+        name: (column.dtype, _decode_column(series, name, column, named, budget))
+        for name, column in series.columns.items()
+    }
+    if steps is not None and len(steps) != count:
+        raise _uneven(f"{named()}.steps", count, len(steps))
+    for name, (_, values) in columns.items():
+        if len(values) != count:
+            raise _uneven(f"{named()}.columns[{name[:80]!r}]", count, len(values))
     return DecodedSeries(
         name=series.name,
         kind=series.kind,
@@ -185,74 +190,96 @@ def _decode_series(series: Series, where: str, budget: _Budget) -> DecodedSeries
     )
 
 
-def _integers(column: Column, field: str, budget: _Budget) -> array[int]:
+def _decode_column(series: Series, name: str, column: Column, named: Field, budget: _Budget) -> Values:
+    def field() -> str:
+        return f"{named()}.columns[{name[:80]!r}]"
+
+    if name != series.name:  # which was looked at already
+        _check_text(name, field, 1, limits.METRIC_COLUMN_NAME_CHARS_MAX)
+    return _unpack_column(column, field, budget)
+
+
+def _uneven(field: str, count: int, found: int) -> Invalid:
+    return Invalid(
+        f"{field} has {found} values, times has {count}",
+        facts={"field": field, "limit": count, "size": found},
+    )
+
+
+def _integers(column: Column, field: Field, budget: _Budget) -> array[int]:
     if column.dtype != "i64":
         raise Invalid(
-            f"{field} must be an i64 column", facts={"field": field, "limit": "i64", "size": column.dtype}
+            f"{field()} must be an i64 column",
+            facts={"field": field(), "limit": "i64", "size": column.dtype},
         )
-    values = unpack_column(column, field, budget)
+    values = _unpack_column(column, field, budget)
     return values if isinstance(values, array) else array("q", values)
 
 
-def _steps(column: Column, field: str, budget: _Budget) -> array[int]:
+def _steps(column: Column, field: Field, budget: _Budget) -> array[int]:
     if column.dtype != "i64" or column.values is None:
         return _integers(column, field, budget)
     if NO_STEP in column.values:
         raise Invalid(
-            f"{field}: a step must be at least {limits.STEP_MIN}",
-            facts={"field": field, "limit": limits.STEP_MIN, "size": NO_STEP},
+            f"{field()}: a step must be at least {limits.STEP_MIN}",
+            facts={"field": field(), "limit": limits.STEP_MIN, "size": NO_STEP},
         )
-    filled: list[Cell] = [NO_STEP if value is None else value for value in column.values]
-    return _integers(Column(dtype="i64", values=filled), field, budget)
+    if None in column.values:
+        filled: list[Cell] = [NO_STEP if value is None else value for value in column.values]
+        column = Column(dtype="i64", values=filled)
+    return _integers(column, field, budget)
 
 
-def unpack_column(column: Column, field: str, budget: _Budget | None = None) -> Values:
+def unpack_column(column: Column, field: str) -> Values:
     """The values of a column: ``array('q')``, ``array('d')``, or a list for bool, str and any.
 
     Raises:
         Invalid: the column contradicts its dtype, codec or count.
         LimitExceeded: it unpacks to more than is allowed.
     """
-    budget = budget or _Budget()
+    return _unpack_column(column, lambda: field, _Budget())
+
+
+def _unpack_column(column: Column, field: Field, budget: _Budget) -> Values:
     if column.values is not None:
         if column.codec is not None or column.data is not None or column.count is not None:
             raise Invalid(
-                f"{field} has both values and packed data", facts={"field": field, "limit": "one of both"}
+                f"{field()} has both values and packed data", facts={"field": field(), "limit": "one of both"}
             )
         if len(column.values) > limits.METRIC_POINTS_PER_BATCH_MAX:
-            raise _over(field, limits.METRIC_POINTS_PER_BATCH_MAX, len(column.values), "points")
+            raise _over(field(), limits.METRIC_POINTS_PER_BATCH_MAX, len(column.values), "points")
         return _PLAIN[column.dtype](column.values, field)
     if column.codec is None or column.data is None or column.count is None:
         raise Invalid(
-            f"{field} needs values, or codec, count and data",
-            facts={"field": field, "limit": "values or packed"},
+            f"{field()} needs values, or codec, count and data",
+            facts={"field": field(), "limit": "values or packed"},
         )
     return _unpack(column.dtype, column.codec, column.count, column.data, field, budget)
 
 
-def _unpack(dtype: Dtype, codec: Codec, count: int, data: bytes, field: str, budget: _Budget) -> Values:
+def _unpack(dtype: Dtype, codec: Codec, count: int, data: bytes, field: Field, budget: _Budget) -> Values:
     width = _ITEM_BYTES.get(dtype)
     if width is None or (codec == "delta-zstd" and dtype != "i64"):
         raise Invalid(
-            f"{field}: {dtype} cannot be packed as {codec}",
-            facts={"field": field, "limit": list(_ITEM_BYTES)},
+            f"{field()}: {dtype} cannot be packed as {codec}",
+            facts={"field": field(), "limit": list(_ITEM_BYTES)},
         )
     if not 0 <= count <= limits.METRIC_POINTS_PER_BATCH_MAX:
-        raise _over(f"{field}.count", limits.METRIC_POINTS_PER_BATCH_MAX, count, "points")
+        raise _over(f"{field()}.count", limits.METRIC_POINTS_PER_BATCH_MAX, count, "points")
     budget.take_bytes(field, count * _CELL_BYTES)
     size = count * width
     raw = data if codec == "raw" else _decompress(data, size, field)
     if len(raw) != size:
         raise Invalid(
-            f"{field}: {count} values need {size} bytes, there are {len(raw)}",
-            facts={"field": field, "limit": size, "size": len(raw)},
+            f"{field()}: {count} values need {size} bytes, there are {len(raw)}",
+            facts={"field": field(), "limit": size, "size": len(raw)},
         )
     if codec == "shuffle-zstd":
         raw = _unshuffle(raw, width)
     if dtype == "bool":
         if raw.strip(b"\x00\x01"):
             raise Invalid(
-                f"{field}: a packed bool is a byte 0 or 1", facts={"field": field, "limit": "0 or 1"}
+                f"{field()}: a packed bool is a byte 0 or 1", facts={"field": field(), "limit": "0 or 1"}
             )
         return [byte == 1 for byte in raw]
     if dtype == "f64":
@@ -264,24 +291,34 @@ def _unpack(dtype: Dtype, codec: Codec, count: int, data: bytes, field: str, bud
     return _undelta(integers, field) if codec == "delta-zstd" else integers
 
 
-def _decompress(data: bytes, size: int, field: str) -> bytes:
-    """At most ``size`` bytes, whatever the frame header promises: a bomb costs us no more than that."""
+# Making a decompressor takes longer than using it. No two threads may use one at the same time, so each takes one out.
+_idle: Final[list[zstandard.ZstdDecompressor]] = []
+
+
+def _decompress(data: bytes, size: int, field: Field) -> bytes:
+    """At most one byte more than ``size``, whatever the frame header promises: a bomb costs us no more than that."""
     try:
-        reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).stream_reader(data)
-        raw = reader.read(size + 1)
+        decompressor = _idle.pop()
+    except IndexError:
+        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
+    try:
+        if size and zstandard.frame_content_size(data) == size:
+            return decompressor.decompress(data, max_output_size=size)
+        return decompressor.stream_reader(data).read(size + 1)
     except zstandard.ZstdError as error:
         raise Invalid(
-            f"{field}: not a zstd frame: {error}", facts={"field": field, "limit": "zstd"}
+            f"{field()}: not a zstd frame: {error}", facts={"field": field(), "limit": "zstd"}
         ) from None
-    return raw
+    finally:
+        _idle.append(decompressor)
 
 
-def _undelta(values: array[int], field: str) -> array[int]:
+def _undelta(values: array[int], field: Field) -> array[int]:
     try:
-        return array("q", accumulate(values))
+        return array("q", list(accumulate(values)))  # of a list, whose length is known, it is faster
     except OverflowError:
         raise Invalid(
-            f"{field}: differences leave 64 bits", facts={"field": field, "limit": limits.INT64_MAX}
+            f"{field()}: differences leave 64 bits", facts={"field": field(), "limit": limits.INT64_MAX}
         ) from None
 
 
@@ -300,7 +337,7 @@ def shuffle(raw: bytes, width: int) -> bytes:
     return b"".join(raw[byte::width] for byte in range(width))
 
 
-def _plain_f64(values: list[Cell], field: str) -> array[float]:
+def _plain_f64(values: list[Cell], field: Field) -> array[float]:
     if _types(values) <= {float, int}:
         try:
             return array("d", cast("list[float]", values))
@@ -313,18 +350,18 @@ def _plain_f64(values: list[Cell], field: str) -> array[float]:
         elif type(value) is float or (type(value) is int and abs(value) <= _FLOAT_MAX):
             out.append(value)
         else:
-            raise _wrong_cell(field, "a number, 'NaN', 'Infinity' or '-Infinity'", value)
+            raise _wrong_cell(field(), "a number, 'NaN', 'Infinity' or '-Infinity'", value)
     return out
 
 
-def _plain_i64(values: list[Cell], field: str) -> array[int]:
+def _plain_i64(values: list[Cell], field: Field) -> array[int]:
     if _types(values) <= {int}:
         try:
             return array("q", cast("list[int]", values))
         except OverflowError:
             pass
     wrong = next(value for value in values if type(value) is not int or not _is_int64(value))
-    raise _wrong_cell(field, "a 64-bit integer", wrong)
+    raise _wrong_cell(field(), "a 64-bit integer", wrong)
 
 
 def _types(values: list[Cell]) -> set[type]:
@@ -336,31 +373,31 @@ def _is_int64(value: int) -> bool:
     return limits.INT64_MIN <= value <= limits.INT64_MAX
 
 
-def _plain_bool(values: list[Cell], field: str) -> list[Cell]:
+def _plain_bool(values: list[Cell], field: Field) -> list[Cell]:
     for value in values:
         if not isinstance(value, bool):
-            raise _wrong_cell(field, "true or false", value)
+            raise _wrong_cell(field(), "true or false", value)
     return values
 
 
-def _plain_str(values: list[Cell], field: str) -> list[Cell]:
+def _plain_str(values: list[Cell], field: Field) -> list[Cell]:
     for value in values:
         if not isinstance(value, str):
-            raise _wrong_cell(field, "a string", value)
+            raise _wrong_cell(field(), "a string", value)
         _check_text(value, field, 0, limits.METRIC_TEXT_VALUE_CHARS_MAX)
     return values
 
 
-def _plain_any(values: list[Cell], field: str) -> list[Cell]:
+def _plain_any(values: list[Cell], field: Field) -> list[Cell]:
     for value in values:
         if isinstance(value, str):
             _check_text(value, field, 0, limits.METRIC_TEXT_VALUE_CHARS_MAX)
         elif isinstance(value, int) and not _is_int64(value):
-            raise _wrong_cell(field, "a 64-bit integer, a float, a string, true, false or null", value)
+            raise _wrong_cell(field(), "a 64-bit integer, a float, a string, true, false or null", value)
     return values
 
 
-_PLAIN: Final[dict[str, Callable[[list[Cell], str], Values]]] = {
+_PLAIN: Final[dict[str, Callable[[list[Cell], Field], Values]]] = {
     "f64": _plain_f64,
     "i64": _plain_i64,
     "bool": _plain_bool,
@@ -377,11 +414,11 @@ def _wrong_cell(field: str, wanted: str, value: object) -> Invalid:
     )
 
 
-def _check_text(value: str, field: str, chars_min: int, chars_max: int) -> None:
+def _check_text(value: str, field: Field, chars_min: int, chars_max: int) -> None:
     if not chars_min <= len(value) <= chars_max:
-        raise _over(field, chars_max, len(value), "characters")
+        raise _over(field(), chars_max, len(value), "characters")
     if "\x00" in value:
-        raise Invalid(f"{field} holds a NUL character", facts={"field": field, "limit": "no NUL"})
+        raise Invalid(f"{field()} holds a NUL character", facts={"field": field(), "limit": "no NUL"})
 
 
 def _over(field: str, limit: int, size: int, unit: str) -> LimitExceeded:

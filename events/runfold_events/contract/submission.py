@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from runfold_events.contract.commands import Command, ExperimentCommand
+from runfold_events.contract.commands import Command, RunCommand
 from runfold_events.contract.envelope import JSON
 from runfold_events.contract.ids import StreamId, experiment_stream, run_stream
 
@@ -20,7 +20,7 @@ class Actor(Struct, frozen=True):
     admin: bool = False
 
 
-class Submission(Struct, frozen=True, kw_only=True):
+class Submission(Struct, frozen=True, kw_only=True, gc=False):
     """One numbered command with everything around it. ``(stream, writer_id, writer_seq)`` makes it idempotent."""
 
     workspace: str
@@ -40,12 +40,12 @@ class Submission(Struct, frozen=True, kw_only=True):
     def stream(self) -> StreamId:
         """The stream that the command concerns."""
         command = self.command
-        if isinstance(command, ExperimentCommand):
-            return experiment_stream(self.workspace, command.experiment)
-        return run_stream(self.workspace, command.run_id)
+        if isinstance(command, RunCommand):
+            return run_stream(self.workspace, command.run_id)
+        return experiment_stream(self.workspace, command.experiment)
 
 
-class EventRef(Struct, frozen=True):
+class EventRef(Struct, frozen=True, gc=False):
     """An event named in an answer."""
 
     id: UUID
@@ -56,7 +56,7 @@ class EventRef(Struct, frozen=True):
     pos: int
 
 
-class Accepted(Struct, frozen=True, tag_field="outcome", tag="accepted", omit_defaults=True):
+class Accepted(Struct, frozen=True, tag_field="outcome", tag="accepted", omit_defaults=True, gc=False):
     """The command took effect (or changed nothing: no events). ``repeated`` when it was answered before."""
 
     token: str

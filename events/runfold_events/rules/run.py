@@ -17,6 +17,8 @@ from runfold_events.rules.decision import NOTHING, Context, Decision, Rejection
 from runfold_events.rules.run_state import Artifact, RunState, Written
 from runfold_events.rules.table import ALLOWED, Verdict
 
+_TAKE: Final = Verdict.TAKE  # naming a member by its class costs as much as a rule
+
 
 def decide(state: RunState | None, command: c.RunCommand, context: Context) -> Decision:
     """The events that ``command`` gives (none: nothing changes), or why it is refused."""
@@ -34,13 +36,13 @@ def decide(state: RunState | None, command: c.RunCommand, context: Context) -> D
     if isinstance(command, c.StartRun) and context.held_by_other and state.status not in TERMINAL:
         return _conflict(state, command, "another process holds the run")
     verdict = ALLOWED[type(command)][state.status]
+    if verdict is _TAKE:
+        return _RULES[type(command)](state, command, context)
     if verdict is Verdict.SAME:
         return NOTHING
     if verdict is Verdict.ENDED:
         return _ended(state, command)
-    if verdict is Verdict.CONFLICT:
-        return _conflict(state, command, f"the run is {state.status}")
-    return _RULES[type(command)](state, command, context)
+    return _conflict(state, command, f"the run is {state.status}")
 
 
 # Creation

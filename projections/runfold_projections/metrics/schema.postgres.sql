@@ -20,8 +20,10 @@ CREATE TABLE {p}tail (
     body bytea NOT NULL,
     PRIMARY KEY (series_key, first)
 );
--- Compressing what is compressed costs three times the work and saves nothing; a tail is read and gone soon.
+-- Compressing what is compressed costs three times the work and saves nothing; a tail is read and gone soon, so what
+-- fits a page stays in the row.
 ALTER TABLE {p}tail ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE {p}tail SET (toast_tuple_target = 8160);
 
 -- Exactly 4,096 points each, in the order of their positions: what all columns share.
 CREATE TABLE {p}chunk (

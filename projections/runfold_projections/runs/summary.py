@@ -177,6 +177,7 @@ def _float_stats(values: Values) -> Stats:
         return (1, 0, value, value) if value == value else (1, 1, None, None)  # noqa: PLR0124  # NaN
     if count >= NUMPY_FROM_VALUES:
         return _float_stats_numpy(values)
+    values = list(values)  # an array makes its floats anew whenever they are looked at
     total = sum(values)
     if total == total:  # noqa: PLR0124  # no NaN among them; infinities of both signs take the slow way
         return count, 0, min(values), max(values)

@@ -156,9 +156,9 @@ class SqliteSession:
             )
         return Catalogue(active, building, checkpoints)
 
-    async def advance(self, checkpoint: Checkpoint, pos: int) -> bool:
+    async def advance(self, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
         reach("views.advance")
-        return self._run("advance", (*_key(checkpoint), pos)).rowcount == 1
+        return all(self._run("advance", (*_key(one), pos)).rowcount == 1 for one in checkpoints)
 
     async def stop(self, checkpoint: Checkpoint, why: str | None) -> bool:
         return self._run("stop", (*_key(checkpoint), why)).rowcount == 1
@@ -321,6 +321,11 @@ class SqliteViewStore:
             connection = connect(self._path)
         self._busy.add(connection)
         return connection
+
+    async def catalogue(self) -> Catalogue:
+        """See :class:`~runfold_projections.projection.ViewStore`."""
+        async with self.snapshot() as session:
+            return await session.catalogue()
 
     def is_engine_failure(self, error: BaseException) -> bool:
         """See :class:`~runfold_projections.projection.ViewStore`."""

@@ -98,7 +98,8 @@ async def test_the_lag_is_noted_in_kafka(scene: Scene) -> None:
         source = scene.source()
 
         async def is_noted() -> bool:
-            return 0 in await source.committed()
+            noted = (await source.committed()).get(0)
+            return noted is not None and noted.offset == 12
 
         await until(is_noted, "the gauge in Kafka")
         noted = (await source.committed())[0]

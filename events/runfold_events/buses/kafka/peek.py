@@ -21,10 +21,11 @@ FETCH_WAIT_MS: Final = 100
 
 def log_record(record: Any) -> LogRecord:
     """aiokafka's record as ours."""
-    headers: tuple[tuple[str, Any], ...] = tuple(record.headers)
-    if any(value is None for _, value in headers):
-        # A header may have no value, which says as little as an empty one.
-        headers = tuple((name, value or b"") for name, value in headers)
+    headers: tuple[tuple[str, Any], ...] = record.headers
+    for _, value in headers:
+        if value is None:  # a header may have no value, which says as little as an empty one
+            headers = tuple((name, value or b"") for name, value in headers)
+            break
     return LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value, headers)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -160,19 +161,23 @@ class KafkaCommandSource:
         turn = self._sought.get(partition)
         if turn is None:
             raise _not_assigned(partition)
-        found = await self._take(partition, records_max, bytes_max, wait_s)
-        size = _size(found)
+        found, size = await self._take(partition, records_max, bytes_max, wait_s)
         more = found
         while more and len(found) < records_max and size < bytes_max:
-            more = await self._take(partition, records_max - len(found), bytes_max - size, 0.0)
-            size += _size(more)
+            more, added = await self._take(partition, records_max - len(found), bytes_max - size, 0.0)
+            size += added
             found += more
         if self._sought.get(partition) != turn:
             raise _not_assigned(partition)
         return found
 
-    async def _take(self, partition: int, records_max: int, bytes_max: int, wait_s: float) -> list[LogRecord]:
-        """What is there, or comes within ``wait_s``. aiokafka counts records, so bytes are bounded by what is usual."""
+    async def _take(
+        self, partition: int, records_max: int, bytes_max: int, wait_s: float
+    ) -> tuple[list[LogRecord], int]:
+        """What is there, or comes within ``wait_s``, and its bytes.
+
+        aiokafka counts records, so bytes are bounded by what is usual.
+        """
         usual = self._record_bytes.get(partition, RECORD_BYTES_FIRST)
         place = self._places[partition]
         consumer = self._started()
@@ -189,11 +194,13 @@ class KafkaCommandSource:
                     facts={"topic": self._topic, "partition": partition},
                 ) from None
             except UNPARSED:
-                return await self._take_leniently(consumer, place)
+                records = await self._take_leniently(consumer, place)
+                return records, _size(records)
         records = [log_record(record) for record in found.get(place, ())]
+        size = _size(records)
         if records:
-            self._record_bytes[partition] = max(1, _size(records) // len(records))
-        return records
+            self._record_bytes[partition] = max(1, size // len(records))
+        return records, size
 
     async def _take_leniently(self, consumer: Any, place: TopicPartition) -> list[LogRecord]:
         turn = self._sought.get(place.partition)
@@ -266,12 +273,11 @@ class _Listener(_ListenerBase):  # type: ignore[misc]
 
 
 def _size(records: Iterable[LogRecord]) -> int:
-    return sum(
-        len(record.key or b"")
-        + len(record.value or b"")
-        + sum(len(name) + len(value or b"") for name, value in record.headers)
-        for record in records
-    )
+    size = 0
+    for record in records:
+        size += len(record.key or b"") + len(record.value or b"")
+        size += sum(map(len, chain.from_iterable(record.headers)))
+    return size
 
 
 def _not_assigned(partition: int) -> NotAssigned:

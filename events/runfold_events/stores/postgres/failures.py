@@ -24,6 +24,8 @@ PASSING: Final = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.CannotConnectNowError,
+    # The server ended the connection while it lay in the pool; asyncpg has read that, and not yet that it is closed.
+    asyncpg.InternalClientError,
     ConnectionError,
     TimeoutError,
     OSError,

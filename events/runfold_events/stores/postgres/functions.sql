@@ -97,6 +97,8 @@ CREATE OR REPLACE FUNCTION append(
     _marks writer_marks[], _announced bigint[], _hold_streams text[], _hold_processes uuid[], _lost text[], _found text[], _ended text[],
     _erase text[], _last_offset bigint, _last_timestamp_ms bigint, _last_key bytea, _last_writer_seq bigint
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+DECLARE
+    inserted bigint;
 BEGIN
     UPDATE partitions SET
         next_pos = next_pos + cardinality(_events), chain_head = _chain_head,
@@ -110,13 +112,12 @@ BEGIN
         RAISE EXCEPTION 'runfold: partition % is not at position % any more', _partition, _next_pos
             USING ERRCODE = 'serialization_failure';
     END IF;
-    IF EXISTS (
-        SELECT FROM unnest(_events) WITH ORDINALITY AS e
-        WHERE e.partition <> _partition OR e.pos <> _next_pos + e.ordinality - 1
-    ) THEN
+    INSERT INTO events SELECT * FROM unnest(_events) AS e
+    WHERE e.partition = _partition AND e.pos >= _next_pos AND e.pos < _next_pos + cardinality(_events);
+    GET DIAGNOSTICS inserted = ROW_COUNT; -- positions are unique: as many as there are within the range are dense
+    IF inserted <> cardinality(_events) THEN
         RAISE EXCEPTION 'runfold: positions are not dense from %', _next_pos USING ERRCODE = 'data_exception';
     END IF;
-    INSERT INTO events SELECT * FROM unnest(_events);
     INSERT INTO heads SELECT * FROM unnest(_heads)
     ON CONFLICT (stream) DO UPDATE SET stream_seq = excluded.stream_seq, state = excluded.state;
     -- Only announce() moves an announcement: the partition's transaction never waits for another one's.

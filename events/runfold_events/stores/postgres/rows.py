@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
+from runfold_events.contract.ids import uuid_of
 from runfold_events.ports import Head, Holders, Loaded, LogMark, PartitionRow, Range, WriterKey, WriterMark
 
 Row = tuple[Any, ...]
+
+_UUIDS_CACHED_MAX: Final = 16_384
 
 EVENT_COLUMNS = (
     "partition, pos, stream_seq, occurred_at, recorded_at, writer_seq, slice, data_version, id, epoch, writer_id, "
@@ -62,8 +66,8 @@ def event_of(row: Sequence[Any]) -> RecordedEvent:
         slice=row[6],
         data_version=row[7],
         id=_uuid(row[8]),
-        epoch=_uuid(row[9]),
-        writer_id=_uuid(row[10]),
+        epoch=_uuid_again(row[9]),
+        writer_id=_uuid_again(row[10]),
         causation_id=None if row[11] is None else _uuid(row[11]),
         correlation_id=None if row[12] is None else _uuid(row[12]),
         type=row[13],
@@ -84,7 +88,10 @@ def event_of(row: Sequence[Any]) -> RecordedEvent:
 
 def _uuid(value: UUID) -> UUID:
     """asyncpg's UUIDs are a subclass that msgspec does not encode."""
-    return UUID(int=value.int)
+    return uuid_of(value.int)
+
+
+_uuid_again = lru_cache(maxsize=_UUIDS_CACHED_MAX)(_uuid)  # for those that many events have
 
 
 def check_dense(events: Sequence[RecordedEvent], row: PartitionRow) -> None:

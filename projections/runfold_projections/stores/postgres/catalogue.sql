@@ -6,9 +6,20 @@ WHERE g.state <> 'retired';
 -- name: be_alone
 LOCK TABLE view_generations, view_checkpoints IN SHARE ROW EXCLUSIVE MODE;
 
+-- Rows are locked in one order for everybody: rivals wait for each other, and never in a circle.
 -- name: advance
-UPDATE view_checkpoints SET pos = $7, stopped = NULL
-WHERE projection = $1 AND version = $2 AND generation = $3 AND partition = $4 AND epoch = $5 AND pos = $6;
+WITH standing AS MATERIALIZED (
+    SELECT c.projection, c.version, c.generation
+    FROM view_checkpoints AS c
+    JOIN unnest($1::text[], $2::integer[], $3::integer[]) AS wanted (projection, version, generation)
+        USING (projection, version, generation)
+    WHERE c.partition = $4 AND c.epoch = $5 AND c.pos = $6
+    ORDER BY c.projection, c.version, c.generation
+    FOR UPDATE OF c
+)
+UPDATE view_checkpoints AS c SET pos = $7, stopped = NULL
+FROM standing AS s
+WHERE c.projection = s.projection AND c.version = s.version AND c.generation = s.generation AND c.partition = $4;
 
 -- name: stop
 UPDATE view_checkpoints SET stopped = $7

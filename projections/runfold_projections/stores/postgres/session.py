@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -50,10 +51,13 @@ class PostgresSession:
                 )
         return Catalogue(active, building, checkpoints)
 
-    async def advance(self, checkpoint: Checkpoint, pos: int) -> bool:
+    async def advance(self, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
         """See the port. Who comes second waits for the first one's commit, then finds the position moved."""
         reach("views.advance")
-        return await self._run("advance", *_place(checkpoint), pos) == 1
+        first = checkpoints[0]
+        names, versions, numbers = zip(*(_key(one.generation) for one in checkpoints), strict=True)
+        standing = (first.partition, first.epoch.bytes, first.pos)
+        return await self._run("advance", names, versions, numbers, *standing, pos) == len(checkpoints)
 
     async def stop(self, checkpoint: Checkpoint, why: str | None) -> bool:
         """See the port."""

@@ -17,7 +17,7 @@ import asyncpg
 from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.failpoints import reach
 from runfold_events.stores.postgres.failures import RETRY_AFTER_S, translated
-from runfold_projections.projection import ViewSession
+from runfold_projections.projection import Catalogue, ViewSession
 from runfold_projections.statements import schema_statements
 from runfold_projections.stores.postgres.connection import ViewTimeouts, create_pool
 from runfold_projections.stores.postgres.schema import SCHEMA
@@ -104,6 +104,11 @@ class PostgresViewStore:
                 yield PostgresSession(connection)
             finally:
                 await _roll_back(began)  # nothing was written
+
+    async def catalogue(self) -> Catalogue:
+        """See the port. One statement sees one moment: it needs no transaction around it."""
+        async with self._connection() as connection:
+            return await PostgresSession(connection).catalogue()
 
     async def drop_retired(self, since_s: float = RETIRED_S_MIN) -> int:
         """Drop the tables of generations that were replaced; returns how many generations went."""
