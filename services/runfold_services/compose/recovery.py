@@ -101,8 +101,7 @@ class Redriver:
         """
         check_can_be_sent(record)
         again = Record(record.key or b"", record.value or b"", redrive_headers(record))
-        (answer,) = await self._sender.send(self._topic, self._partition(record), [again])
-        return Sent(answer.partition, answer.offset)
+        return Sent(*await self._sender.send(self._topic, self._partition(record), [again]))
 
     def _partition(self, record: EntryRecord) -> int:
         """Where the stream of its key belongs; a key that names no stream stays where it was."""

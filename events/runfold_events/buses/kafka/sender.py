@@ -38,8 +38,11 @@ class Sender:
         self._closing: set[asyncio.Task[None]] = set()
         self._is_stopped = False
 
-    async def send(self, topic: str, partition: int | None, records: Sequence[Record]) -> None:
-        """Append ``records`` in order; returns when the broker keeps all of them.
+    async def send(self, topic: str, partition: int | None, records: Sequence[Record]) -> tuple[int, int]:
+        """Append ``records``, at least one, in order; returns when the broker keeps all of them.
+
+        Returns:
+            Partition and offset of the first.
 
         Raises:
             LimitExceeded: a record is too large; none was sent.
@@ -60,13 +63,14 @@ class Sender:
                     else:
                         for batch in _batches(producer, records):
                             pending.append(await producer.send_batch(batch, topic, partition=partition))
-                    await asyncio.gather(*pending)
+                    first = (await asyncio.gather(*pending))[0]
             except Exception:
                 self._drop(producer)
                 raise
             finally:
                 for future in pending:
                     future.add_done_callback(_heard)
+        return first.partition, first.offset
 
     def _check_size(self, topic: str, record: Record) -> None:
         if record.size_bytes > self._record_bytes_max:

@@ -52,8 +52,9 @@ CREATE TABLE events (
     body bytea,
     PRIMARY KEY (partition, pos)
 );
--- Metric batches are compressed already.
+-- Metric batches are compressed already. What fits a page stays in the row: who reads an event reads its body.
 ALTER TABLE events ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE events SET (toast_tuple_target = 8160);
 CREATE UNIQUE INDEX events_by_id ON events (id); -- UUIDv7: new ones go to the index's right edge
 CREATE UNIQUE INDEX events_by_stream ON events (stream, stream_seq);
 CREATE INDEX events_by_command ON events (stream, writer_id, writer_seq) WHERE type <> 'run.metrics_logged';
