@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,9 +30,12 @@ class Place(NamedTuple):
 
     postgres: str  # as the owner, who may read all
     kafka: str
-    prefix: str  # of both topics
+    commands: str  # topic
+    events: str  # topic
     journals: Path
-    may_begin_late: frozenset[int] = frozenset()  # partitions of the events topic that records were removed from
+    may_begin_late: frozenset[int] = (
+        frozenset()
+    )  # partitions of the events topic that records were removed from
 
 
 class _Check:
@@ -53,7 +56,7 @@ class _Check:
         )
         if [row["partition"] for row in rows] != list(range(meta["partitions"])):
             self.findings.add(PLACE, f"the store of {meta['partitions']} partitions has {len(rows)} rows")
-        topics = Topics(self._place.kafka, self._place.prefix)
+        topics = Topics(self._place.kafka, commands=self._place.commands, events=self._place.events)
         try:
             for row in rows:
                 check = PartitionCheck(row["partition"], len(rows), meta["epoch"], self.findings)
@@ -68,7 +71,7 @@ class _Check:
         )
         self._report([row["next_pos"] for row in rows])
 
-    async def _read(self, connection: Any, check: PartitionCheck, partition: int) -> Any:
+    async def _read(self, connection: Any, check: PartitionCheck, partition: int) -> AsyncGenerator[Stored]:
         async for event in read_partition(connection, partition):
             check.take(event)
             self._effects.take(event)
@@ -143,7 +146,12 @@ def main() -> None:
     parser.add_argument("--late", type=int, nargs="*", default=[], help="partitions whose head was removed")
     options = parser.parse_args()
     place = Place(
-        options.postgres, options.kafka, options.prefix, options.journals, frozenset(options.late)
+        options.postgres,
+        options.kafka,
+        f"{options.prefix}.commands",
+        f"{options.prefix}.events",
+        options.journals,
+        frozenset(options.late),
     )
     findings = asyncio.run(check(place))
     print(findings.render())

@@ -1,4 +1,4 @@
-"""What workers sent and heard, by their journals, against what is stored: once, in order, nothing lost, nothing else."""
+"""What workers sent and heard, by their journals, against the store: once, in order, nothing lost, nothing else."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.support.distributed.findings import (
     LOST,
     MISSING,
     ORDER,
+    REFUSED,
     UNSENT,
     Findings,
 )
@@ -42,6 +43,8 @@ class EffectsCheck:
         for journal in journals:
             for what in journal.damage:
                 findings.add(JOURNAL, what)
+            for what in journal.refused:
+                findings.add(REFUSED, what)
 
     def is_silent(self, stream: str, writer: UUID, number: int) -> bool:
         """A command that must leave no event."""
@@ -67,7 +70,9 @@ class EffectsCheck:
         expected = EFFECTS[sent.name(event.writer_seq)]
         if place >= len(expected):
             kind = DUPLICATE if expected else EFFECT
-            self._findings.add(kind, f"{_named(event)}: one event more than {sent.name(event.writer_seq)} gives")
+            self._findings.add(
+                kind, f"{_named(event)}: one event more than {sent.name(event.writer_seq)} gives"
+            )
         elif event.type != expected[place]:
             self._findings.add(EFFECT, f"{_named(event)}: {event.type} in place of {expected[place]}")
         elif place == 0 and not _says(event, sent):

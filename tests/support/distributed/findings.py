@@ -20,9 +20,11 @@ MISSING: Final = "missing"  # not stored although a later command of its writer 
 UNSENT: Final = "unsent"  # stored and sent by nobody
 EFFECT: Final = "effect"  # stored as something else than what was sent
 ANSWER: Final = "answer"  # an answer named an event that is not there
+REFUSED: Final = "refused"  # by the ledger and without an event, although it broke no rule
 LOG: Final = "log"  # the command log and the store disagree
 TOPIC: Final = "topic"  # the events topic and the store disagree
 VIEW: Final = "view"  # a view is not what a replay gives
+DOUBLED: Final = "doubled"  # a view counts more than there is
 JOURNAL: Final = "journal"  # the load itself did not do what it should
 
 
@@ -68,5 +70,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):
-        return " ".join(map(_shown, value))
+        cells: list[Any] = value
+        return " ".join(map(_shown, cells))
     return str(value)

@@ -15,7 +15,8 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import uuid4
 
 import asyncpg
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from msgspec import Struct
 
 from runfold_events.buses.kafka import Cluster, KafkaTopicAdmin
@@ -31,10 +32,10 @@ from tests.support.stack import StackForTest, Template
 RoleName = Literal["api", "decider", "relay", "projector"]
 ROLES: Final[tuple[RoleName, ...]] = ("api", "decider", "relay", "projector")
 
-READY_S_MAX: Final = 60.0
+READY_S_MAX: Final = 120.0
 END_S_MAX: Final = 90.0
 POLL_S: Final = 0.02
-SETTLE_S_MAX: Final = 120.0
+SETTLE_S_MAX: Final = 300.0
 
 
 PROGRESS: Final = """
@@ -73,6 +74,8 @@ class Process:
 
     def __init__(self, name: str, module: str, arguments: list[str], folder: Path) -> None:
         self.name = name
+        self.module = module
+        self.rate = 0.0  # of a worker
         self.log = folder / f"{name}.log"
         with self.log.open("xb") as said:
             self._popen = subprocess.Popen(
@@ -148,9 +151,7 @@ class Fleet:
         self.journals = folder / "journals"
         self.settings = settings
         self.dsn = stack.database(_template(settings.partitions))
-        self.kafka_settings = KafkaSettings(
-            bootstrap_servers=stack.kafka, prefix=f"f{uuid4().hex[:10]}"
-        )
+        self.kafka_settings = KafkaSettings(bootstrap_servers=stack.kafka, prefix=f"f{uuid4().hex[:10]}")
         self.replies = f"runfold.replies.{self.kafka_settings.prefix}"
         self.roles: dict[RoleName, list[Process]] = {role: [] for role in ROLES}
         self.workers: list[Process] = []
@@ -177,7 +178,7 @@ class Fleet:
             wanted = events_topic(self.kafka_settings, self.settings.partitions)
             settings = {**wanted.settings, **self.settings.events_settings}
             topics.append(NewTopic(wanted.name, wanted.partitions, 1, config=settings))
-        admin = AdminClient({"bootstrap.servers": self.stack.kafka})  # alive until it has its answers
+        admin: Any = AdminClient({"bootstrap.servers": self.stack.kafka})  # alive until it has its answers
         for made in admin.create_topics(topics).values():
             made.result(30)
 
@@ -238,6 +239,7 @@ class Fleet:
             *("--seed", str(self._count)),
         ]
         process = self._spawn(name, module, arguments)
+        process.rate = rate
         self.workers.append(process)
         return process
 
@@ -255,8 +257,18 @@ class Fleet:
     def place(self, *, may_begin_late: frozenset[int] = frozenset()) -> Place:
         """Where a checker finds everything."""
         return Place(
-            self.dsn, self.stack.kafka, self.kafka_settings.prefix, self.journals, may_begin_late
+            self.dsn,
+            self.stack.kafka,
+            self.kafka_settings.commands_topic,
+            self.kafka_settings.events_topic,
+            self.journals,
+            may_begin_late,
         )
+
+    def topics(self) -> Topics:
+        """A consumer of both topics; to be closed."""
+        names = self.kafka_settings
+        return Topics(self.stack.kafka, commands=names.commands_topic, events=names.events_topic)
 
     async def settled(self, wait_s: float = SETTLE_S_MAX) -> float:
         """Wait until all that was sent is stored, published and folded; how long that took."""
@@ -269,10 +281,9 @@ class Fleet:
 
     def log_ends(self) -> list[int]:
         """Ends of the command log."""
-        topics = Topics(self.stack.kafka, self.kafka_settings.prefix)
+        topics = self.topics()
         try:
-            name = self.kafka_settings.commands_topic
-            return [topics.bounds(name, number)[1] for number in range(self.settings.partitions)]
+            return [topics.command_bounds(number)[1] for number in range(self.settings.partitions)]
         finally:
             topics.close()
 
@@ -314,7 +325,10 @@ def _template(partitions: int) -> Template:
         finally:
             await owner.close()
 
-    return Template(f"fleet_{partitions}", lambda dsn: asyncio.run(fill(dsn)))
+    def fill_apart(dsn: str) -> None:
+        asyncio.run(fill(dsn))
+
+    return Template(f"fleet_{partitions}", fill_apart)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """A worker of the load that sends commands by HTTP and waits for their answers.
 
-What is not answered is sent again under the same numbers, for as long as it takes. It works until SIGTERM; then it gives
-up what is not answered. Runs have children, which lie on other partitions.
+What is not answered is sent again under the same numbers, for as long as it takes. It works until SIGTERM; then it
+gives up what is not answered. Runs have children, which lie on other partitions.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Worker:
         self._http = urllib3.PoolManager(retries=False, timeout=ANSWER_S_MAX)
         self._numbers: dict[str, int] = {}
         self._run_count = 0
+        self._spoiled: set[str] = set()
         self._is_told_to_stop = False
 
     def run(self) -> None:
@@ -96,7 +97,7 @@ class Worker:
 
     def _send(self, steps: list[tuple[str, Step]]) -> None:
         """Send commands of different streams, and again until each has its answer."""
-        waiting = [self._numbered(stream, step) for stream, step in steps]
+        waiting = [self._numbered(*step) for step in steps if step[0] not in self._spoiled]
         self._journal.flush()
         sent_at = time.monotonic()
         while waiting and not (self._is_told_to_stop and time.monotonic() - sent_at > ANSWER_S_MAX):
@@ -107,11 +108,19 @@ class Worker:
                 if answer is None or outcome_of(answer) in PASSING:
                     left.append(numbered)
                 else:
-                    self._journal.answered(*numbered[:2], outcome_of(answer), ms, places_of(answer))
+                    self._take(numbered, answer, ms)
             self._journal.flush()
             waiting = left
             if waiting:
                 time.sleep(RETRY_S)
+
+    def _take(self, numbered: Numbered, answer: dict[str, Any], ms: float) -> None:
+        stream, number, _ = numbered
+        outcome, places = outcome_of(answer), places_of(answer)
+        self._journal.answered(stream, number, outcome, ms, places)
+        if outcome != "accepted" and not places:
+            print(f"{stream} number {number}: {answer}", flush=True)
+            self._spoiled.add(stream)  # its number is free still: nothing after it could be taken
 
     def _numbered(self, stream: str, step: Step) -> Numbered:
         number = self._numbers[stream] = self._numbers.get(stream, 0) + 1

@@ -1,7 +1,7 @@
 """What a worker of the load writes down, and what the checker reads: one line an entry, appended and flushed.
 
-A worker writes ``S`` before it sends and the rest as soon as it hears it, so that a worker that is killed leaves at most
-acknowledgements out. A last line without its end was being written at that moment and does not count.
+A worker writes ``S`` before it sends and the rest as soon as it hears it, so that a worker that is killed leaves at
+most acknowledgements out. A last line without its end was being written at that moment and does not count.
 
 ======================================  ==============================================================================
 ``W writer door``                       who writes; the first line
@@ -148,6 +148,7 @@ class Journal:
         self.answers: dict[tuple[int, int], tuple[UUID, Answer]] = {}  # by partition and position
         self.garbage: dict[int, tuple[int, int] | None] = {}  # number → partition and offset, once kept
         self.answer_ms = array("d")
+        self.refused: list[str] = []  # without an event, which no command of the load should be
         self.damage: list[str] = []
         for line in _whole_lines(path):
             self._take(line)
@@ -175,8 +176,8 @@ class Journal:
         elif kind == "G":
             self.garbage[int(rest)] = None
         elif kind == "K":
-            number, partition, offset = map(int, rest.split(" "))
-            self.garbage[number] = (partition, offset)
+            garbage, partition, offset = map(int, rest.split(" "))
+            self.garbage[garbage] = (partition, offset)
         else:
             writer, self.door = rest.split(" ")
             self.writer = UUID(writer)
@@ -198,6 +199,9 @@ class Journal:
     def _take_answer(self, rest: str) -> None:
         index, number_text, outcome, ms, *places = rest.split(" ")
         sent, number = self.sent[int(index)], int(number_text)
+        if outcome != "accepted" and not places[0]:
+            self.refused.append(f"{sent.stream} number {number}, {sent.name(number)}: {outcome}")
+            return
         sent.states[number - 1] |= ANSWERED
         self.answer_ms.append(float(ms))
         for place in filter(None, places):

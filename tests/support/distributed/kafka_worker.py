@@ -30,6 +30,10 @@ RUNS_AT_ONCE: Final = 24
 BATCHES_PER_RUN: Final = (150, 1_500)
 REPLY_EVERY: Final = 25  # commands for one that asks for an answer
 GARBAGE_EVERY: Final = 150
+Heard = tuple[
+    str, int, str, float, list[str]
+]  # stream, number, outcome, ms since it was sent, places of the events
+
 FLUSH_S_MAX: Final = 60.0
 REPLIES_S_MAX: Final = 3.0
 
@@ -159,17 +163,18 @@ class Worker:
         if asks:
             self._replies.expect(stream, number)
             headers.append(("reply_to", self._options.replies.encode()))
+
+        def kept(error: Any, message: Any) -> None:
+            self._in_flight -= 1
+            if error is None:
+                self._journal.kept(stream, number, message.partition(), message.offset())
+
         return {
             "key": stream.encode(),
             "value": step.batch if step.name == METRICS else lives.command_json(step),
             "headers": headers,
-            "on_delivery": lambda error, message: self._kept(error, message, stream, number),
+            "on_delivery": kept,
         }
-
-    def _kept(self, error: Any, message: Any, stream: str, number: int) -> None:
-        self._in_flight -= 1
-        if error is None:
-            self._journal.kept(stream, number, message.partition(), message.offset())
 
     def _garbage_record(self) -> dict[str, Any]:
         self._garbage += 1
@@ -185,8 +190,8 @@ class Worker:
 
     def _hear(self) -> None:
         self._producer.poll(0)
-        for stream, number, outcome, ms, places in self._replies.heard():
-            self._journal.answered(stream, number, outcome, ms, places)
+        for answer in self._replies.heard():
+            self._journal.answered(*answer)
         self._journal.flush()
 
 
@@ -217,8 +222,8 @@ class _Replies:
     def expect(self, stream: str, number: int) -> None:
         self._expected[stream.encode(), number] = time.monotonic()
 
-    def heard(self) -> Iterator[tuple[str, int, str, float, list[str]]]:
-        """Stream, number, outcome, ms since it was sent, places of the events."""
+    def heard(self) -> Iterator[Heard]:
+        """What has come."""
         for message in self._consumer.consume(1_000, 0):
             if message.error() is not None:
                 continue

@@ -65,7 +65,7 @@ def life(
 
 def _between(run_id: str, number: int) -> Iterator[Step]:
     if number % TAGS_EVERY == 0:
-        yield Step("run.set_tags", {"run_id": run_id, "tags": {"n": str(number), f"t{number % 7}": None}})
+        yield Step("run.set_tags", {"run_id": run_id, "tags": {"n": str(number), f"t{number}": None}})
     if number % CONFLICT_EVERY == 0:
         yield Step("run.add_properties!", {"run_id": run_id, "properties": {"author": "somebody else"}})
     if number % NOTHING_EVERY == 0:

@@ -222,7 +222,7 @@ class Replay:
                 strict=True,
             )
             for index, (cell, time_ms, step) in enumerate(cells):
-                value = float(NOT_FINITE.get(cell, cell))
+                value = NOT_FINITE[cell] if isinstance(cell, str) else float(cell)
                 metric.take(value, (step, time_ms, event.writer_id.bytes, event.writer_seq, index))
                 points.take(value, time_ms, step)
 

@@ -175,9 +175,7 @@ async def project(options: argparse.Namespace, opened: AsyncExitStack) -> Callab
     views = await kind.open(options.postgres)
     opened.push_async_callback(views.close)
     share = Everything(store.partitions) if options.alone else store
-    projector = Projector(
-        store, views, all_projections(), share, ProjectorSettings(lease_s=options.lease_s)
-    )
+    projector = Projector(store, views, all_projections(), share, ProjectorSettings(lease_s=options.lease_s))
     await projector.start()
     return projector.stop
 
@@ -194,16 +192,19 @@ async def serve(options: argparse.Namespace) -> None:
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     async with AsyncExitStack() as opened:
-        while True:
-            try:
-                stop = await ROLES[options.role](options, opened)
-                break
-            except Unavailable as error:
-                print(f"waiting: {error.message}", flush=True)
-                await asyncio.sleep(RETRY_S)
+        stop = await _started(options, opened)
         print(f"runfold {options.role} ready", flush=True)
         await told.wait()
         await stop()
+
+
+async def _started(options: argparse.Namespace, opened: AsyncExitStack) -> Callable[[], Awaitable[None]]:
+    while True:
+        try:
+            return await ROLES[options.role](options, opened)
+        except Unavailable as error:
+            print(f"waiting: {error.message}", flush=True)
+            await asyncio.sleep(RETRY_S)
 
 
 def main() -> None:

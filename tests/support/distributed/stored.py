@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -59,9 +60,7 @@ class Stored(NamedTuple):
 
 async def read_partition(connection: Any, partition: int) -> AsyncGenerator[Stored]:
     """The events of a partition in the order of their positions."""
-    query = (
-        f"SELECT {_COLUMNS} FROM runfold.events WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT {PAGE_ROWS}"
-    )
+    query = f"SELECT {_COLUMNS} FROM runfold.events WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT {PAGE_ROWS}"
     begin = 0
     while True:
         rows = await connection.fetch(query, partition, begin)
@@ -143,5 +142,5 @@ class Rhythm:
         seconds = (moments[-1] - moments[0]) * STALL_MS / 1_000
         findings.figures["seconds from first to last event"] = seconds
         findings.figures["events stored a second"] = self._count / seconds
-        longest = max(after - before - 1 for before, after in zip(moments, moments[1:], strict=False))
+        longest = max(after - before - 1 for before, after in pairwise(moments))
         findings.figures["longest time without an event, s"] = longest * STALL_MS / 1_000

@@ -15,6 +15,7 @@ from tests.support.distributed.findings import LOG, TOPIC, Findings
 from tests.support.distributed.stored import Stored
 
 READ_S_MAX: Final = 60.0
+COMPARED: Final = ("key", "id", "type", "number", "epoch", "digest", "value")
 BATCH: Final = 5_000
 READ_AT_ONCE_S: Final = 0.1
 
@@ -24,9 +25,9 @@ Effect = tuple[str, str, int]  # stream, writer, number; of a record that is no 
 class Topics:
     """Reads whole partitions."""
 
-    def __init__(self, kafka: str, prefix: str) -> None:
-        self._events = f"{prefix}.events"
-        self._commands = f"{prefix}.commands"
+    def __init__(self, kafka: str, *, commands: str, events: str) -> None:
+        self._events = events
+        self._commands = commands
         self._consumer = confluent_kafka.Consumer(
             {
                 "bootstrap.servers": kafka,
@@ -41,22 +42,29 @@ class Topics:
     def close(self) -> None:
         self._consumer.close()
 
-    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """The first offset that is kept, and the end."""
+    def command_bounds(self, partition: int) -> tuple[int, int]:
+        """The first offset that the command log keeps, and its end."""
+        return self._bounds(self._commands, partition)
+
+    def event_bounds(self, partition: int) -> tuple[int, int]:
+        """The same of the events topic."""
+        return self._bounds(self._events, partition)
+
+    def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
         place = confluent_kafka.TopicPartition(topic, partition)
         found: tuple[int, int] = self._consumer.get_watermark_offsets(place, timeout=READ_S_MAX)
         return found
 
     def read_events(self, partition: int) -> tuple[int, Iterator[Any]]:
         """Where the events topic begins, and its records."""
-        return self.bounds(self._events, partition)[0], self._read(self._events, partition)
+        return self.event_bounds(partition)[0], self._read(self._events, partition)
 
     def read_commands(self, partition: int) -> tuple[int, int, Iterator[Any]]:
         """Where the command log begins and ends, and its records."""
-        return *self.bounds(self._commands, partition), self._read(self._commands, partition)
+        return *self.command_bounds(partition), self._read(self._commands, partition)
 
     def _read(self, topic: str, partition: int) -> Iterator[Any]:
-        begin, end = self.bounds(topic, partition)
+        begin, end = self._bounds(topic, partition)
         if begin == end:
             return
         self._consumer.assign([confluent_kafka.TopicPartition(topic, partition, begin)])
@@ -136,7 +144,7 @@ def _check_record(
         event.digest.hex(),
         event.body,
     )
-    for name, there, here in zip(("key", "id", "type", "number", "epoch", "digest", "value"), said, stored, strict=True):
+    for name, there, here in zip(COMPARED, said, stored, strict=True):
         if there != here:
             findings.add(TOPIC, f"{where}: its {name} is {str(there)[:60]}, the store has {str(here)[:60]}")
 
@@ -164,7 +172,9 @@ def check_commands(
         )
         there = wanted[place] if place < len(wanted) else "nothing more"
         here = found[place] if place < len(found) else "nothing more"
-        findings.add(LOG, f"partition {partition}: record {place} of the log is {there}, the store did {here}")
+        findings.add(
+            LOG, f"partition {partition}: record {place} of the log is {there}, the store did {here}"
+        )
     return end - begin
 
 

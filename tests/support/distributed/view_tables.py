@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from tests.support.distributed.findings import VIEW, Findings
+from tests.support.distributed.findings import DOUBLED, VIEW, Findings
 from tests.support.distributed.replay import CHUNK_POINTS, Chunk, Metric, Replay
 
 VIEWS: Final = ("runs", "children", "metrics", "experiments", "history")
@@ -29,35 +29,38 @@ class ViewsCheck:
         """Compare everything."""
         for what, count in self._replay.unknown.items():
             self._findings.add(VIEW, f"the replay cannot read {what} ({count} times)")
-        if await self._stand_at(ends):
-            await self._runs()
-            await self._labels()
-            await self._metrics()
-            await self._series()
-            await self._children()
-            await self._experiments()
-            await self._history()
+        comparable = await self._at_the_end(ends)
+        parts = {
+            "runs": (self._runs, self._labels, self._metrics),
+            "metrics": (self._series,),
+            "children": (self._children,),
+            "experiments": (self._experiments,),
+            "history": (self._history,),
+        }
+        for view in VIEWS:
+            if view in comparable:
+                for part in parts[view]:
+                    await part()
 
-    async def _stand_at(self, ends: Mapping[int, int]) -> bool:
-        """Whether all views stand where the store ends; only there can they be compared."""
+    async def _at_the_end(self, ends: Mapping[int, int]) -> set[str]:
+        """The views that stand where the store ends: only there can they be compared."""
         rows = await self._connection.fetch(
             "SELECT g.projection, g.version, g.generation, c.partition, c.pos, c.stopped "
             "FROM runfold_views.view_generations AS g JOIN runfold_views.view_checkpoints AS c "
             "USING (projection, version, generation) WHERE g.state = 'active'"
         )
-        behind = False
+        behind: set[str] = set()
         for name, version, generation, partition, pos, stopped in rows:
             self._prefixes[name] = f"runfold_views.view_{name}_v{version}_g{generation}_"
             if pos != ends[partition] or stopped is not None:
-                behind = True
+                behind.add(name)
                 self._findings.add(
                     VIEW,
                     f"{name} stands at {pos} of {ends[partition]} on partition {partition}: {stopped or ''}",
                 )
         if set(self._prefixes) != set(VIEWS):
             self._findings.add(VIEW, f"there are the views {sorted(self._prefixes)}")
-            return False
-        return not behind
+        return self._prefixes.keys() - behind
 
     async def _table(self, view: str, table: str, columns: str) -> list[Any]:
         found: list[Any] = await self._connection.fetch(
@@ -105,7 +108,9 @@ class ViewsCheck:
             for name, metric in run.metrics.items()
         }
         names = await self._run_ids()
-        columns = "run_key, name, count, nan_count, min, max, latest, step, time_ms, writer_id, writer_seq, point"
+        columns = (
+            "run_key, name, count, nan_count, min, max, latest, step, time_ms, writer_id, writer_seq, point"
+        )
         found = {
             (names[row[0]], row[1]): (
                 *row[2:4],
@@ -117,6 +122,9 @@ class ViewsCheck:
             for row in await self._table("runs", "metric", columns)
         }
         self._compare("metric", wanted, found)
+        for key, have in found.items():
+            if key in wanted and have[0] > wanted[key][0]:
+                self._findings.add(DOUBLED, f"metric {key}: {have[0]} points, {wanted[key][0]} were sent")
 
     async def _series(self) -> None:
         """Counts, and of every sealed chunk what its row says; of points after the last one that none is missing."""
