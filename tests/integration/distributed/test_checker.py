@@ -19,7 +19,7 @@ from tests.support.distributed.fleet import FleetSettings, fleet_on
 from tests.support.distributed.topics import Topics
 from tests.support.stack import StackForTest, run_apart, run_sql
 
-LOAD_S: Final = 2.0
+EVENTS: Final = 900
 RATE: Final = 250.0
 PARTITIONS: Final = 2
 
@@ -144,7 +144,7 @@ def settled(run_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Gener
             await fleet.start_all({"api": 1, "decider": 1, "relay": 1, "projector": 1})
             fleet.start_kafka_worker(RATE)
             fleet.start_http_worker(RATE)
-            await asyncio.sleep(LOAD_S)
+            await fleet.stored(EVENTS)
             await fleet.end_load()
             await fleet.settled()
             for role in ("api", "decider", "relay", "projector"):
@@ -160,7 +160,7 @@ def test_a_store_that_nobody_touched_is_as_it_should_be(settled: Settled) -> Non
     found = settled.check(settled.with_store("SELECT 1"))
     print(found.render())
     assert found.is_clean, found.render()
-    assert found.figures["events stored"] > 100
+    assert found.figures["events stored"] >= EVENTS
 
 
 @pytest.mark.timeout(300)

@@ -16,7 +16,7 @@ from tests.support.distributed.role import CHECKPOINT, CURSOR, NUMBERS
 from tests.support.stack import StackForTest
 
 RATE: Final = 300.0
-LOAD_S: Final = 3.0
+EVENTS: Final = 1_000
 WAIT_S: Final = 90.0
 SETTINGS: Final = FleetSettings(partitions=2, lease_s=3.0)
 
@@ -30,7 +30,7 @@ def with_rivals(stack: StackForTest, folder: Path, role: RoleName, *careless: st
             await asyncio.gather(*(fleet.start(other) for other in others))
             fleet.start_kafka_worker(RATE)
             await asyncio.gather(*(fleet.start(role, "--alone", *careless) for _ in range(2)))
-            await asyncio.sleep(LOAD_S)
+            await fleet.stored(EVENTS)
             await fleet.end_load()
             await _until_still(fleet)
             return await checker.check(fleet.place())

@@ -34,7 +34,6 @@ RATE: Final = 1_000.0
 WRITERS: Final = 2
 HISTORY_EVENTS: Final = 6_000  # before the rebuild begins
 CALM_S: Final = 2.0
-WAIT_S: Final = 120.0
 PROBE_S: Final = 0.02
 
 # As `runfold rebuild`, in small steps, so that half way is a place.
@@ -170,12 +169,6 @@ async def generations(fleet: Fleet) -> set[tuple[int, str]]:
         await connection.close()
 
 
-async def until_stored(fleet: Fleet, events: int) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while (progress := await fleet.progress()) is None or sum(progress.ends) < events:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-
-
 @pytest.mark.timeout(500)
 def test_a_rebuild_under_load_keeps_nobody_waiting_and_gives_the_same_views(
     stack: StackForTest, tmp_path: Path
@@ -186,7 +179,7 @@ def test_a_rebuild_under_load_keeps_nobody_waiting_and_gives_the_same_views(
             begun = time.monotonic()
             for _ in range(WRITERS):
                 fleet.start_http_worker(RATE / WRITERS)
-            await until_stored(fleet, HISTORY_EVENTS)
+            await fleet.stored(HISTORY_EVENTS)
             await _rebuild_under_load(fleet)
             await asyncio.sleep(CALM_S)
             await fleet.end_load()

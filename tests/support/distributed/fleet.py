@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -21,12 +21,12 @@ from msgspec import Struct
 
 from runfold_events.buses.kafka import Cluster, KafkaTopicAdmin
 from runfold_projections.stores.postgres import create_views_schema
-from runfold_services.kafka_settings import KafkaSettings
+from runfold_services.kafka_settings import DAY_MS, KafkaSettings
 from runfold_services.topics import commands_topic, ensure_topic, events_topic
 from tests.support.distributed.checker import Place
 from tests.support.distributed.topics import Topics
 from tests.support.postgres_store import SERVICE_ROLE, as_service, make_store
-from tests.support.repository import ROOT
+from tests.support.repository import ROOT, script
 from tests.support.stack import StackForTest, Template
 
 RoleName = Literal["api", "decider", "relay", "projector"]
@@ -35,6 +35,7 @@ ROLES: Final[tuple[RoleName, ...]] = ("api", "decider", "relay", "projector")
 READY_S_MAX: Final = 120.0
 END_S_MAX: Final = 90.0
 POLL_S: Final = 0.02
+LEASE_S: Final = 3.0  # of roles that only this folder can start
 SETTLE_S_MAX: Final = 300.0
 
 
@@ -72,19 +73,19 @@ class Progress(NamedTuple):
 class Process:
     """A process of the fleet; what it says goes to a file."""
 
-    def __init__(self, name: str, module: str, arguments: list[str], folder: Path) -> None:
+    def __init__(
+        self, name: str, command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
-        self.module = module
-        self.rate = 0.0  # of a worker
         self.log = folder / f"{name}.log"
         with self.log.open("xb") as said:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", f"tests.support.distributed.{module}", *arguments],
+                command,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
             )
 
     @property
@@ -133,13 +134,28 @@ class Process:
         self._popen.wait()
 
 
+class Worker(Process):
+    """A process of the load."""
+
+    def __init__(self, name: str, module: str, rate: float, arguments: list[str], folder: Path) -> None:
+        super().__init__(name, _module(module, *arguments, "--rate", str(rate)), folder)
+        self.module = module
+        self.rate = rate
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"tests.support.distributed.{name}", *arguments]
+
+
 class FleetSettings(Struct, frozen=True, kw_only=True):
     """How a fleet is made."""
 
     partitions: int = 16
-    lease_s: float = 3.0  # of groups and leases: how long the partitions of a process that is gone wait
+    # Of groups and leases: how long the partitions of a process that is gone wait. None: roles are what `runfold serve`
+    # starts, with its own; otherwise what this folder's `role` does.
+    lease_s: float | None = None
     events_settings: dict[str, str] = {}  # of the events topic, beside those that it must have
-    events_retention_ms: int | None = None
+    events_retention_ms: int = 7 * DAY_MS
 
 
 class Fleet:
@@ -151,13 +167,16 @@ class Fleet:
         self.journals = folder / "journals"
         self.settings = settings
         self.dsn = stack.database(_template(settings.partitions))
-        self.kafka_settings = KafkaSettings(bootstrap_servers=stack.kafka, prefix=f"f{uuid4().hex[:10]}")
+        self.kafka_settings = KafkaSettings(
+            bootstrap_servers=stack.kafka,
+            prefix=f"f{uuid4().hex[:10]}",
+            events_retention_ms=settings.events_retention_ms,
+        )
         self.replies = f"runfold.replies.{self.kafka_settings.prefix}"
         self.roles: dict[RoleName, list[Process]] = {role: [] for role in ROLES}
-        self.workers: list[Process] = []
+        self.workers: list[Worker] = []
         self.api_url = ""
         self._api_port = 0
-        self._count = 0
         self._all: list[Process] = []
 
     async def prepare(self) -> None:
@@ -186,22 +205,28 @@ class Fleet:
 
     async def start(self, role: RoleName, *extra: str) -> Process:
         """Start one more process of a role and wait until it is ready."""
-        arguments = [
-            role,
-            *("--postgres", as_service(self.dsn)),
-            *("--kafka", self.stack.kafka),
-            *("--prefix", self.kafka_settings.prefix),
-            *("--lease-s", str(self.settings.lease_s)),
-            *("--port", str(self._api_port if role == "api" else 0)),
-            *extra,
-        ]
-        process = self._spawn(role, "role", arguments)
+        process = Process(self._name(role), self._command(role, *extra), self.folder, self._environment())
+        self._all.append(process)
         self.roles[role].append(process)
         ready = await process.ready()
         if role == "api":
             self.api_url = ready.rsplit(" ", 1)[1]
             self._api_port = int(self.api_url.rsplit(":", 1)[1])
         return process
+
+    def _command(self, role: RoleName, *extra: str) -> list[str]:
+        place = [role, "--postgres", as_service(self.dsn), "--kafka", self.stack.kafka]
+        place += ["--port", str(self._api_port if role == "api" else 0)]
+        if self.settings.lease_s is None and not extra:
+            return [str(script("runfold")), "serve", *place, "--log-level", "warning"]
+        return _module("role", *place, "--lease-s", str(self.settings.lease_s or LEASE_S), *extra)
+
+    def _environment(self) -> dict[str, str]:
+        settings = self.kafka_settings
+        return {
+            "RUNFOLD_KAFKA_PREFIX": settings.prefix,
+            "RUNFOLD_KAFKA_EVENTS_RETENTION_MS": str(settings.events_retention_ms),
+        }
 
     async def start_all(self, counts: dict[RoleName, int]) -> None:
         """Start so many of each; the first one alone, since it makes what is missing."""
@@ -214,7 +239,7 @@ class Fleet:
 
     # The load
 
-    def start_kafka_worker(self, rate: float) -> Process:
+    def start_kafka_worker(self, rate: float) -> Worker:
         """One more worker that sends by Kafka."""
         topic = self.kafka_settings.commands_topic
         return self._start_worker(
@@ -223,25 +248,19 @@ class Fleet:
             *("--kafka", self.stack.kafka, "--topic", topic, "--replies", self.replies),
         )
 
-    def start_http_worker(self, rate: float) -> Process:
+    def start_http_worker(self, rate: float) -> Worker:
         """One more worker that sends by HTTP."""
         return self._start_worker("http_worker", rate, "--api", self.api_url)
 
-    def _start_worker(self, module: str, rate: float, *where: str) -> Process:
-        self._count += 1
-        name = f"{module.split('_', maxsplit=1)[0]}{self._count}"
+    def _start_worker(self, module: str, rate: float, *where: str) -> Worker:
+        name = self._name(module.split("_", maxsplit=1)[0])
         journal = self.journals / f"{name}.journal"
-        arguments = [
-            *where,
-            *("--journal", str(journal)),
-            *("--name", name),
-            *("--rate", str(rate)),
-            *("--seed", str(self._count)),
-        ]
-        process = self._spawn(name, module, arguments)
-        process.rate = rate
-        self.workers.append(process)
-        return process
+        seed = str(len(self._all))
+        arguments = [*where, "--journal", str(journal), "--name", name, "--seed", seed]
+        worker = Worker(name, module, rate, arguments, self.folder)
+        self._all.append(worker)
+        self.workers.append(worker)
+        return worker
 
     async def end_load(self) -> None:
         """Let the workers finish."""
@@ -249,10 +268,8 @@ class Fleet:
             assert code == 0, [worker.last_words() for worker in self.workers if worker.code]
         self.workers.clear()
 
-    def _spawn(self, name: str, module: str, arguments: list[str]) -> Process:
-        process = Process(f"{name}-{len(self._all)}", module, arguments, self.folder)
-        self._all.append(process)
-        return process
+    def _name(self, kind: str) -> str:
+        return f"{kind}{len(self._all)}"
 
     def place(self, *, may_begin_late: frozenset[int] = frozenset()) -> Place:
         """Where a checker finds everything."""
@@ -269,6 +286,13 @@ class Fleet:
         """A consumer of both topics; to be closed."""
         names = self.kafka_settings
         return Topics(self.stack.kafka, commands=names.commands_topic, events=names.events_topic)
+
+    async def stored(self, events: int, wait_s: float = SETTLE_S_MAX) -> None:
+        """Wait until the store has so many events, and so many are folded."""
+        begun = time.monotonic()
+        while (found := await self.progress()) is None or sum(found.folded) < events:
+            assert time.monotonic() - begun < wait_s, f"{found} within {wait_s:g} s"
+            await asyncio.sleep(0.05)
 
     async def settled(self, wait_s: float = SETTLE_S_MAX) -> float:
         """Wait until all that was sent is stored, published and folded; how long that took."""
@@ -308,10 +332,6 @@ class Fleet:
         """Whatever happened, nothing is left behind."""
         for process in self._all:
             process.kill()
-
-    def processes(self) -> Iterator[Process]:
-        """All that were started."""
-        yield from self._all
 
 
 def _template(partitions: int) -> Template:

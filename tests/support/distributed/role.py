@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,7 +37,7 @@ from runfold_projections.stores.postgres.session import PostgresSession
 from runfold_projections.views import all_projections
 from runfold_services.compose.postgres import open_server
 from runfold_services.decider import Decider
-from runfold_services.kafka_settings import KafkaSettings
+from runfold_services.kafka_settings import KafkaSettings, kafka_settings_from_environment
 from runfold_services.projector import Projector, ProjectorSettings
 from runfold_services.relay import Relay, RelaySettings
 from runfold_services.replies import Replies
@@ -184,7 +185,9 @@ ROLES: Final = {"decider": decide, "relay": relay, "projector": project}
 
 
 def settings_of(options: argparse.Namespace) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=options.kafka, prefix=options.prefix)
+    settings = kafka_settings_from_environment({**os.environ, "RUNFOLD_KAFKA": options.kafka})
+    assert settings is not None
+    return settings
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -212,7 +215,6 @@ def main() -> None:
     parser.add_argument("role", choices=("api", *ROLES))
     parser.add_argument("--postgres", required=True)
     parser.add_argument("--kafka", required=True)
-    parser.add_argument("--prefix", required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--lease-s", type=float, default=3.0)
     parser.add_argument("--alone", action="store_true")
