@@ -94,7 +94,7 @@ class Watch:
         answer = self._http.request("POST", f"{url}/runs:count", json={})
         self._take(answer, "runs", answer.json()["count"] if answer.status == 200 else -1)
         page = self._http.request("GET", f"{url}/runs?limit=50&include_children=true")
-        rows = page.json()["rows"] if page.status == 200 else []
+        rows: list[dict[str, Any]] = page.json()["rows"] if page.status == 200 else []
         self._take(page, "rows", len(rows))
         for row in rows:
             points = sum(metric["count"] for metric in row["metrics"].values())

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -62,6 +63,10 @@ class Monitor:
         """Measure from now on."""
         self._since = dict.fromkeys(STAGES, time.monotonic())
         self._stood = dict.fromkeys(STAGES, 0.0)
+
+    def look_again(self) -> None:
+        """What was seen before does not count."""
+        self.last = None
 
     def stood_s(self) -> dict[str, float]:
         """The longest time without progress since :meth:`forget`."""
@@ -118,10 +123,10 @@ class Nemesis:
         """Every fault there is."""
         found: dict[str, Deed] = {}
         for role in ROLES:
-            found[f"kill -9 {role}"] = lambda role=role: self._kill(role)
-            found[f"SIGSTOP {role}"] = lambda role=role: self._pause(role)
-        found["broker stop"] = lambda: self._restart_broker(clean=True)
-        found["broker kill -9"] = lambda: self._restart_broker(clean=False)
+            found[f"kill -9 {role}"] = partial(self._kill, role)
+            found[f"SIGSTOP {role}"] = partial(self._pause, role)
+        found["broker stop"] = partial(self._restart_broker, clean=True)
+        found["broker kill -9"] = partial(self._restart_broker, clean=False)
         found["postmaster immediate stop"] = self._restart_postgres
         found["head of the events topic lost"] = self._lose_head
         found["all of an events partition lost"] = self._lose_all
@@ -147,7 +152,7 @@ class Nemesis:
     async def _recovery(self, deadline: float, name: str) -> None:
         """Wait until everything that was sent and stored by now is everywhere, and the API answers."""
         offsets = await asyncio.to_thread(self._fleet.log_ends)
-        self._monitor.last = None
+        self._monitor.look_again()
         ends: list[int] | None = None
         while True:
             assert time.monotonic() < deadline, f"no recovery from {name}: {self._monitor.last}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -70,6 +70,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):
-        cells: list[Any] = value
-        return " ".join(map(_shown, cells))
+        return " ".join(map(_shown, cast("list[Any]", value)))
     return str(value)

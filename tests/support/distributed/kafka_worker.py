@@ -224,7 +224,8 @@ class _Replies:
 
     def heard(self) -> Iterator[Heard]:
         """What has come."""
-        for message in self._consumer.consume(1_000, 0):
+        messages: list[Any] = self._consumer.consume(1_000, 0)
+        for message in messages:
             if message.error() is not None:
                 continue
             headers = {str(name): value for name, value in message.headers() or ()}

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -28,7 +28,6 @@ from runfold_events.contract.errors import Unavailable
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import Handled, LogDoor, LogRecord
-from runfold_events.ports import Loaded, WriterKey
 from runfold_events.stores.postgres import PostgresStore
 from runfold_events.stores.postgres.store import PostgresTransaction
 from runfold_projections.projection import Checkpoint, Generation, ViewSession
@@ -46,7 +45,6 @@ from runfold_services.settings import ServerSettings
 
 RETRY_S: Final = 0.3
 CURSOR: Final = "cursor"  # handle records wherever the cursor stands
-NUMBERS: Final = "numbers"  # … and forget which commands were handled
 CHECKPOINT: Final = "checkpoint"  # fold events wherever the checkpoint stands
 
 
@@ -55,8 +53,6 @@ CHECKPOINT: Final = "checkpoint"  # fold events wherever the checkpoint stands
 
 class CarelessStore(PostgresStore):
     """Shows the cursor where its own decider believes it to be."""
-
-    forgets_numbers = False
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -67,19 +63,7 @@ class CarelessStore(PostgresStore):
         async with super().transaction(partition) as transaction:
             row = transaction.row
             row = replace(row, next_offset=self.believed.get(partition, row.next_offset))
-            kind = _ForgetfulTransaction if self.forgets_numbers else PostgresTransaction
-            yield kind(transaction._connection, row)  # pyright: ignore[reportPrivateUsage]  # the control's point
-
-
-class ForgetfulStore(CarelessStore):
-    """Knows of no command that it was handled before."""
-
-    forgets_numbers = True
-
-
-class _ForgetfulTransaction(PostgresTransaction):
-    async def load(self, streams: Iterable[str], writers: Iterable[WriterKey]) -> Loaded:
-        return replace(await super().load(streams, writers), marks={})
+            yield PostgresTransaction(transaction._connection, row)  # pyright: ignore[reportPrivateUsage]  # the control's point
 
 
 class CarelessDoor(LogDoor):
@@ -136,8 +120,7 @@ class Everything:
 
 
 async def decide(options: argparse.Namespace, opened: AsyncExitStack) -> Callable[[], Awaitable[None]]:
-    kinds = {CURSOR: CarelessStore, NUMBERS: ForgetfulStore}
-    kind = kinds.get(options.careless, PostgresStore)
+    kind = CarelessStore if options.careless == CURSOR else PostgresStore
     store = await kind.open(options.postgres)
     opened.push_async_callback(store.close)
     settings = settings_of(options)
@@ -218,7 +201,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--lease-s", type=float, default=3.0)
     parser.add_argument("--alone", action="store_true")
-    parser.add_argument("--careless", choices=(CURSOR, NUMBERS, CHECKPOINT))
+    parser.add_argument("--careless", choices=(CURSOR, CHECKPOINT))
     options = parser.parse_args()
     if options.role == "api":
         settings = ServerSettings(port=options.port, log_level="warning")
