@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from runfold_events.buses.kafka import Cluster
+from runfold_events.buses.kafka.clients import new_admin, started
 from tests.support.distributed import checker
 from tests.support.distributed.findings import Findings
 from tests.support.distributed.fleet import Fleet, FleetSettings, fleet_on
@@ -45,12 +47,15 @@ def _begins(fleet: Fleet) -> list[int]:
         topics.close()
 
 
-def keep_from_now_on(fleet: Fleet) -> None:
-    admin: Any = AdminClient({"bootstrap.servers": fleet.stack.kafka})
-    entry = ConfigEntry("retention.ms", "3600000", incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(ResourceType.TOPIC, fleet.kafka_settings.events_topic, incremental_configs=[entry])
-    for altered in admin.incremental_alter_configs([topic]).values():
-        altered.result(30)
+async def keep_from_now_on(fleet: Fleet) -> None:
+    admin = await started(new_admin(Cluster(bootstrap_servers=fleet.stack.kafka)))
+    settings = {"retention.ms": "3600000"}
+    try:
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, fleet.kafka_settings.events_topic, settings)]
+        )
+    finally:
+        await admin.close()
 
 
 @pytest.mark.timeout(500)
@@ -63,7 +68,7 @@ def test_what_retention_leaves_of_the_events_topic_is_the_store(stack: StackForT
             await fleet.roles["relay"].pop().end(signal.SIGKILL)
             await until_shortened(fleet, begins)
             await fleet.start("relay")
-            await asyncio.to_thread(keep_from_now_on, fleet)
+            await keep_from_now_on(fleet)
             progress = await fleet.progress()
             assert progress is not None
             await fleet.stored(sum(progress.ends) + 1_000)

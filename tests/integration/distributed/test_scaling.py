@@ -42,7 +42,7 @@ async def members(fleet: Fleet) -> dict[str, int]:
 
 
 def _group(fleet: Fleet) -> list[Any]:
-    admin: Any = AdminClient({"bootstrap.servers": fleet.stack.kafka})
+    admin: Any = AdminClient({"bootstrap.servers": fleet.stack.kafka, "log_level": 2})
     name = fleet.kafka_settings.group
     return list(admin.describe_consumer_groups([name])[name].result(30).members)
 

@@ -217,7 +217,7 @@ class Nemesis:
         finally:
             topics.close()
         self.emptied.add(partition)
-        admin: Any = AdminClient({"bootstrap.servers": self._fleet.stack.kafka})
+        admin: Any = AdminClient({"bootstrap.servers": self._fleet.stack.kafka, "log_level": 2})
         place = TopicPartition(topic, partition, begin + round((end - begin) * share))
         for removed in admin.delete_records([place]).values():
             removed.result(ADMIN_S_MAX)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
+
+Figure = int | float | Sequence[int | float]
 
 KEPT_OF_KIND_MAX: Final = 20
 
@@ -64,11 +67,9 @@ class Findings:
         return msgspec.json.format(msgspec.json.encode(found), indent=2)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Figure) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}"
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, list):
-        return " ".join(map(_shown, cast("list[Any]", value)))
-    return str(value)
+    return " ".join(map(_shown, value))

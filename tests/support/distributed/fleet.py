@@ -197,7 +197,8 @@ class Fleet:
             wanted = events_topic(self.kafka_settings, self.settings.partitions)
             settings = {**wanted.settings, **self.settings.events_settings}
             topics.append(NewTopic(wanted.name, wanted.partitions, 1, config=settings))
-        admin: Any = AdminClient({"bootstrap.servers": self.stack.kafka})  # alive until it has its answers
+        # Named, since one that nobody holds answers nothing.
+        admin: Any = AdminClient({"bootstrap.servers": self.stack.kafka, "log_level": 2})
         for made in admin.create_topics(topics).values():
             made.result(30)
 
