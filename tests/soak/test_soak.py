@@ -27,7 +27,7 @@ SEED: Final = int(os.environ.get("RUNFOLD_SOAK_SEED", str(int(time.time()))))
 REPORT: Final = Path(os.environ.get("RUNFOLD_SOAK_REPORT", ROOT / ".dev" / "soak" / f"{SEED}.json"))
 
 SETTINGS: Final = SoakSettings(
-    fleet=FleetSettings(partitions=16),
+    fleet=FleetSettings(partitions=16, patience_s=None),
     kafka_rate=RATE,
     kafka_workers=2,
     http_rate=200.0,

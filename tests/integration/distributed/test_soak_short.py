@@ -14,7 +14,7 @@ from tests.support.stack import StackForTest
 
 SETTINGS: Final = SoakSettings(
     fleet=FleetSettings(partitions=4, lease_s=5.0),
-    kafka_rate=600.0,
+    kafka_rate=500.0,
     http_rate=60.0,
     stop_s=(5.3, 6.0),  # longer than a lease: somebody else takes over meanwhile
     calm_s=(0.2, 0.5),

@@ -1,7 +1,8 @@
 """A worker of the load that sends commands by Kafka, with another client library than the product's.
 
-It sends so many commands a second, catching up after whatever held it up, until SIGTERM; then it waits until the broker
-has everything. Some of its records are no commands at all.
+It sends so many commands a second until SIGTERM; then it waits until the broker has everything. With ``--patience-s`` it
+sends less while answers take longer than that, and does not catch up; without, it sends whatever happens. Some of its
+records are no commands at all.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ Heard = tuple[
 
 FLUSH_S_MAX: Final = 60.0
 REPLIES_S_MAX: Final = 3.0
+REPLY_S_MAX: Final = 20.0  # replies are best effort
 
 
 class Worker:
@@ -81,15 +83,27 @@ class Worker:
             self._hear()
             time.sleep(PAUSE_S)
         steps = self._steps(experiment)
-        begun = time.monotonic()
+        due, then = 0.0, time.monotonic()
         while not self._is_told_to_stop:
-            due = round((time.monotonic() - begun) * self._options.rate) - self._sent
+            now = time.monotonic()
+            due, then = self._due(due, now - then), now
             room = IN_FLIGHT_MAX - self._in_flight
-            self._send_all(steps, min(due, BURST_MAX, room))
+            count = min(int(due), BURST_MAX, room)
+            self._send_all(steps, count)
+            due -= count
             self._hear()
             if due < BURST_MAX or room <= 0:
                 time.sleep(PAUSE_S)
         self._end()
+
+    def _due(self, due: float, passed_s: float) -> float:
+        """How many commands are to be sent now."""
+        rate, patience_s = self._options.rate, self._options.patience_s
+        if patience_s is None:
+            return float(due + passed_s * rate)
+        if self._replies.oldest_s() > patience_s:
+            return due
+        return float(min(due + passed_s * rate, rate))
 
     def _stop(self, *_: object) -> None:
         self._is_told_to_stop = True
@@ -222,6 +236,16 @@ class _Replies:
     def expect(self, stream: str, number: int) -> None:
         self._expected[stream.encode(), number] = time.monotonic()
 
+    def oldest_s(self) -> float:
+        """How long the oldest answer that is still expected has taken; one that was lost is given up."""
+        while self._expected:
+            key, since = next(iter(self._expected.items()))
+            age_s = time.monotonic() - since
+            if age_s < REPLY_S_MAX:
+                return age_s
+            del self._expected[key]
+        return 0.0
+
     def heard(self) -> Iterator[Heard]:
         """What has come."""
         messages: list[Any] = self._consumer.consume(1_000, 0)
@@ -262,6 +286,7 @@ def main() -> None:
     parser.add_argument("--journal", required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--patience-s", type=float)
     parser.add_argument("--seed", type=int, default=1)
     Worker(parser.parse_args()).run()
 
