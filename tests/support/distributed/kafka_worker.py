@@ -1,8 +1,8 @@
 """A worker of the load that sends commands by Kafka, with another client library than the product's.
 
-It sends so many commands a second until SIGTERM; then it waits until the broker has everything. With ``--patience-s`` it
-sends less while answers take longer than that, and does not catch up; without, it sends whatever happens. Some of its
-records are no commands at all.
+It sends so many commands a second until SIGTERM; then it waits until the broker has everything. With ``--patience-s``
+it sends less while answers take longer than that, and does not catch up; without, it sends whatever happens. Some of
+its records are no commands at all.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def check_events(
     count = repeats = 0
     for record in records:
         count += 1
-        headers = {str(name): value for name, value in record.headers()}
+        headers: dict[str, bytes] = dict(record.headers())
         pos = int(headers["ce_sequence"])
         where = f"events {partition}, offset {record.offset()}"
         if pos >= len(events):
@@ -181,7 +181,7 @@ def check_commands(
 def _effect_of_record(record: Any, effects: EffectsCheck) -> Effect | None:
     if record.key() is None:
         return "", "", record.offset()
-    headers = {str(name): value for name, value in record.headers()}
+    headers: dict[str, bytes] = dict(record.headers())
     stream, writer = record.key().decode(), headers["ce_writerid"].decode()
     number = int(headers["ce_writerseq"])
     return None if effects.is_silent(stream, UUID(writer), number) else (stream, writer, number)
