@@ -28,12 +28,13 @@ REPORT: Final = Path(os.environ.get("RUNFOLD_SOAK_REPORT", ROOT / ".dev" / "soak
 
 SETTINGS: Final = SoakSettings(
     fleet=FleetSettings(partitions=16, patience_s=None),
-    kafka_rate=RATE,
+    kafka_rate=1.05 * RATE,  # some of it is no command, and workers need a moment to start
     kafka_workers=2,
     http_rate=200.0,
     seconds=60.0 * MINUTES,
     calm_s=(1.0, 6.0),
     stop_s=(0.3, 15.0),  # to both sides of leases and sessions
+    settle_s=1_800.0,
     seed=SEED,
 )
 

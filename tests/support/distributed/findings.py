@@ -28,6 +28,7 @@ LOG: Final = "log"  # the command log and the store disagree
 TOPIC: Final = "topic"  # the events topic and the store disagree
 VIEW: Final = "view"  # a view is not what a replay gives
 DOUBLED: Final = "doubled"  # a view counts more than there is
+PROCESS: Final = "process"  # a role did not end well when it was told to
 JOURNAL: Final = "journal"  # the load itself did not do what it should
 
 

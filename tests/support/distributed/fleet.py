@@ -154,9 +154,8 @@ class FleetSettings(Struct, frozen=True, kw_only=True):
     # Of groups and leases: how long the partitions of a process that is gone wait. None: roles are what `runfold serve`
     # starts, with its own; otherwise what this folder's `role` does.
     lease_s: float | None = None
-    patience_s: float | None = (
-        3.0  # workers send less while answers take longer; None: they send whatever happens
-    )
+    # Workers that send by Kafka send less while answers take longer than that. None: they send whatever happens.
+    patience_s: float | None = 3.0
     events_settings: dict[str, str] = {}  # of the events topic, beside those that it must have
     events_retention_ms: int = 7 * DAY_MS
 

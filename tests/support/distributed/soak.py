@@ -14,8 +14,8 @@ from msgspec import Struct, to_builtins
 
 from tests.support.distributed import checker
 from tests.support.distributed.faults import STAGES, Monitor, Nemesis, Suffered
-from tests.support.distributed.findings import Findings
-from tests.support.distributed.fleet import Fleet, FleetSettings, RoleName, fleet_on
+from tests.support.distributed.findings import PROCESS, Findings
+from tests.support.distributed.fleet import SETTLE_S_MAX, Fleet, FleetSettings, RoleName, fleet_on
 from tests.support.stack import StackForTest
 
 COUNTS: Final[dict[RoleName, int]] = {"api": 1, "decider": 2, "relay": 2, "projector": 2}
@@ -31,6 +31,7 @@ class SoakSettings(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0  # at random until then; 0: every fault once, in order
     calm_s: tuple[float, float] = (0.5, 1.0)  # between a recovery and the next fault
     stop_s: tuple[float, float] = (3.5, 4.0)  # how long a process stands still
+    settle_s: float = SETTLE_S_MAX  # how long everything that was sent may take to be handled
     leaves_out: frozenset[str] = frozenset()  # faults
     seed: int = 1
 
@@ -73,7 +74,7 @@ async def soak(stack: StackForTest, folder: Path, settings: SoakSettings) -> Soa
             await _suffer(nemesis, settings)
             load_s = time.monotonic() - begun
             await fleet.end_load()
-        settled_s = await fleet.settled()
+        settled_s = await fleet.settled(settings.settle_s)
         codes = await _end(fleet)
         findings = await checker.check(fleet.place(may_begin_late=frozenset(nemesis.emptied)))
     figures = findings.figures
@@ -85,7 +86,7 @@ async def soak(stack: StackForTest, folder: Path, settings: SoakSettings) -> Soa
     figures["settled after the load within, s"] = settled_s
     figures["load average of the machine"] = [round(load, 1) for load in os.getloadavg()]
     for name in (name for name, code in codes.items() if code):
-        findings.add("process", f"{name} ended with {codes[name]}")
+        findings.add(PROCESS, f"{name} ended with {codes[name]}")
     return Soaked(findings=findings, suffered=nemesis.suffered, load_s=load_s)
 
 
@@ -116,9 +117,7 @@ async def _each(
 ) -> None:
     for name in names:
         suffered = await nemesis.do(name)
-        print(
-            f"{suffered.fault}: lasted {suffered.lasted_s} s, well after {suffered.recovered_s} s", flush=True
-        )
+        print(f"{name}: lasted {suffered.lasted_s} s, well after {suffered.recovered_s} s", flush=True)
         await asyncio.sleep(luck.uniform(*calm_s))
 
 
