@@ -51,6 +51,14 @@ class StackForTest:
         self._databases.append(name)
         return with_database(self.postgres, name)
 
+    def copy_of(self, dsn: str) -> str:
+        """The DSN of a copy of a database that nobody is connected to."""
+        source = urlsplit(dsn).path.removeprefix("/")
+        name = f"t_{secrets.token_hex(6)}"
+        run_apart(lambda: run_sql(self.postgres, f'CREATE DATABASE "{name}" TEMPLATE "{source}"', "SELECT 1"))
+        self._databases.append(name)
+        return with_database(self.postgres, name)
+
     def topic(
         self, partitions: int = 1, *, settings: Mapping[str, str] | None = None, hint: str = "t"
     ) -> str:
