@@ -30,7 +30,7 @@ from runfold_events.ledger import Ledger
 from runfold_events.log_door import Handled, LogDoor, LogRecord
 from runfold_events.stores.postgres import PostgresStore
 from runfold_events.stores.postgres.store import PostgresTransaction
-from runfold_projections.projection import Checkpoint, Generation, ViewSession
+from runfold_projections.projection import Checkpoint, ViewSession
 from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.stores.postgres.session import PostgresSession
 from runfold_projections.views import all_projections
@@ -89,17 +89,17 @@ class CarelessViewStore(PostgresViewStore):
 
 
 class _CarelessSession(PostgresSession):
-    async def advance(self, checkpoint: Checkpoint, pos: int) -> bool:
-        generation: Generation = checkpoint.generation
-        await self._connection.execute(
-            "UPDATE view_checkpoints SET pos = greatest(pos, $5) "
-            "WHERE projection = $1 AND version = $2 AND generation = $3 AND partition = $4",
-            generation.projection,
-            generation.version,
-            generation.number,
-            checkpoint.partition,
-            pos,
-        )
+    async def advance(self, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
+        for checkpoint in checkpoints:
+            await self._connection.execute(
+                "UPDATE view_checkpoints SET pos = greatest(pos, $5) "
+                "WHERE projection = $1 AND version = $2 AND generation = $3 AND partition = $4",
+                checkpoint.generation.projection,
+                checkpoint.generation.version,
+                checkpoint.generation.number,
+                checkpoint.partition,
+                pos,
+            )
         return True
 
 
