@@ -55,7 +55,7 @@ async def _measure(mine: Fleet, sizes: Sizes, folder: Path, advance: Callable[..
         advance("limits")
         basics, commit, copies = await _limits(mine, connection, sizes, folder)
         advance("latency")
-        paced = await latency.measure(mine, tracker.views, writers, sizes, commit, advance)
+        paced = await latency.measure(mine, tracker.views, writers[0], sizes, commit, advance)
         flooded = await throughput.measure(mine, watch, writers, tracker.views, sizes, copies, advance)
         return [basics, paced, *flooded]
     finally:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
+
+from msgspec import Struct
 
 from benchmarks.connection import Connection
 from benchmarks.fleet import PARTITIONS, Fleet
@@ -24,6 +27,14 @@ KAFKA_P99_MS_MAX: Final = 100.0
 VISIBLE_S_MAX: Final = 30.0
 POLL_S: Final = 0.001
 _RUNS: Final = f"/api/v1/workspaces/{WORKSPACE}/runs"
+
+
+class Sent(Struct, frozen=True):
+    """A command on its way: the run shows so many points once it has arrived."""
+
+    run_id: str
+    points: int
+    began_ns: int
 
 
 def http_client(url: str, commands: int) -> list[float]:
@@ -59,44 +70,54 @@ def _write(connection: Connection, writer: object, path: str, number: int, body:
         raise RuntimeError(f"POST {path} gave {status}: {answer[:500]!r}")
 
 
-async def kafka_client(fleet: Fleet, views: Views, writers: Sequence[Writer], commands: int) -> list[float]:
-    """One point a command, from all writers in turn, until a question about the run shows it; in ms."""
+async def kafka_client(fleet: Fleet, views: Views, writer: Writer, commands: int) -> list[float]:
+    """One point a command, all of one run, until a question about it shows the point; in ms."""
     producer = CommandProducer(
         Cluster(bootstrap_servers=fleet.kafka), fleet.settings.commands_topic, PARTITIONS
     )
     try:
-        await _visible(views, producer, writers[0])  # connects what connects with the first command
+        first: deque[Sent] = deque([await _sent(producer, writer)])  # connects what a first command connects
+        await _visible_ms(views, first, 1)
+        sent: deque[Sent] = deque()
+        watching = asyncio.create_task(_visible_ms(views, sent, commands))
         start = time.perf_counter()
-        tasks: list[asyncio.Task[float]] = []
         for index in range(commands):
             await asyncio.sleep(max(0.0, start + index / COMMANDS_PER_S - time.perf_counter()))
-            writer = writers[index % len(writers)]
-            tasks.append(asyncio.create_task(_visible(views, producer, writer)))
-        return await asyncio.gather(*tasks)
+            sent.append(await _sent(producer, writer))
+        return await watching
     finally:
         await producer.stop()
 
 
-async def _visible(views: Views, producer: CommandProducer, writer: Writer) -> float:
+async def _sent(producer: CommandProducer, writer: Writer) -> Sent:
     began = time.perf_counter_ns()
     submission = writer.log(1)
-    wanted = writer.points
     await producer.send([submission])
-    async with asyncio.timeout(VISIBLE_S_MAX):
-        while await _shown(views, writer) < wanted:  # noqa: ASYNC110 - what a question shows is what counts
+    return Sent(writer.run_id, writer.points, began)
+
+
+async def _visible_ms(views: Views, sent: deque[Sent], commands: int) -> list[float]:
+    """Ask again and again, one question at a time, what the run shows: that answers for all that are on their way."""
+    samples: list[float] = []
+    async with asyncio.timeout(commands / COMMANDS_PER_S + VISIBLE_S_MAX):
+        while len(samples) < commands:
             await asyncio.sleep(POLL_S)
-    return (time.perf_counter_ns() - began) / 1e6
+            shown = await _shown(views, sent[0].run_id) if sent else 0
+            now_ns = time.perf_counter_ns()
+            while sent and sent[0].points <= shown:
+                samples.append((now_ns - sent.popleft().began_ns) / 1e6)
+    return samples
 
 
-async def _shown(views: Views, writer: Writer) -> int:
-    found = (await views.run(WORKSPACE, writer.run_id)).metrics.get(METRIC)
+async def _shown(views: Views, run_id: str) -> int:
+    found = (await views.run(WORKSPACE, run_id)).metrics.get(METRIC)
     return 0 if found is None else found.count
 
 
 async def measure(
     fleet: Fleet,
     views: Views,
-    writers: Sequence[Writer],
+    writer: Writer,
     sizes: Sizes,
     commit: Raw,
     advance: Callable[[], Any],
@@ -108,7 +129,7 @@ async def measure(
     for _ in range(sizes.repeats):
         http += await asyncio.to_thread(together, http_client, [(fleet.urls["api"], commands)])
         advance()
-        kafka.append(await kafka_client(fleet, views, writers, commands))
+        kafka.append(await kafka_client(fleet, views, writer, commands))
         advance()
     return Group(
         title=f"One command at {COMMANDS_PER_S} commands/s",

@@ -24,7 +24,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     questions: int = 20
     # Distributed
     flood_runs: int = 320  # each of a writer of its own
-    flood: tuple[tuple[int, int], ...] = ((1, 48_000), (100, 16_000), (1_000, 2_000))  # points, commands
+    flood: tuple[tuple[int, int], ...] = ((1, 32_000), (100, 12_000), (1_000, 1_500))  # points, commands
     paced_s: float = 10.0
     raw_rows: int = 20_000  # that COPY writes and the decoder reads
     raw_commits: int = 200
