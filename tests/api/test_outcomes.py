@@ -12,6 +12,8 @@ from tests.support.http_server import Client, Reply
 
 W = "/api/v1/workspaces/default"
 
+SOMEBODY = "0190a1b2-c3d4-7e5f-8a6b-000000000001"
+
 
 class Sender:
     """A process that numbers its commands on one run."""
@@ -89,16 +91,16 @@ def test_what_was_never_handled_or_not_recorded_is_not_found(sender: Sender) -> 
     ("query", "field"),
     [
         ("", "stream"),
-        (f"stream=w/run/r&writer={uuid4()}", "number"),
-        (f"stream=w/run/r&writer={uuid4()}&number=0", "number"),
-        (f"stream=w/run/r&writer={uuid4()}&number={2**63}", "number"),
+        (f"stream=w/run/r&writer={SOMEBODY}", "number"),
+        (f"stream=w/run/r&writer={SOMEBODY}&number=0", "number"),
+        (f"stream=w/run/r&writer={SOMEBODY}&number={2**63}", "number"),
         ("stream=w/run/r&writer=me&number=1", "writer"),
-        (f"stream=w/run/r&writer={uuid4()}&number=1&more=1", "more"),
-        (f"stream=_system/0&writer={uuid4()}&number=1", "stream"),
-        (f"stream=_system/run/r&writer={uuid4()}&number=1", "stream"),
-        (f"stream=w/run/a%00b&writer={uuid4()}&number=1", "stream"),
-        (f"stream=w/run&writer={uuid4()}&number=1", "stream"),
-        (f"stream=w/experiment/diabetes&writer={uuid4()}&number=1", "stream"),
+        (f"stream=w/run/r&writer={SOMEBODY}&number=1&more=1", "more"),
+        (f"stream=_system/0&writer={SOMEBODY}&number=1", "stream"),
+        (f"stream=_system/run/r&writer={SOMEBODY}&number=1", "stream"),
+        (f"stream=w/run/a%00b&writer={SOMEBODY}&number=1", "stream"),
+        (f"stream=w/run&writer={SOMEBODY}&number=1", "stream"),
+        (f"stream=w/experiment/diabetes&writer={SOMEBODY}&number=1", "stream"),
     ],
 )
 def test_a_key_that_cannot_be_is_refused(client: Client, query: str, field: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -90,7 +90,9 @@ def test_derived_ids_are_uuid5_and_all_different() -> None:
 # ── names ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("run_id", ["a", "A" * 256, "0_.-z", "-", "_", "a..b", "...", str(uuid4())])
+@pytest.mark.parametrize(
+    "run_id", ["a", "A" * 256, "0_.-z", "-", "_", "a..b", "...", "0190a1b2-c3d4-7e5f-8a6b-00000000000e"]
+)
 def test_legal_run_ids(run_id: str) -> None:
     assert ids.check_run_id(run_id) == run_id
 
