@@ -137,10 +137,20 @@ class Process:
 class Worker(Process):
     """A process of the load."""
 
-    def __init__(self, name: str, module: str, rate: float, arguments: list[str], folder: Path) -> None:
-        super().__init__(name, _module(module, *arguments, "--rate", str(rate)), folder)
+    def __init__(
+        self, name: str, module: str, rate: float, journal: Path, arguments: list[str], folder: Path
+    ) -> None:
+        arguments = [*arguments, "--journal", str(journal), "--rate", str(rate)]
+        super().__init__(name, _module(module, *arguments), folder)
         self.module = module
         self.rate = rate
+        self._journal = journal
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """As any process, once it has begun to work: before that it does not listen."""
+        while self.is_alive and not (self._journal.exists() and self._journal.stat().st_size):
+            await asyncio.sleep(POLL_S)
+        return await super().end(number)
 
 
 def _module(name: str, *arguments: str) -> list[str]:
@@ -260,8 +270,8 @@ class Fleet:
         name = self._name(module.split("_", maxsplit=1)[0])
         journal = self.journals / f"{name}.journal"
         seed = str(len(self._all))
-        arguments = [*where, "--journal", str(journal), "--name", name, "--seed", seed]
-        worker = Worker(name, module, rate, arguments, self.folder)
+        arguments = [*where, "--name", name, "--seed", seed]
+        worker = Worker(name, module, rate, journal, arguments, self.folder)
         self._all.append(worker)
         self.workers.append(worker)
         return worker
