@@ -148,9 +148,12 @@ class Worker(Process):
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """As any process, once it has begun to work: before that it does not listen."""
-        while self.is_alive and not (self._journal.exists() and self._journal.stat().st_size):
+        while self.is_alive and not self._has_begun():  # noqa: ASYNC110 - a process tells nobody
             await asyncio.sleep(POLL_S)
         return await super().end(number)
+
+    def _has_begun(self) -> bool:
+        return self._journal.exists() and self._journal.stat().st_size > 0
 
 
 def _module(name: str, *arguments: str) -> list[str]:
