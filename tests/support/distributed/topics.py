@@ -18,6 +18,13 @@ READ_S_MAX: Final = 60.0
 COMPARED: Final = ("key", "id", "type", "number", "epoch", "digest", "value")
 BATCH: Final = 5_000
 READ_AT_ONCE_S: Final = 0.1
+PASSING: Final = frozenset(
+    {
+        confluent_kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
+        confluent_kafka.KafkaError.LEADER_NOT_AVAILABLE,
+        confluent_kafka.KafkaError._TRANSPORT,
+    }
+)
 
 Effect = tuple[str, str, int]  # stream, writer, number; of a record that is no command: "", "", offset
 
@@ -51,9 +58,18 @@ class Topics:
         return self._bounds(self._events, partition)
 
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """A broker that has just come back may have no leaders for a moment."""
         place = confluent_kafka.TopicPartition(topic, partition)
-        found: tuple[int, int] = self._consumer.get_watermark_offsets(place, timeout=READ_S_MAX)
-        return found
+        deadline = time.monotonic() + READ_S_MAX
+        while True:
+            try:
+                found: tuple[int, int] = self._consumer.get_watermark_offsets(place, timeout=READ_S_MAX)
+            except confluent_kafka.KafkaException as error:
+                if error.args[0].code() not in PASSING or time.monotonic() > deadline:
+                    raise
+                time.sleep(READ_AT_ONCE_S)
+            else:
+                return found
 
     def read_events(self, partition: int) -> tuple[int, Iterator[Any]]:
         """Where the events topic begins, and its records."""
