@@ -28,7 +28,7 @@ class SoakSettings(Struct, frozen=True, kw_only=True):
     kafka_rate: float  # commands a second, of all workers that send by Kafka together
     kafka_workers: int = 2
     http_rate: float = 100.0
-    seconds: float = 0.0  # at random until then; 0: every fault once, in order
+    seconds: float = 0.0  # at random until then and every one has been; 0: every fault once, in order
     calm_s: tuple[float, float] = (0.5, 1.0)  # between a recovery and the next fault
     stop_s: tuple[float, float] = (3.5, 4.0)  # how long a process stands still
     settle_s: float = SETTLE_S_MAX  # how long everything that was sent may take to be handled
@@ -107,7 +107,8 @@ async def _suffer(nemesis: Nemesis, settings: SoakSettings) -> None:
     while time.monotonic() < end:
         luck.shuffle(names)
         for name in names:
-            if time.monotonic() > end:
+            done = {one.fault for one in nemesis.suffered}
+            if time.monotonic() > end and done.issuperset(names):
                 return
             await _each(nemesis, [name], luck, settings.calm_s)
 
