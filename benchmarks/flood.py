@@ -18,9 +18,10 @@ from benchmarks.fleet import PARTITIONS, Fleet, Watch
 from runfold_events.buses.kafka import Cluster, CommandProducer
 from runfold_events.contract import commands as c
 from runfold_events.contract.cloudevents import Record, command_record
+from runfold_events.contract.columns import pack_floats, pack_integers
 from runfold_events.contract.envelope import MSGPACK
 from runfold_events.contract.ids import partition_of
-from runfold_events.contract.metrics import Series, encode_batch, pack_floats, pack_integers
+from runfold_events.contract.metrics import Series, encode_batch
 from runfold_events.contract.submission import Actor, Submission
 
 WORKSPACE: Final = "bench"

@@ -13,8 +13,9 @@ from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
 from benchmarks.place import Place
 from benchmarks.processes import together
 from benchmarks.raw import page_ms
+from runfold_events.contract.columns import Column
 from runfold_events.contract.commands import Command, CompleteRun, CreateRun, LogMetrics
-from runfold_events.contract.metrics import Column, Series, encode_batch
+from runfold_events.contract.metrics import Series, encode_batch
 
 METRICS: Final = 20
 PAGE: Final = 50

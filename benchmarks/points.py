@@ -16,7 +16,8 @@ from benchmarks.measure import Group, Measured, Sizes
 from benchmarks.place import EXPERIMENT, Place
 from benchmarks.processes import begin, together
 from benchmarks.raw import batches_per_s
-from runfold_events.contract.metrics import Series, encode_batch, pack_floats, pack_integers
+from runfold_events.contract.columns import pack_floats, pack_integers
+from runfold_events.contract.metrics import Series, encode_batch
 
 _JSON: Final = "application/json"
 _MSGPACK: Final = "application/msgpack"

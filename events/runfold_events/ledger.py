@@ -19,7 +19,7 @@ from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.errors import Invalid, LimitExceeded, RunfoldError, Unavailable
 from runfold_events.contract.events import CommandRejected, CommandsLost
 from runfold_events.contract.ids import check_workspace_name, experiment_stream, partition_of, run_stream
-from runfold_events.contract.metrics import decode_batch
+from runfold_events.contract.metrics import check_batch
 from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refused, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.contract.validation import check_command, check_text
@@ -195,7 +195,7 @@ def refusal_of(submission: Submission) -> Refused | None:
 def _check_command_in_context(submission: Submission) -> None:
     command = submission.command
     if isinstance(command, c.LogMetrics):
-        decode_batch(submission.content_type, bytes(command.batch))
+        check_batch(submission.content_type, bytes(command.batch))
     elif isinstance(command, c.DeclareLost) and command.first != submission.writer_seq:
         raise Invalid(
             f"DeclareLost({command.first}..{command.last}) must be numbered {command.first}",

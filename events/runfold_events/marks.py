@@ -19,25 +19,28 @@ def is_known(mark: WriterMark, number: int) -> bool:
     return number <= mark.highest and not within(number, mark.gaps)
 
 
-def taken(mark: WriterMark, number: int, digest: bytes) -> WriterMark:
-    """The mark after command ``number``, which was not known: the next one, one in a gap, or one beyond a new gap."""
-    return _covered(mark, number, number, digest)
+def taken(mark: WriterMark, number: int) -> WriterMark:
+    """The mark after command ``number``, which was not known: the next one, one in a gap, or one beyond a new gap.
+
+    The digest stays: where the highest number moved, whoever has that command replaces it.
+    """
+    return _covered(mark, number, number)
 
 
-def declared_lost(mark: WriterMark, first: int, last: int, digest: bytes) -> WriterMark:
+def declared_lost(mark: WriterMark, first: int, last: int) -> WriterMark:
     """The mark after its writer declared ``first`` to ``last`` lost, with a command numbered ``first``."""
-    return replace(_covered(mark, first, last, digest), lost=_joined(mark.lost, (first, last)))
+    return replace(_covered(mark, first, last), lost=_joined(mark.lost, (first, last)))
 
 
-def _covered(mark: WriterMark, first: int, last: int, digest: bytes) -> WriterMark:
+def _covered(mark: WriterMark, first: int, last: int) -> WriterMark:
     if first == mark.highest + 1:
-        return replace(mark, highest=last, digest=digest)
+        return replace(mark, highest=last)
     gaps = _without(mark.gaps, (first, last))
     if first > mark.highest + 1:
         gaps = (*gaps, (mark.highest + 1, first - 1))
     if last < mark.highest:  # it closed a gap; the highest command stays the one to compare with
         return replace(mark, gaps=gaps)
-    return replace(mark, gaps=gaps, highest=last, digest=digest)
+    return replace(mark, gaps=gaps, highest=last)
 
 
 def _without(ranges: Sequence[Range], hole: Range) -> tuple[Range, ...]:

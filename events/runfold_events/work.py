@@ -127,6 +127,7 @@ class Work:
         self._streams: dict[str, _Stream] = {}
         self._marks: dict[WriterKey, WriterMark] = dict(loaded.marks)
         self._changed_marks: set[WriterKey] = set()
+        self._highest: dict[WriterKey, Submission] = {}  # whose digest is not in the mark yet
         self._events: list[RecordedEvent] = []
         self._chain = row.chain_head
         self._holds: dict[str, set[UUID]] = {}
@@ -146,8 +147,7 @@ class Work:
         stream = str(submission.stream)
         key = (stream, submission.writer_id)
         mark = self._marks.get(key) or WriterMark(stream, submission.writer_id, 0, None)
-        digest = command_digest(submission.command, submission.content_type)
-        stop = self._admit(mark, submission, digest)
+        stop = self._admit(mark, submission)
         if stop is not None:
             return stop
         decision = self._decide(stream, submission)
@@ -157,7 +157,7 @@ class Work:
         if too_large is not None:
             return self._refused(too_large, None)
         outcome = self._record(stream, submission, decision)
-        self._advance_mark(key, mark, submission, digest, decision)
+        self._advance_mark(key, mark, submission, decision)
         if (
             isinstance(submission.command, c.CreateRun)
             and not submission.command.resume
@@ -202,7 +202,7 @@ class Work:
         return Write(
             events=self._events,
             heads=[stream.head() for stream in self._streams.values() if stream.changed],
-            marks=[self._marks[key] for key in self._changed_marks],
+            marks=[self._finished(self._marks[key]) for key in self._changed_marks],
             hold=[(stream, process) for stream, processes in self._holds.items() for process in processes],
             lost=sorted(self._lost),
             found=sorted(self._found),
@@ -214,11 +214,11 @@ class Work:
 
     # Numbers
 
-    def _admit(self, mark: WriterMark, submission: Submission, digest: bytes) -> Outcome | Repeated | None:
+    def _admit(self, mark: WriterMark, submission: Submission) -> Outcome | Repeated | None:
         """An answer that needs no decision: known already, blocked, or out of turn."""
         number = submission.writer_seq
         if is_known(mark, number):
-            known = self._known(mark, submission, digest)
+            known = self._known(mark, submission)
             if known is not None:
                 return known
             return self._refuse(
@@ -251,7 +251,7 @@ class Work:
             )
         return None
 
-    def _known(self, mark: WriterMark, submission: Submission, digest: bytes) -> Outcome | Repeated | None:
+    def _known(self, mark: WriterMark, submission: Submission) -> Outcome | Repeated | None:
         """The answer to a number that came before; None when it came with other content."""
         number, command = submission.writer_seq, submission.command
         key = (mark.stream, mark.writer_id, number)
@@ -259,26 +259,36 @@ class Work:
             return Repeated(key, declares=(command.first, command.last))
         if within(number, mark.lost):
             return declared_lost_answer(number, self._token())
-        if number == mark.highest and mark.digest is not None and mark.digest != digest:
-            return None
+        if number == mark.highest:
+            digest = self._finished(mark).digest
+            if digest is not None and digest != _digest_of(submission):
+                return None
         return Repeated(key, is_creation=isinstance(command, c.CreateRun) and not command.resume)
 
     def _advance_mark(
-        self, key: WriterKey, mark: WriterMark, submission: Submission, digest: bytes, decision: Decision
+        self, key: WriterKey, mark: WriterMark, submission: Submission, decision: Decision
     ) -> None:
         command = submission.command
         self.jumps_count += submission.writer_seq > mark.highest + 1
         is_refused = isinstance(decision, Rejection)
         if isinstance(command, c.DeclareLost) and not is_refused:
-            after = declared_lost(mark, command.first, command.last, digest)
+            after = declared_lost(mark, command.first, command.last)
         else:
-            after = taken(mark, submission.writer_seq, digest)
+            after = taken(mark, submission.writer_seq)
         if isinstance(command, c.EraseRun) and not is_refused:
+            self._highest.pop(key, None)
             after = replace(after, digest=None)
+        elif after.highest > mark.highest:
+            self._highest[key] = submission
         if isinstance(command, c.CreateRun) and is_refused:
             after = replace(after, refused_creation=True)
         self._marks[key] = after
         self._changed_marks.add(key)
+
+    def _finished(self, mark: WriterMark) -> WriterMark:
+        """The mark with the digest of its highest command, which is computed for the last of many only."""
+        highest = self._highest.get((mark.stream, mark.writer_id))
+        return mark if highest is None else replace(mark, digest=_digest_of(highest))
 
     # Decisions
 
@@ -463,8 +473,10 @@ def _too_large(decision: Decision) -> Rejection | None:
     """A refusal where an event would be larger than what can be published; JSON may be six times its command."""
     if isinstance(decision, Rejection):
         return None
-    events = [event for event in decision if not isinstance(event, e.MetricsLogged)]
-    size = max([len(encode_event(event)[1]) for event in events], default=0)
+    size = 0
+    for event in decision:
+        if not isinstance(event, e.MetricsLogged):
+            size = max(size, len(encode_event(event)[1]))
     if size <= limits.EVENT_BODY_BYTES_MAX:
         return None
     return Rejection(
@@ -473,3 +485,7 @@ def _too_large(decision: Decision) -> Rejection | None:
         facts={"field": "command", "limit": limits.EVENT_BODY_BYTES_MAX, "size": size},
         recorded=False,
     )
+
+
+def _digest_of(submission: Submission) -> bytes:
+    return command_digest(submission.command, submission.content_type)

@@ -18,6 +18,7 @@ from runfold_events.contract.codec import decode_event
 from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.events import METRICS_LOGGED, AnyEvent
 from runfold_events.contract.metrics import DecodedSeries, decode_batch
+from runfold_projections.arithmetic import arithmetic
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any]
@@ -55,7 +56,9 @@ class FoldEvent:
         """The unpacked series of a metric batch; none of an erased one."""
         if self._series is None:
             body = self.recorded.body
-            self._series = [] if body is None else decode_batch(self.recorded.content_type, body)
+            self._series = (
+                [] if body is None else decode_batch(self.recorded.content_type, body, arithmetic())
+            )
         return self._series
 
     @property

@@ -15,7 +15,7 @@ from runfold_events.contract import limits
 from runfold_events.contract.commands import LogMetrics
 
 if TYPE_CHECKING:
-    from runfold_events.contract.metrics import Column
+    from runfold_events.contract.columns import Column
     from runfold_events.contract.metrics import Series as WireSeries
 
 # One command's share: far below the contract's limits, so that a batch is never refused for its size.
@@ -193,8 +193,8 @@ def encode(series: list[WireSeries]) -> bytes:
 
 def wire_series(draft: SeriesDraft) -> WireSeries:
     """One series in columns."""
+    from runfold_events.contract.columns import pack_integers
     from runfold_events.contract.metrics import Series as WireSeries
-    from runfold_events.contract.metrics import pack_integers
 
     series = draft.series
     times: list[int] = []
@@ -215,7 +215,8 @@ def wire_series(draft: SeriesDraft) -> WireSeries:
 
 def _steps(steps: list[int | None]) -> Column | None:
     """Steps as a column; where some points have none, that is null, or inside packed data ``NO_STEP``."""
-    from runfold_events.contract.metrics import NO_STEP, Column, pack_integers
+    from runfold_events.contract.columns import Column, pack_integers
+    from runfold_events.contract.metrics import NO_STEP
 
     present = sum(step is not None for step in steps)
     if not present:
@@ -242,7 +243,7 @@ def _columns(series: Series, points: list[Point]) -> dict[str, list[Any]]:
 
 def column(values: list[Any]) -> Column:
     """A typed column; ``any`` where types are mixed or a point lacks the column."""
-    from runfold_events.contract.metrics import Column, pack_floats, pack_integers
+    from runfold_events.contract.columns import Column, pack_floats, pack_integers
 
     kinds = set(map(type, values))
     if kinds == {float}:

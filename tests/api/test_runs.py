@@ -9,8 +9,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from runfold_events.contract.columns import pack_floats, pack_integers
 from runfold_events.contract.metrics import Series as MetricSeries
-from runfold_events.contract.metrics import encode_batch, pack_floats, pack_integers
+from runfold_events.contract.metrics import encode_batch
 from runfold_projections.model import Page, RunView, SeriesData
 from tests.support.http_server import Client, Reply
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from runfold_events.contract import commands as c
 from runfold_events.contract import events as e
 from runfold_events.contract.codec import command_digest, decode_command_batch, encode_event
+from runfold_events.contract.columns import pack_floats, pack_integers
 from runfold_events.contract.envelope import (
     CHAIN_START,
     JSON,
@@ -26,13 +27,7 @@ from runfold_events.contract.envelope import (
     chain_value,
 )
 from runfold_events.contract.ids import experiment_id, run_stream, slice_of
-from runfold_events.contract.metrics import (
-    DecodedSeries,
-    MetricBatch,
-    decode_batch,
-    pack_floats,
-    pack_integers,
-)
+from runfold_events.contract.metrics import DecodedSeries, MetricBatch, decode_batch
 from runfold_events.contract.statuses import Status
 from tests.support.columns import Plain, json_batch, msgpack_batch, packed, plain, series
 
@@ -322,9 +317,10 @@ def _metric_batches() -> Files:
         "metrics/plain.json": json_batch(words, table),
         "metrics/plain.bin": msgpack_batch(series(plain("f64", list(DELICATE))), table),
         "metrics/empty.bin": msgspec.msgpack.encode(sdk),
-        "metrics/delta-zstd.bin": msgpack_batch(series(packed("i64", "delta-zstd", [5, 3, 2**40, -1]))),
         "metrics/packed-by-the-sdk.bin": msgpack_batch(_packed_by_the_sdk()),
     }
+    for codec in ("delta-zstd", "delta-shuffle-zstd"):
+        files[f"metrics/{codec}.bin"] = msgpack_batch(series(packed("i64", codec, [5, 3, 2**40, -1])))
     for codec in ("raw", "zstd", "shuffle-zstd"):
         files[f"metrics/{codec}.bin"] = msgpack_batch(
             series(packed("f64", codec, list(DELICATE))),

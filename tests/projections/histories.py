@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from runfold_events.contract import events as e
+from runfold_events.contract.columns import Column
 from runfold_events.contract.commands import ErrorInfo
-from runfold_events.contract.metrics import Column
 from runfold_events.contract.statuses import Status
 from runfold_projections.testing.history import History, MemorySource, floats, table
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from runfold_events.contract import events as e
 from runfold_events.contract import limits
+from runfold_events.contract.columns import Cell, Column
 from runfold_events.contract.errors import Invalid
-from runfold_events.contract.metrics import Cell, Column
 from runfold_events.sync import run_sync
 from runfold_projections.filters.tokens import check_text
 from runfold_projections.model import RunQuery, RunView

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runfold_events.contract import events as e
+from runfold_events.contract.columns import Column
 from runfold_events.contract.errors import Invalid
-from runfold_events.contract.metrics import Column
 from runfold_events.sync import run_sync
 from runfold_projections.filters.fields import ATTRIBUTES
 from runfold_projections.model import Page, RunQuery, RunView

@@ -25,9 +25,9 @@ def packed(dtype: str, codec: str, values: Sequence[Any]) -> Plain:
 
 def packed_bytes(dtype: str, codec: str, count: int, raw: bytes) -> Plain:
     """A column of bytes that are not compressed yet."""
-    if codec == "delta-zstd":
+    if codec.startswith("delta-"):
         raw = _differences(raw)
-    elif codec == "shuffle-zstd":
+    if codec.endswith("shuffle-zstd"):
         width = 1 if dtype == "bool" else 8
         raw = bytes(raw[start + place] for place in range(width) for start in range(0, len(raw), width))
     data = raw if codec == "raw" else compress(raw)
@@ -37,7 +37,8 @@ def packed_bytes(dtype: str, codec: str, count: int, raw: bytes) -> Plain:
 def _differences(raw: bytes) -> bytes:
     values = [value for (value,) in struct.iter_unpack("<q", raw)]
     return b"".join(
-        struct.pack("<q", value - before) for before, value in zip([0, *values], values, strict=False)
+        struct.pack("<Q", (value - before) % 2**64)
+        for before, value in zip([0, *values], values, strict=False)
     )
 
 

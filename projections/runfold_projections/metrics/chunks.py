@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from runfold_events.contract.metrics import NO_STEP, Dtype
+from runfold_events.contract.columns import Dtype
+from runfold_events.contract.metrics import NO_STEP
 from runfold_projections.metrics import codec
 from runfold_projections.metrics.points import WIDTHS, Part, Payload, join, values_of
 from runfold_projections.projection import Row

@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from runfold_events.contract.metrics import DecodedSeries, Dtype, Values
+from runfold_events.contract.columns import Dtype, Values
+from runfold_events.contract.metrics import DecodedSeries
 from runfold_projections.values import Cell, decode_cells, encode_cells
 
 WIDTHS: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from runfold_events.contract import limits
-from runfold_events.contract.metrics import NO_STEP, DecodedSeries, Values
+from runfold_events.contract.columns import Values
+from runfold_events.contract.metrics import NO_STEP, DecodedSeries
 from runfold_projections.projection import FoldEvent, Row, ViewTransaction
 from runfold_projections.values import Cell, Number, as_number, as_text, decode_cells, encode_cells, float_of
 

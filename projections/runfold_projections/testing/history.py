@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from runfold_events.contract import events as e
 from runfold_events.contract.codec import encode_event
+from runfold_events.contract.columns import Column, pack_floats, pack_integers
 from runfold_events.contract.commands import Tags
 from runfold_events.contract.envelope import MSGPACK, RecordedEvent
 from runfold_events.contract.ids import experiment_id, experiment_stream, partition_of, run_stream, slice_of
-from runfold_events.contract.metrics import Column, Series, encode_batch, pack_floats, pack_integers
+from runfold_events.contract.metrics import Series, encode_batch
 from runfold_events.contract.statuses import Status
 from runfold_events.contract.tokens import Token
 

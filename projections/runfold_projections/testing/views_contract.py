@@ -16,9 +16,9 @@ from uuid import UUID
 import pytest
 
 from runfold_events.contract import events as e
+from runfold_events.contract.columns import Column
 from runfold_events.contract.commands import ErrorInfo
 from runfold_events.contract.errors import Invalid, NotFound, PositionNotReached
-from runfold_events.contract.metrics import Column
 from runfold_events.contract.statuses import Status
 from runfold_events.contract.tokens import Token
 from runfold_events.sync import run_sync

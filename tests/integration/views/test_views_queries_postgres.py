@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import tests.projections.test_filters as sqlite
 from runfold_events.contract import events as e
 from runfold_events.contract import limits
+from runfold_events.contract.columns import Cell, Column
 from runfold_events.contract.errors import Invalid, Unavailable
-from runfold_events.contract.metrics import Cell, Column
 from runfold_events.sync import run_sync
 from runfold_projections.model import RunQuery, RunView
 from runfold_projections.stores.postgres import PostgresViewStore, ViewTimeouts

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runfold_events.contract.metrics import Column
+from runfold_events.contract.columns import Column
 from runfold_events.sync import run_sync
 from runfold_projections.runs import summary
 from runfold_projections.testing.history import WORKSPACE, table

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runfold_events.contract.metrics import Column, Dtype, Series, pack_floats, pack_integers
+from runfold_events.contract.columns import Column, Dtype, pack_floats, pack_integers
+from runfold_events.contract.metrics import Series
 from runfold_events.sync import run_sync
 from runfold_projections.metrics import chunks, codec, queries
 from runfold_projections.metrics.chunks import CHUNK_POINTS

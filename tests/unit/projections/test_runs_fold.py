@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from runfold_events.contract import events as e
+from runfold_events.contract.columns import Column
 from runfold_events.contract.commands import ErrorInfo, Params
-from runfold_events.contract.metrics import Column
 from runfold_events.contract.statuses import Status
 from runfold_events.sync import run_sync
 from runfold_projections.model import RunView

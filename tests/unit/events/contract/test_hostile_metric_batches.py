@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runfold_events.contract.envelope import JSON, MSGPACK
 from runfold_events.contract.errors import Invalid, LimitExceeded
-from runfold_events.contract.metrics import decode_batch
+from runfold_events.contract.metrics import check_batch, decode_batch
 from tests.support.columns import (
     Plain,
     compress,
@@ -35,11 +35,21 @@ def refused(body: bytes, content_type: str = MSGPACK) -> Invalid:
     with pytest.raises(Invalid) as caught:
         decode_batch(content_type, body)
     error = caught.value
+    assert check_error(content_type, body) == (type(error), error.message, error.facts)
     assert error.field is not None
     assert error.limit is not None
     assert len(str(error)) < 1_000
     msgspec.json.encode([error.message, error.facts])
     return error
+
+
+def check_error(content_type: str, body: bytes) -> tuple[type[Invalid], str, Any] | None:
+    """What who only checks a batch is told of it."""
+    try:
+        check_batch(content_type, body)
+    except Invalid as error:
+        return type(error), error.message, error.facts
+    return None
 
 
 def over(body: bytes, content_type: str = MSGPACK) -> tuple[Any, Any]:
@@ -240,12 +250,6 @@ def test_a_packed_bool_is_0_or_1() -> None:
     refused(msgpack_batch(series(packed_bytes("bool", "raw", 3, b"\x00\x01\x02"))))
 
 
-@pytest.mark.parametrize("values", [[2**63 - 1, 1], [-(2**63), -1]])
-def test_differences_that_leave_64_bits_are_refused(values: list[int]) -> None:
-    raw = b"".join(value.to_bytes(8, "little", signed=True) for value in values)
-    refused(with_data("i64", "delta-zstd", 2, compress(raw)))
-
-
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -410,7 +414,7 @@ COLUMNS: Final = st.fixed_dictionaries(
     {"dtype": st.sampled_from(["f64", "i64", "bool", "str", "any"]) | JSON_VALUES},
     optional={
         "values": st.lists(JSON_VALUES, max_size=3) | JSON_VALUES,
-        "codec": st.sampled_from(["raw", "zstd", "delta-zstd", "shuffle-zstd"]),
+        "codec": st.sampled_from(["raw", "zstd", "delta-zstd", "shuffle-zstd", "delta-shuffle-zstd"]),
         "count": st.integers(),
         "data": st.text("ABC=", max_size=8),
     },
@@ -433,7 +437,10 @@ def test_anything_that_looks_like_a_batch_is_one_or_refused(many: list[Any]) -> 
 
 def read_or_refused(content_type: str, body: bytes) -> None:
     """Nothing but Invalid may come out, and it can be told to the sender."""
+    told = None
     try:
         decode_batch(content_type, body)
     except Invalid as error:
         msgspec.json.encode([error.message, error.field, error.facts])
+        told = (type(error), error.message, error.facts)
+    assert check_error(content_type, body) == told
