@@ -1,6 +1,7 @@
 """All rows of a view in a form that is equal when the views are: for tests that a rebuild equals the live view.
 
-Packed columns are decoded, since the bytes that a compressor makes may differ between its versions.
+Packed columns are decoded, since the bytes that a compressor makes may differ between its versions. Rows of a tail are
+taken apart, since which parts share one depends on how events were cut into fold batches.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from runfold_projections.metrics import codec
 from runfold_projections.metrics.chunks import unpack_column, unpack_sources
-from runfold_projections.metrics.points import values_of
+from runfold_projections.metrics.points import unpack_parts, values_of
 from runfold_projections.projection import Projection, Row, ViewStore
 
 
@@ -28,26 +29,42 @@ async def dump(store: ViewStore, projections: Iterable[Projection]) -> dict[str,
                     (),
                 )
                 decode = _DECODERS.get(name)
-                found[name] = rows if decode is None else [decode(row) for row in rows]
+                found[name] = rows if decode is None else [one for row in rows for one in decode(row)]
     return found
 
 
-def _chunk(row: Row) -> Row:
+def _tail(row: Row) -> list[Row]:
+    key, first, _, body = row
+    parts: list[Row] = []
+    for part in unpack_parts(body):
+        *facts, columns = part.to_row()
+        parts.append((key, first, *facts, tuple(columns)))
+        first += part.count
+    return parts
+
+
+def _chunk(row: Row) -> list[Row]:
     count, (times, steps, sources) = row[2], row[-3:]
-    return (
-        *row[:-3],
-        codec.unpack_integers(times, count),
-        None if steps is None else codec.unpack_integers(steps, count),
-        tuple(unpack_sources(sources)),
-    )
+    return [
+        (
+            *row[:-3],
+            codec.unpack_integers(times, count),
+            None if steps is None else codec.unpack_integers(steps, count),
+            tuple(unpack_sources(sources)),
+        )
+    ]
 
 
-def _column(row: Row) -> Row:
+def _column(row: Row) -> list[Row]:
     runs: list[Any] = []
     for dtype, count, data in unpack_column(row[-1]):
         exact = data if isinstance(data, bytes) else [repr(cell) for cell in values_of(dtype or "any", data)]
         runs.append((dtype, count, exact))
-    return (*row[:-1], tuple(map(repr, runs)))
+    return [(*row[:-1], tuple(map(repr, runs)))]
 
 
-_DECODERS: Final[dict[str, Callable[[Row], Row]]] = {"metrics.chunk": _chunk, "metrics.column": _column}
+_DECODERS: Final[dict[str, Callable[[Row], list[Row]]]] = {
+    "metrics.tail": _tail,
+    "metrics.chunk": _chunk,
+    "metrics.column": _column,
+}

@@ -1,7 +1,7 @@
 """Fold metric batches into series: sealed chunks of 4,096 points, and a tail of what each batch brought since.
 
-Which points stand in which chunk depends on their number alone, counted from the series' first: how events were cut
-into fold batches leaves no trace.
+Which points stand in which chunk depends on their number alone, counted from the series' first. How events were cut into
+fold batches shows only in which parts share a row of the tail.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from runfold_projections.metrics.chunks import CHUNK_POINTS, seal
-from runfold_projections.metrics.points import Part, part_of, part_of_row
+from runfold_projections.metrics.points import Part, pack_parts, part_of, unpack_parts
 from runfold_projections.projection import FoldEvent, Row, Tables, ViewTransaction
 
 ERASED: Final = "run.erased"
@@ -27,7 +27,7 @@ class MetricsProjection:
     """Series, their chunks and tails."""
 
     name = "metrics"
-    version = 1
+    version = 2
     tables: Tables = (
         ("series", "series_key"),
         ("tail", "series_key, first"),
@@ -116,39 +116,40 @@ class _Batch:
 
     async def write(self) -> None:
         stored_tails = await self._take_tails()
-        tails: list[Row] = []
+        tails: list[Row | None] = []
         chunks: list[Row] = []
         columns: list[Row] = []
         for series in self._series.values():
             if series.fills_chunk:
                 parts = stored_tails.get(series.key, []) + series.parts
-                tails.extend(_seal(series, parts, chunks, columns))
+                tails.append(_seal(series, parts, chunks, columns))
             else:
-                tails.extend(_tail_rows(series.key, series.stored, series.parts))
+                tails.append(_tail_row(series.key, series.stored, series.parts))
         await self._tx.execute_many("write_chunk", chunks)
         await self._tx.execute_many("write_column", columns)
         await self._tx.execute_many("write_series", [_series_row(s) for s in self._series.values()])
-        await self._tx.execute_many("write_tail", tails)
+        await self._tx.execute_many("write_tail", [row for row in tails if row is not None])
 
     async def _take_tails(self) -> dict[int, list[Part]]:
         """The tails of all series that fill a chunk now, which leave their table for that."""
         keys = [(s.key,) for s in self._series.values() if s.fills_chunk and s.stored % CHUNK_POINTS]
         found: dict[int, list[Part]] = {}
-        for key, *row in await self._tx.fetch_many("tail_to_fold", keys):
-            found.setdefault(key, []).append(part_of_row(*row))
+        for key, body in await self._tx.fetch_many("tail_to_fold", keys):
+            found.setdefault(key, []).extend(unpack_parts(body))
         await self._tx.execute_many("remove_tail", keys)
         return found
 
 
-def _seal(series: _Series, parts: Sequence[Part], chunks: list[Row], columns: list[Row]) -> list[Row]:
-    """Add the rows of every chunk that is full now; returns the rows of the new tail."""
+def _seal(series: _Series, parts: Sequence[Part], chunks: list[Row], columns: list[Row]
+) -> Row | None:
+    """Add the rows of every chunk that is full now; returns the row of the new tail."""
     first = series.stored - series.stored % CHUNK_POINTS
     full, rest = _cut(parts)
     for number, chunk_parts in enumerate(full, first // CHUNK_POINTS):
         chunk = seal(chunk_parts)
         chunks.append((series.key, number, *chunk.axes))
         columns.extend((series.key, number, *row) for row in chunk.columns)
-    return _tail_rows(series.key, first + len(full) * CHUNK_POINTS, rest)
+    return _tail_row(series.key, first + len(full) * CHUNK_POINTS, rest)
 
 
 def _cut(parts: Sequence[Part]) -> tuple[list[list[Part]], list[Part]]:
@@ -168,12 +169,8 @@ def _cut(parts: Sequence[Part]) -> tuple[list[list[Part]], list[Part]]:
     return full, group
 
 
-def _tail_rows(key: int, first: int, parts: Sequence[Part]) -> list[Row]:
-    rows: list[Row] = []
-    for part in parts:
-        rows.append((key, first, part.count, part.writer_id, part.writer_seq, part.point, part.to_body()))
-        first += part.count
-    return rows
+def _tail_row(key: int, first: int, parts: Sequence[Part]) -> Row | None:
+    return (key, first, sum(part.count for part in parts), pack_parts(parts)) if parts else None
 
 
 def _series_row(series: _Series) -> Row:

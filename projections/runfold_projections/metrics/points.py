@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from runfold_events.contract.columns import Dtype, Values
 from runfold_events.contract.metrics import DecodedSeries
+from runfold_projections.projection import Row
 from runfold_projections.values import Cell, decode_cells, encode_cells
 
 WIDTHS: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}
@@ -56,13 +57,13 @@ class Part(Struct, gc=False):
             {name: (dtype, _cut(dtype, data, start, stop)) for name, (dtype, data) in self.columns.items()},
         )
 
-    def to_body(self) -> bytes:
-        """What a tail row keeps of it, beside its own columns."""
+    def to_row(self) -> Row:
+        """What a tail keeps of it."""
         columns = [
             (name, dtype, data if isinstance(data, bytes) else encode_cells(data))
             for name, (dtype, data) in self.columns.items()
         ]
-        return _pack((self.times, self.steps, columns))
+        return (self.count, self.writer_id, self.writer_seq, self.point, self.times, self.steps, columns)
 
 
 def part_of(series: DecodedSeries, writer_id: bytes, writer_seq: int) -> Part:
@@ -78,10 +79,26 @@ def part_of(series: DecodedSeries, writer_id: bytes, writer_seq: int) -> Part:
     )
 
 
-def part_of_row(count: int, writer_id: bytes, writer_seq: int, point: int, body: bytes) -> Part:
-    """A part back from its tail row."""
-    times, steps, columns = _unpack(body)
-    payloads = {
+def pack_parts(parts: Sequence[Part]) -> bytes:
+    """Consecutive parts of one series as the body of a tail row."""
+    return _pack([part.to_row() for part in parts])
+
+
+def unpack_parts(body: bytes) -> list[Part]:
+    """Undo :func:`pack_parts`."""
+    return [_part_of_row(*row) for row in _unpack(body)]
+
+
+def _part_of_row(
+    count: int,
+    writer_id: bytes,
+    writer_seq: int,
+    point: int,
+    times: bytes,
+    steps: bytes | None,
+    columns: Sequence[tuple[str, Dtype, bytes]],
+) -> Part:
+    payloads: dict[str, tuple[Dtype, Payload]] = {
         name: (dtype, data if dtype in WIDTHS else decode_cells(data)) for name, dtype, data in columns
     }
     return Part(count, writer_id, writer_seq, point, times, steps, payloads)

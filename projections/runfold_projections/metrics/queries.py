@@ -15,7 +15,7 @@ from runfold_events.contract import limits
 from runfold_events.contract.metrics import NO_STEP
 from runfold_projections.metrics import codec
 from runfold_projections.metrics.chunks import CHUNK_POINTS, unpack_column, unpack_sources
-from runfold_projections.metrics.points import part_of_row, values_of
+from runfold_projections.metrics.points import Part, unpack_parts, values_of
 from runfold_projections.model import SeriesData, SeriesInfo
 from runfold_projections.projection import Row, ViewSnapshot
 
@@ -83,7 +83,7 @@ async def _load(
     view: ViewSnapshot, key: int, count: int, names: Sequence[str], points_max: int | None
 ) -> _Points:
     points = _Points([], [], [], {name: [] for name in names})
-    tail = await view.fetch("tail", (key,))
+    tail = [part for row in await view.fetch("tail", (key,)) for part in unpack_parts(row[0])]
     if count >= CHUNK_POINTS:
         first = 0
         if points_max is not None and points_max < count:
@@ -94,15 +94,15 @@ async def _load(
             columns.setdefault(chunk, {})[name] = body
         for row in await view.fetch("chunks", (key, first)):
             _add_chunk(points, row, columns.get(row[0], {}))
-    for row in tail:
-        _add_tail(points, row)
+    for part in tail:
+        _add_part(points, part)
     return points
 
 
-def _tail_bounds(tail: Sequence[Row]) -> tuple[int, int] | None:
+def _tail_bounds(tail: Sequence[Part]) -> tuple[int, int] | None:
     times: array[int] = array("q")
-    for row in tail:
-        times.frombytes(part_of_row(*row[1:]).times)
+    for part in tail:
+        times.frombytes(part.times)
     return (min(times), max(times)) if times else None
 
 
@@ -140,8 +140,7 @@ def _add_chunk(points: _Points, row: Row, columns: dict[str, bytes]) -> None:
             values.extend([None] * count if dtype is None else values_of(dtype, data))
 
 
-def _add_tail(points: _Points, row: Row) -> None:
-    part = part_of_row(*row[1:])
+def _add_part(points: _Points, part: Part) -> None:
     points.times.extend(_integers(part.times))
     points.steps.extend([None] * part.count if part.steps is None else _steps(part.steps))
     points.sources.append((part.writer_id, part.writer_seq, part.point, part.count))

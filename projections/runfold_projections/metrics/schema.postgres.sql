@@ -9,14 +9,12 @@ CREATE TABLE {p}series (
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX {p}series_by_name ON {p}series (stream, name);
 
--- Points after the last sealed chunk: one row per series of a batch. first counts the series' points from 0.
+-- Points after the last sealed chunk, as the folds brought them: a row holds what one fold had of a series, in parts of
+-- one batch each. first counts the series' points from 0.
 CREATE TABLE {p}tail (
     series_key bigint NOT NULL,
     first bigint NOT NULL,
     count bigint NOT NULL,
-    writer_id bytea NOT NULL,
-    writer_seq bigint NOT NULL,
-    point bigint NOT NULL,
     body bytea NOT NULL,
     PRIMARY KEY (series_key, first)
 );

@@ -9,14 +9,12 @@ CREATE TABLE {p}series (
 );
 CREATE UNIQUE INDEX {p}series_by_name ON {p}series (stream, name);
 
--- Points after the last sealed chunk: one row per series of a batch. first counts the series' points from 0.
+-- Points after the last sealed chunk, as the folds brought them: a row holds what one fold had of a series, in parts of
+-- one batch each. first counts the series' points from 0.
 CREATE TABLE {p}tail (
     series_key INTEGER NOT NULL,
     first INTEGER NOT NULL,
     count INTEGER NOT NULL,
-    writer_id BLOB NOT NULL,
-    writer_seq INTEGER NOT NULL,
-    point INTEGER NOT NULL,
     body BLOB NOT NULL,
     PRIMARY KEY (series_key, first)
 ) WITHOUT ROWID;

@@ -4,15 +4,14 @@
 SELECT stream, name, series_key, kind, columns, count FROM {p}series WHERE stream = $1 AND name = $2;
 
 -- name: tail_to_fold
-SELECT series_key, count, writer_id, writer_seq, point, body FROM {p}tail WHERE series_key = $1 ORDER BY first;
+SELECT series_key, body FROM {p}tail WHERE series_key = $1 ORDER BY first;
 
 -- name: write_series
 INSERT INTO {p}series (series_key, stream, name, kind, columns, count) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (series_key) DO UPDATE SET columns = excluded.columns, count = excluded.count;
 
 -- name: write_tail
-INSERT INTO {p}tail (series_key, first, count, writer_id, writer_seq, point, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7);
+INSERT INTO {p}tail (series_key, first, count, body) VALUES ($1, $2, $3, $4);
 
 -- name: remove_tail
 DELETE FROM {p}tail WHERE series_key = $1;
@@ -42,7 +41,7 @@ DELETE FROM {p}column WHERE series_key = $1;
 -- Reading: used by fold and queries
 
 -- name: tail
-SELECT first, count, writer_id, writer_seq, point, body FROM {p}tail WHERE series_key = $1 ORDER BY first;
+SELECT body FROM {p}tail WHERE series_key = $1 ORDER BY first;
 
 -- name: all_series
 SELECT series_key, name, kind, columns, count FROM {p}series WHERE stream = $1 ORDER BY series_key;
