@@ -1,7 +1,7 @@
 """Fold metric batches into series: sealed chunks of 4,096 points, and a tail of what each batch brought since.
 
-Which points stand in which chunk depends on their number alone, counted from the series' first. How events were cut into
-fold batches shows only in which parts share a row of the tail.
+Which points stand in which chunk depends on their number alone, counted from the series' first. How events were cut
+into fold batches shows only in which parts share a row of the tail.
 """
 
 from __future__ import annotations
