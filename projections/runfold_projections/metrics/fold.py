@@ -140,8 +140,7 @@ class _Batch:
         return found
 
 
-def _seal(series: _Series, parts: Sequence[Part], chunks: list[Row], columns: list[Row]
-) -> Row | None:
+def _seal(series: _Series, parts: Sequence[Part], chunks: list[Row], columns: list[Row]) -> Row | None:
     """Add the rows of every chunk that is full now; returns the row of the new tail."""
     first = series.stored - series.stored % CHUNK_POINTS
     full, rest = _cut(parts)
