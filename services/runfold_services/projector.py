@@ -23,6 +23,7 @@ from runfold_projections.projection import Catalogue, Checkpoint, EventSource, P
 from runfold_projections.rebuild import Rebuild, prepare
 from runfold_projections.runner import Folder, Rival, active_checkpoint, check_checkpoint
 from runfold_services.tally import ITEMS, Distribution
+from runfold_services.tasks import end_tasks
 
 ROLE: Final = "projector"
 
@@ -142,21 +143,11 @@ class Projector:
     async def stop(self) -> None:
         """End; what was being folded is undone, and others have the partitions at once."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
         self.status.served = frozenset()
         if self._share is not None:
             with contextlib.suppress(RunfoldError):
                 await self._share.leave_role(ROLE, self._member)
-
-    async def run(self) -> None:
-        """Start, and go on until cancelled."""
-        try:
-            await self.start()
-            await asyncio.gather(*self._tasks)
-        finally:
-            await self.stop()
 
     def wake(self) -> None:
         """A hint that the store has news."""
@@ -251,7 +242,8 @@ class Projector:
                 wait_s = settings.poll_s
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
             wait_s = min(1.5 * wait_s, settings.idle_poll_s)
 
     async def _pass(self) -> int:

@@ -8,19 +8,17 @@ requests in flight within ``stop_s``, folds what is left and closes the store. A
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
-import uvicorn
 from msgspec.structs import replace
 
 from runfold_events.sync import run_sync
 from runfold_services.api.app import create_app
 from runfold_services.api.auth import check_listen_address, load_credentials
 from runfold_services.backend import Backend
-from runfold_services.bounded_http import BoundedHttpProtocol
+from runfold_services.http_server import HttpServer
 from runfold_services.process import (
     STUCK_S_MAX,
     end_stuck_process,
@@ -62,7 +60,13 @@ class Server:
         self._listener = listen(settings.host, settings.port)
         self.runtime = Runtime(backend, settings, places)
         self.url = url_of(self._listener)
-        self._uvicorn = _Uvicorn(_config(create_app(self.runtime, credentials), settings))
+        self._uvicorn = HttpServer(
+            create_app(self.runtime, credentials),
+            stop_s=round(settings.stop_s) or 1,
+            connections_max=CONNECTIONS_MAX,
+            keep_alive_s=KEEP_ALIVE_S,
+            has_lifespan=True,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_stop: Callable[[], None] = lambda: None
 
@@ -82,7 +86,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         with signals_to(self._loop, self._on_signal):
             self._uvicorn.on_started = lambda: on_ready(self.url)
-            await self._uvicorn.serve_until_told([self._listener])
+            await self._uvicorn.serve_until_told(self._listener)
 
     def _on_signal(self) -> None:
         if self._uvicorn.should_exit:
@@ -95,19 +99,6 @@ class Server:
             self.on_stop()
         self.runtime.begin_stop()
         self._uvicorn.should_exit = True
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signal handling, which ends a stopped process by the signal instead of with 0."""
-
-    on_started: Callable[[], None] = staticmethod(lambda: None)
-
-    async def serve_until_told(self, sockets: list[socket.socket]) -> None:
-        await self._serve(sockets)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.on_started()
 
 
 def serve(backend: Backend, settings: ServerSettings) -> None:
@@ -182,19 +173,3 @@ def server_on_loop(backend: Backend, settings: ServerSettings) -> Server:
         fold_poll_s=min(settings.fold_poll_s, LOOK_S),
     )
     return Server(backend, looks, OnLoop())
-
-
-def _config(app: Any, settings: ServerSettings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=BoundedHttpProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=round(settings.stop_s) or 1,
-        limit_concurrency=CONNECTIONS_MAX,
-    )

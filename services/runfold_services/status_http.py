@@ -9,11 +9,10 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-import uvicorn
 
 from runfold_events.contract.envelope import JSON
 from runfold_services import metrics as m
-from runfold_services.bounded_http import BoundedHttpProtocol
+from runfold_services.http_server import HttpServer
 
 PATHS: Final = ("/health/live", "/health/ready", "/metrics")
 CONNECTIONS_MAX: Final = 100
@@ -31,28 +30,12 @@ class StatusServer:
         self._listener = listener
         self._health = health
         self._scrape = scrape
-        self._server = _Uvicorn(
-            uvicorn.Config(
-                self._answer,
-                interface="asgi3",
-                http=BoundedHttpProtocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=STOP_S_MAX,
-                limit_concurrency=CONNECTIONS_MAX,
-            )
-        )
+        self._server = HttpServer(self._answer, stop_s=STOP_S_MAX, connections_max=CONNECTIONS_MAX)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to answer."""
-        self._task = asyncio.create_task(
-            self._server.serve_until_told([self._listener]), name="runfold-status"
-        )
+        self._task = self._server.begin(self._listener, "runfold-status")
 
     async def stop(self) -> None:
         """Answer what was asked, then let go of the address."""
@@ -87,13 +70,6 @@ class StatusServer:
         except Exception as error:
             _log.warning("metrics cannot be told", why=f"{type(error).__name__}: {error}")
             return 503, JSON, _problem(f"the metrics cannot be told now: {type(error).__name__}")
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signal handling."""
-
-    async def serve_until_told(self, sockets: list[socket.socket]) -> None:
-        await self._serve(sockets)
 
 
 def _problem(detail: str) -> bytes:

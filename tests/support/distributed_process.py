@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from runfold_events.buses.kafka import Cluster, CommandProducer
+from runfold_events.contract.submission import Submission
 from tests.support.repository import ON_WHEEL, ROOT, SOURCE_ROOTS
-from tests.support.stack import StackForTest
+from tests.support.stack import StackForTest, run_apart
 
 READY: Final = "runfold ready at "
 STOP_S_MAX: Final = 60.0
@@ -74,6 +76,20 @@ class DistributedProcess:
         """Where the roles beside the API tell their health."""
         notes = (line.split() for line in self.log.read_text("utf-8").splitlines())
         return {words[1]: words[3] for words in notes if words[:1] == ["runfold:"] and words[2:3] == ["at"]}
+
+    def send_by_kafka(self, partitions: int, submissions: Sequence[Submission]) -> None:
+        """Have the command topic take commands, all of them or an error."""
+
+        async def work() -> None:
+            producer = CommandProducer(
+                Cluster(bootstrap_servers=self.stack.kafka), f"{self.prefix}.commands", partitions
+            )
+            try:
+                await producer.send(list(submissions))
+            finally:
+                await producer.stop()
+
+        run_apart(work)
 
     def stop(self) -> int:
         """Have everything end; the exit code. Whoever does not is killed, and the caller sees it by the code."""

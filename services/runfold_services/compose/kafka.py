@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import LogDoor
 from runfold_events.stores.postgres import PostgresStore
+from runfold_services.compose.postgres import open_store
 from runfold_services.decider import Decider, DeciderSettings
 from runfold_services.kafka_settings import KafkaSettings
 from runfold_services.postgres_settings import PostgresSettings
@@ -50,9 +51,7 @@ async def open_decider(
         TopicDisagrees: the command topic is not as it must be.
         Unavailable: Postgres or Kafka does not answer.
     """
-    async with _opened(postgres) as store:
-        cluster = cluster_of(kafka)
-        await _ensure(cluster, commands_topic(kafka, store.partitions), kafka)
+    async with _store_and_topic(postgres, kafka, commands_topic) as (store, cluster):
         source = KafkaCommandSource(
             cluster,
             kafka.commands_topic,
@@ -76,25 +75,21 @@ async def open_relay(
         TopicDisagrees: the event topic is not as it must be.
         Unavailable: Postgres or Kafka does not answer.
     """
-    async with _opened(postgres) as store:
-        cluster = cluster_of(kafka)
-        await _ensure(cluster, events_topic(kafka, store.partitions), kafka)
+    async with _store_and_topic(postgres, kafka, events_topic) as (store, cluster):
         sink = KafkaEventSink(cluster, kafka.events_topic, store.partitions)
         yield RelayRole(Relay(store, sink, settings))
 
 
 @asynccontextmanager
-async def _opened(postgres: PostgresSettings) -> AsyncGenerator[PostgresStore]:
-    store = await PostgresStore.open(postgres.dsn, connections_max=postgres.connections_max)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def _ensure(cluster: Cluster, topic: Topic, kafka: KafkaSettings) -> None:
-    admin = KafkaTopicAdmin(cluster)
-    try:
-        await ensure_topic(admin, topic, makes=kafka.makes_topics)
-    finally:
-        await admin.stop()
+async def _store_and_topic(
+    postgres: PostgresSettings, kafka: KafkaSettings, topic_of: Callable[[KafkaSettings, int], Topic]
+) -> AsyncGenerator[tuple[PostgresStore, Cluster]]:
+    """The open store, and the way to the cluster, where the topic is as it must be."""
+    async with open_store(postgres.dsn, connections_max=postgres.connections_max) as store:
+        cluster = cluster_of(kafka)
+        admin = KafkaTopicAdmin(cluster)
+        try:
+            await ensure_topic(admin, topic_of(kafka, store.partitions), makes=kafka.makes_topics)
+        finally:
+            await admin.stop()
+        yield store, cluster

@@ -171,14 +171,6 @@ async def open_api(postgres: PostgresSettings, *, lease_s: float = limits.LEASE_
     )
 
 
-async def project(
-    dsn: str, *, views_dsn: str | None = None, settings: ProjectorSettings | None = None
-) -> None:
-    """Fold until cancelled."""
-    async with open_projector(dsn, views_dsn=views_dsn, settings=settings) as projector:
-        await projector.run()
-
-
 @asynccontextmanager
 async def open_store(dsn: str, *, connections_max: int = 4) -> AsyncGenerator[PostgresStore]:
     """The event store at ``dsn`` alone, for what works on the store itself.

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,7 +29,7 @@ from tests.support.postgres_store import as_service
 from tests.support.repository import ROOT
 from tests.support.stack import StackForTest
 
-KAFKA_RATE: Final = 900.0
+KAFKA_RATE: Final = 1_150.0  # some of it is no command, and a busy machine sends less
 HTTP_RATE: Final = 100.0
 HISTORY_EVENTS: Final = 6_000  # before the rebuild begins
 CALM_S: Final = 2.0
@@ -176,18 +175,19 @@ def test_a_rebuild_under_load_keeps_nobody_waiting_and_gives_the_same_views(
     async def run() -> None:
         async with fleet_on(stack, tmp_path, FleetSettings(partitions=4)) as fleet:
             await fleet.start_all({"api": 1, "decider": 1, "relay": 1, "projector": 1})
-            begun = time.monotonic()
             fleet.start_kafka_worker(KAFKA_RATE)
             fleet.start_http_worker(HTTP_RATE)
             await fleet.stored(HISTORY_EVENTS)
             await _rebuild_under_load(fleet)
             await asyncio.sleep(CALM_S)
             await fleet.end_load()
-            load_s = time.monotonic() - begun
             await fleet.settled()
             found = await checker.check(fleet.place())
             sent = found.figures["commands sent by kafka"] + found.figures["commands sent by http"]
-            print(found.render(), f"\n{sent / load_s:.0f} commands a second")
+            print(
+                found.render(),
+                f"\n{sent / found.figures['seconds from first to last event']:.0f} commands a second",
+            )
             assert found.is_clean, found.render()
             await _rebuild_at_rest(fleet)
 

@@ -23,7 +23,7 @@ from runfold_events.log_door import LogRecord
 from runfold_projections.stores.postgres import create_views_schema
 from runfold_services import log_checks
 from runfold_services import relay as relay_module
-from runfold_services.compose.postgres import open_projector, open_server, rebuild_views
+from runfold_services.compose.postgres import open_projector, open_server
 from runfold_services.projector import Projector
 from tests.integration.kafka.effects import LogWriter, expected, found
 from tests.integration.kafka.scene import Scene, until, with_scene
@@ -220,8 +220,14 @@ async def has_alarms(projector: Projector) -> bool:
 
 
 async def rebuild_of_page(scene: Scene, restoring: Restoring, line: str) -> None:
-    assert line == "runfold rebuild"
-    await rebuild_views(as_service(scene.dsn), views_dsn=as_service(restoring.views))
+    words = shlex.split(line)
+    assert words.pop(0) == "runfold"
+    places = {
+        "RUNFOLD_POSTGRES": as_service(scene.dsn),
+        "RUNFOLD_POSTGRES_VIEWS": as_service(restoring.views),
+    }
+    done = await scene.run(*words, "-o", "json", environment=places)
+    assert done.code == 0, done
 
 
 @pytest.mark.parametrize("checks", [True, False], ids=["protected", "control"])

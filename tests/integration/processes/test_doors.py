@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from runfold_events.buses.kafka import Cluster, CommandProducer
 from runfold_events.contract import commands as c
 from runfold_events.contract.commands import Command
 from runfold_events.contract.metrics import encode_batch
@@ -16,7 +15,6 @@ from runfold_events.contract.submission import Actor, Submission
 from runfold_projections.testing.history import floats
 from tests.support.distributed_process import DistributedProcess
 from tests.support.http_server import Client
-from tests.support.stack import run_apart
 
 PARTITIONS: Final = 16
 WAIT_S_MAX: Final = 60.0
@@ -69,19 +67,6 @@ def submissions(workspace: str, writer: UUID, commands: list[tuple[Command, int]
         )
         for command, number in commands
     ]
-
-
-def send_by_kafka(everything: DistributedProcess, sent: list[Submission]) -> None:
-    async def work() -> None:
-        producer = CommandProducer(
-            Cluster(bootstrap_servers=everything.stack.kafka), f"{everything.prefix}.commands", PARTITIONS
-        )
-        try:
-            await producer.send(sent)
-        finally:
-            await producer.stop()
-
-    run_apart(work)
 
 
 def send_by_http(client: Client, workspace: str, writer: UUID, commands: list[tuple[Command, int]]) -> None:
@@ -145,7 +130,7 @@ def test_both_doors_give_the_same_events_and_views(everything: DistributedProces
             (parents, 1 + 2 * len(parents)),
             (commands[len(RUNS) :], all_events),
         ):
-            send_by_kafka(everything, submissions("by-kafka", writer, part))
+            everything.send_by_kafka(PARTITIONS, submissions("by-kafka", writer, part))
             wait_for_events(client, "by-kafka", events)
         assert told(client, "by-kafka") == expected
 

@@ -18,7 +18,6 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from runfold import Experiment, Workspace
-from runfold_events.buses.kafka import Cluster, CommandProducer
 from runfold_events.contract import commands as c
 from runfold_events.contract.errors import PositionNotReached
 from runfold_events.contract.submission import Actor, Submission
@@ -62,20 +61,6 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     return found
 
 
-def send(everything: DistributedProcess, partitions: int, *submissions: Submission) -> None:
-    """Commands by Kafka."""
-
-    async def work() -> None:
-        cluster = Cluster(bootstrap_servers=everything.stack.kafka)
-        producer = CommandProducer(cluster, f"{everything.prefix}.commands", partitions)
-        try:
-            await producer.send(list(submissions))
-        finally:
-            await producer.stop()
-
-    run_apart(work)
-
-
 def test_all_roles_tell_their_health(everything: DistributedProcess) -> None:
     urls = everything.status_urls()
     assert set(urls) == ROLES
@@ -94,19 +79,16 @@ def test_metrics_tell_what_was_done(everything: DistributedProcess) -> None:
         run.log("loss", 1.0)
     urls = {"api": everything.url, **everything.status_urls()}
     writer = c.SetTags(run_id=run.id, tags={"by": "kafka"})
-    send(
-        everything,
-        16,
-        Submission(
-            workspace="counted",
-            command=writer,
-            writer_id=uuid4(),
-            writer_seq=1,
-            occurred_at=time.time_ns() // 1_000,
-            actor=Actor("a", "kafka"),
-            door="kafka",
-        ),
+    submission = Submission(
+        workspace="counted",
+        command=writer,
+        writer_id=uuid4(),
+        writer_seq=1,
+        occurred_at=time.time_ns() // 1_000,
+        actor=Actor("a", "kafka"),
+        door="kafka",
     )
+    everything.send_by_kafka(16, [submission])
 
     def caught_up() -> bool:
         """All that is stored is published and folded; leases may end meanwhile, which are events too."""

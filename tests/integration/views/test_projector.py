@@ -36,10 +36,16 @@ RUNS: Final = tuple(f"run-{number}" for number in range(12))
 
 PROJECTING: Final = """
 import asyncio, sys
-from runfold_services.compose.postgres import project
+from runfold_services.compose.postgres import open_projector
 from runfold_services.projector import ProjectorSettings
 settings = ProjectorSettings(lease_s=1.0, batch_events_max=5, batches_at_once=1)
-asyncio.run(project(sys.argv[1], settings=settings))
+
+async def project():
+    async with open_projector(sys.argv[1], settings=settings) as projector:
+        await projector.start()
+        await asyncio.Event().wait()
+
+asyncio.run(project())
 """
 REBUILDING: Final = """
 import asyncio, sys
@@ -286,18 +292,16 @@ def test_a_projector_goes_on_when_its_connections_were_cut(dsn: str) -> None:
     drive(work)
 
 
-def test_a_cancelled_projector_leaves_its_share_and_nothing_half_done(dsn: str) -> None:
+def test_a_stopped_projector_leaves_its_share_and_nothing_half_done(dsn: str) -> None:
     async def work() -> None:
         tracker = await open_server(as_service(dsn))
         job = Job(tracker)
         await job.begin(*RUNS)
         async with open_projector(as_service(dsn)) as projector:
-            running = asyncio.create_task(projector.run())
+            await projector.start()
             for number in range(20):
                 await job.log(RUNS[number % 12], float(number))
-            running.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await running
+            await projector.stop()
             assert projector.status.served == frozenset()
             async with open_projector(as_service(dsn)) as next_one:
                 await next_one.start()

@@ -1,0 +1,64 @@
+"""uvicorn as every process here uses it: our protocol, our log, and no signal handling of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from runfold_services.bounded_http import BoundedHttpProtocol
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn without its signal handling, which ends a stopped process by the signal instead of with 0."""
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        stop_s: int,
+        connections_max: int,
+        keep_alive_s: int = 5,
+        has_lifespan: bool = False,
+    ) -> None:
+        """
+        Args:
+            app: an ASGI application.
+            stop_s: how long requests in flight may take once it was told to stop.
+            connections_max: more are answered 503.
+            keep_alive_s: how long a connection may be idle.
+            has_lifespan: the application wants to know of start and stop.
+        """
+        super().__init__(
+            uvicorn.Config(
+                app,
+                interface="asgi3",
+                http=BoundedHttpProtocol,
+                ws="none",
+                lifespan="on" if has_lifespan else "off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=keep_alive_s,
+                timeout_graceful_shutdown=stop_s,
+                limit_concurrency=connections_max,
+            )
+        )
+        self.on_started: Callable[[], None] = lambda: None
+
+    async def serve_until_told(self, listener: socket.socket) -> None:
+        """Serve until ``should_exit`` is set; the socket listens already."""
+        await self._serve([listener])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, and says so."""
+        await super().startup(sockets)
+        self.on_started()
+
+    def begin(self, listener: socket.socket, name: str) -> asyncio.Task[None]:
+        """:meth:`serve_until_told` as a task."""
+        return asyncio.get_running_loop().create_task(self.serve_until_told(listener), name=name)
