@@ -14,12 +14,24 @@ from runfold_events.contract.ids import uuid_of
 _SALTS_AT_ONCE: Final = 256  # asking the system takes longer than anything that is done with the answer
 
 
+_forks = 0  # how often this process is the child of one that had this module; asking the system for its id costs more
+
+
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):  # elsewhere nobody forks
+    os.register_at_fork(after_in_child=_count_fork)
+
+
 class SystemIds:
     """``IdSource`` of the running system. Safe with threads and after a fork."""
 
     def __init__(self) -> None:
         self._salts: list[bytes] = []
-        self._process = os.getpid()
+        self._forks = _forks
 
     def event_id(self) -> UUID:
         """See the port."""
@@ -27,8 +39,8 @@ class SystemIds:
 
     def salt(self) -> bytes:
         """See the port."""
-        if self._process != os.getpid():  # a child has the parent's salts, which the parent uses
-            self._salts, self._process = [], os.getpid()
+        if self._forks != _forks:  # a child has the parent's salts, which the parent uses
+            self._salts, self._forks = [], _forks
         try:
             return self._salts.pop()
         except IndexError:

@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from runfold_events.contract.cloudevents import Record
-from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.envelope import PublicEvent
 from runfold_events.contract.errors import RunfoldError
 from runfold_events.log_door import LogRecord, Reply
 from runfold_events.ports import EventStore, PartitionRow
@@ -142,7 +142,7 @@ class EventSink(Protocol):
         """
         ...
 
-    async def publish(self, partition: int, events: Sequence[RecordedEvent]) -> None:
+    async def publish(self, partition: int, events: Sequence[PublicEvent]) -> None:
         """Append events in order; returns when the log keeps all of them.
 
         After an error a first part of them may be in the log; never one without those before it.
@@ -226,8 +226,8 @@ class LogStore(EventStore, Protocol):
 
     async def read_within(
         self, partition: int, from_pos: int, events_max: int, bytes_max: int
-    ) -> list[RecordedEvent]:
-        """As ``read``, with at most ``bytes_max`` of bodies; the first event comes whatever its size."""
+    ) -> Sequence[PublicEvent]:
+        """As ``read_public``, with at most ``bytes_max`` of bodies; the first event comes whatever its size."""
         ...
 
     async def published(self) -> tuple[int, ...]:

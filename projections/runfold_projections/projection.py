@@ -15,7 +15,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from runfold_events.contract.codec import decode_event
-from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.envelope import PublicEvent
 from runfold_events.contract.events import METRICS_LOGGED, AnyEvent
 from runfold_events.contract.metrics import DecodedSeries, decode_batch
 from runfold_projections.arithmetic import arithmetic
@@ -36,11 +36,12 @@ class FoldError(Exception):
 class FoldEvent:
     """A stored event whose body is decoded at most once, however many projections fold it."""
 
-    __slots__ = ("_body", "_series", "recorded", "type")
+    __slots__ = ("_body", "_series", "is_metric_batch", "recorded", "type")
 
-    def __init__(self, recorded: RecordedEvent) -> None:
+    def __init__(self, recorded: PublicEvent) -> None:
         self.recorded = recorded
         self.type = recorded.type
+        self.is_metric_batch = self.type == METRICS_LOGGED
         self._body: AnyEvent | None = None
         self._series: list[DecodedSeries] | None = None
 
@@ -60,10 +61,6 @@ class FoldEvent:
                 [] if body is None else decode_batch(self.recorded.content_type, body, arithmetic())
             )
         return self._series
-
-    @property
-    def is_metric_batch(self) -> bool:
-        return self.type == METRICS_LOGGED
 
     @property
     def is_of_run(self) -> bool:
@@ -220,6 +217,6 @@ class EventSource(Protocol):
     @property
     def partitions(self) -> int: ...
 
-    async def read(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]: ...
+    async def read_public(self, partition: int, from_pos: int, events_max: int) -> Sequence[PublicEvent]: ...
 
     async def ends(self) -> tuple[int, ...]: ...

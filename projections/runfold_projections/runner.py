@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
+from runfold_events.contract.envelope import LedgerDamaged, PublicEvent
 from runfold_events.contract.errors import Unavailable
 from runfold_events.contract.tokens import Token
 from runfold_projections.projection import (
@@ -120,9 +120,9 @@ class Folder:
         await self._fold(checkpoints, [FoldEvent(event) for event in events])
         return len(events)
 
-    async def _read(self, partition: int, pos: int, end: int) -> list[RecordedEvent]:
+    async def _read(self, partition: int, pos: int, end: int) -> Sequence[PublicEvent]:
         wanted = min(self._read_events, end - pos)
-        events = await self._source.read(partition, pos, wanted)
+        events = await self._source.read_public(partition, pos, wanted)
         if len(events) < wanted or any(event.pos != pos + i for i, event in enumerate(events)):
             raise LedgerDamaged(
                 f"partition {partition}: positions {pos} to {pos + wanted - 1} are not all there",

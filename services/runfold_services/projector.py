@@ -167,7 +167,7 @@ class Projector:
 
     async def _lag_of(self, checkpoint: Checkpoint, end: int) -> Lag:
         behind = max(0, end - checkpoint.pos)
-        first = await self._source.read(checkpoint.partition, checkpoint.pos, 1) if behind else []
+        first = await self._source.read_public(checkpoint.partition, checkpoint.pos, min(behind, 1))
         return Lag(
             projection=checkpoint.generation.projection,
             partition=checkpoint.partition,

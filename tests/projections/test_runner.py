@@ -63,8 +63,8 @@ def test_a_rival_between_reading_and_folding_costs_a_reload_and_nothing_else(tmp
     rival.catch_up()
 
     class Slow(MemorySource):
-        async def read(self, partition: int, from_pos: int, events_max: int) -> list[object]:  # type: ignore[override]
-            events = await source.read(partition, from_pos, events_max)
+        async def read_public(self, partition: int, from_pos: int, events_max: int) -> list[object]:  # type: ignore[override]
+            events = await source.read_public(partition, from_pos, events_max)
             if len(source.events[0]) < 10:
                 rival.history.log("r", "m", [1.0], len(source.events[0]))
                 rival.catch_up()

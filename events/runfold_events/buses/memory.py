@@ -8,7 +8,7 @@ from uuid import UUID
 
 from runfold_events.contract import limits
 from runfold_events.contract.cloudevents import Record, event_record
-from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.envelope import PublicEvent
 from runfold_events.contract.errors import LimitExceeded, Unavailable
 from runfold_events.log_door import LogRecord
 from runfold_events.log_ports import (
@@ -182,9 +182,7 @@ class MemoryCommandSource:
 class MemoryEventSink:
     """See :class:`~runfold_events.log_ports.EventSink`. ``before_each`` is called before an event is appended."""
 
-    def __init__(
-        self, topic: MemoryTopic, before_each: Callable[[RecordedEvent], None] | None = None
-    ) -> None:
+    def __init__(self, topic: MemoryTopic, before_each: Callable[[PublicEvent], None] | None = None) -> None:
         self.topic = topic
         self._before_each = before_each
 
@@ -203,7 +201,7 @@ class MemoryEventSink:
             raise LogMismatch(f"partition {partition} holds records, but no events")
         return None
 
-    async def publish(self, partition: int, events: Sequence[RecordedEvent]) -> None:
+    async def publish(self, partition: int, events: Sequence[PublicEvent]) -> None:
         """See the port."""
         records = [event_record(event) for event in events]
         for record in records:

@@ -28,7 +28,7 @@ from runfold_events.contract.commands import (
     LogMetrics,
     command_type,
 )
-from runfold_events.contract.envelope import JSON, MSGPACK, RecordedEvent
+from runfold_events.contract.envelope import JSON, MSGPACK, PublicEvent
 from runfold_events.contract.errors import Invalid, LimitExceeded
 from runfold_events.contract.ids import SYSTEM_PREFIX, is_system_stream, split_stream
 from runfold_events.contract.submission import Actor, Submission
@@ -88,7 +88,14 @@ def plain_type(value: str) -> str:
 
 def rfc3339(time_us: int) -> str:
     """UTC µs since the epoch as RFC 3339, which CloudEvents wants."""
-    return (_EPOCH_START + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
+    second, rest = divmod(time_us, 1_000_000)
+    return f"{_second(second)}.{rest:06d}Z" if rest else f"{_second(second)}Z"
+
+
+@lru_cache(maxsize=1_024)
+def _second(number: int) -> str:
+    """A whole second since the epoch; many events have the same."""
+    return (_EPOCH_START + timedelta(seconds=number)).isoformat().removesuffix("+00:00")
 
 
 def from_rfc3339(text: str, field: str = "ce_time") -> int:
@@ -103,7 +110,7 @@ def from_rfc3339(text: str, field: str = "ce_time") -> int:
 # Events
 
 
-def event_record(event: RecordedEvent) -> Record:
+def event_record(event: PublicEvent) -> Record:
     """The record that announces a stored event."""
     source, subject, key = _of_stream(event.stream)
     headers = [
@@ -113,7 +120,7 @@ def event_record(event: RecordedEvent) -> Record:
         ("ce_subject", subject),
         ("ce_id", str(event.id).encode()),
         ("ce_time", rfc3339(event.occurred_at).encode()),
-        ("ce_recordedtime", _recorded_time(event.recorded_at)),
+        ("ce_recordedtime", rfc3339(event.recorded_at).encode()),
         ("ce_partitionkey", key),
         ("ce_sequence", b"%0*d" % (SEQUENCE_DIGITS, event.pos)),
         ("ce_streamseq", b"%d" % event.stream_seq),
@@ -150,12 +157,6 @@ def _of_stream(stream: str) -> tuple[bytes, bytes, bytes]:
 @lru_cache(maxsize=256)
 def _ce_type_bytes(name: str) -> bytes:
     return ce_type(name).encode()
-
-
-@lru_cache(maxsize=256)
-def _recorded_time(time_us: int) -> bytes:
-    """All events of a transaction have the same."""
-    return rfc3339(time_us).encode()
 
 
 @lru_cache(maxsize=_WRITERS_CACHED_MAX)

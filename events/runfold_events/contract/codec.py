@@ -10,7 +10,7 @@ import msgspec
 
 from runfold_events.contract import limits
 from runfold_events.contract.commands import Command, CommandBatch, LogMetrics, command_type
-from runfold_events.contract.envelope import DATA_VERSION, JSON, MSGPACK, RecordedEvent
+from runfold_events.contract.envelope import DATA_VERSION, JSON, MSGPACK, PublicEvent
 from runfold_events.contract.errors import Invalid, LimitExceeded
 from runfold_events.contract.events import METRICS_LOGGED, AnyEvent, Event, MetricsLogged, event_type
 from runfold_events.contract.upcasts import upcast
@@ -32,7 +32,7 @@ def encode_event(event: AnyEvent) -> tuple[str, bytes]:
     return JSON, _json_encoder.encode(event)
 
 
-def decode_event(recorded: RecordedEvent) -> AnyEvent | None:
+def decode_event(recorded: PublicEvent) -> AnyEvent | None:
     """The body of a stored event, upcast to today's form; None when it was erased.
 
     Raises:

@@ -29,35 +29,40 @@ DATA_VERSION: Final = 1
 _encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 
 
-class RecordedEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """One event as stored. Times are UTC µs since the epoch."""
+class PublicEvent(Struct, frozen=True, gc=False):
+    """One event as folds and other services see it. Times are UTC µs since the epoch."""
 
-    id: UUID
-    type: str
-    stream: str
-    stream_seq: int
     partition: int
     pos: int
-    slice: int
-    epoch: UUID
+    stream_seq: int
     occurred_at: int  # the client's clock; never used for order
     recorded_at: int  # the store's clock, read by the lock statement
+    writer_seq: int
+    id: UUID
+    epoch: UUID
+    writer_id: UUID
+    type: str
+    stream: str
     actor: str
     actor_source: str  # os | token | anonymous | kafka | system
     door: str  # embedded | http | kafka | keeper
-    writer_id: UUID
-    writer_seq: int
+    digest: bytes
+    body: bytes | None
+    data_version: int = DATA_VERSION
+    content_type: str = JSON
     causation_id: UUID | None = None
     correlation_id: UUID | None = None
     traceparent: str | None = None
-    data_version: int = DATA_VERSION
-    content_type: str = JSON
+
+
+class RecordedEvent(PublicEvent, frozen=True, kw_only=True, gc=False):
+    """One event as stored: with what proves that it is what was stored."""
+
+    slice: int
+    salt: bytes | None
+    chain: bytes
     subject: str | None = None  # reserved for encrypted bodies
     key_id: str | None = None  # reserved for encrypted bodies
-    salt: bytes | None
-    digest: bytes
-    chain: bytes
-    body: bytes | None
 
     @property
     def causes(self) -> tuple[UUID, int]:
@@ -82,6 +87,11 @@ class LedgerDamaged(RunfoldError):
     """Stored events contradict their positions, digests or chain."""
 
     default_code = "ledger_damaged"
+
+
+def public_part(event: PublicEvent) -> PublicEvent:
+    """The event without its proofs."""
+    return PublicEvent(*(getattr(event, name) for name in PublicEvent.__struct_fields__))
 
 
 def body_digest(salt: bytes, body: bytes) -> bytes:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from runfold_events.contract import limits
 from runfold_events.contract.columns import Values
 from runfold_events.contract.metrics import NO_STEP, DecodedSeries
+from runfold_projections.arithmetic import numpy_pays
 from runfold_projections.projection import FoldEvent, Row, ViewTransaction
 from runfold_projections.values import Cell, Number, as_number, as_text, decode_cells, encode_cells, float_of
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Order = tuple[int, int, bytes, int, int]  # step, time, writer, number, point
-
-NUMPY_FROM_VALUES: Final = 512  # below this the interpreter's own min and max are faster
 
 
 class Summary(Struct, gc=False):
@@ -155,7 +154,7 @@ def _latest_point(series: DecodedSeries) -> int:
 
 
 def _greatest(values: array[int]) -> int:
-    if len(values) < NUMPY_FROM_VALUES:
+    if not numpy_pays(len(values)):
         return max(values)
     import numpy as np
 
@@ -176,7 +175,7 @@ def _float_stats(values: Values) -> Stats:
     if count == 1:
         value = values[0]
         return (1, 0, value, value) if value == value else (1, 1, None, None)  # noqa: PLR0124  # NaN
-    if count >= NUMPY_FROM_VALUES:
+    if numpy_pays(count):
         return _float_stats_numpy(values)
     values = list(values)  # an array makes its floats anew whenever they are looked at
     total = sum(values)

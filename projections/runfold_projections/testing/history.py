@@ -35,7 +35,7 @@ class MemorySource:
         self.partitions = partitions
         self.events: list[list[RecordedEvent]] = [[] for _ in range(partitions)]
 
-    async def read(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
+    async def read_public(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """See the port ``EventStore``."""
         return self.events[partition][from_pos : from_pos + events_max]
 

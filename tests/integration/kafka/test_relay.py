@@ -14,7 +14,7 @@ from runfold_events.buses.kafka import KafkaEventSink, KafkaTopicAdmin
 from runfold_events.buses.kafka.clients import new_admin, started
 from runfold_events.contract import commands as c
 from runfold_events.contract.cloudevents import Record, event_record
-from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.envelope import PublicEvent
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import LogRecord
@@ -78,7 +78,7 @@ class DyingSink(KafkaEventSink):
 
     deaths: int = 0
 
-    async def publish(self, partition: int, events: Sequence[RecordedEvent]) -> None:
+    async def publish(self, partition: int, events: Sequence[PublicEvent]) -> None:
         await super().publish(partition, events[: max(1, len(events) // 2)])
         self.deaths += 1
         raise Died

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from runfold_events.contract.envelope import SALT_BYTES
 from runfold_events.ids_source import SystemIds
 from runfold_events.testing.builders import CountingIds
@@ -20,6 +22,18 @@ def test_salts_are_long_enough_and_differ() -> None:
     salts = {SystemIds().salt() for _ in range(1_000)}
     assert {len(salt) for salt in salts} == {SALT_BYTES}
     assert len(salts) == 1_000
+
+
+def test_a_forked_process_makes_salts_of_its_own() -> None:
+    ids = SystemIds()
+    ids.salt()  # the parent has a stock now
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, ids.salt())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, SALT_BYTES) != ids.salt()
 
 
 def test_counting_ids_repeat() -> None:

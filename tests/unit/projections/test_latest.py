@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runfold_events.contract.columns import Column
 from runfold_events.sync import run_sync
-from runfold_projections.runs import summary
+from runfold_projections import arithmetic
 from runfold_projections.testing.history import WORKSPACE, table
 from tests.projections.support import Folded
 
@@ -88,7 +88,7 @@ def test_arrival_and_batching_do_not_matter(arrived: list[Batch], batch_events_m
 
 @pytest.mark.parametrize("special", [[], [math.nan], [math.inf, -math.inf], [math.nan, math.inf]])
 def test_long_batches_are_summarised_by_numpy_as_short_ones_are(special: list[float]) -> None:
-    values = [math.sin(i) for i in range(summary.NUMPY_FROM_VALUES)] + special
+    values = [math.sin(i) for i in range(arithmetic.IMPORT_PAYS_FROM_VALUES)] + special
     for numbers in (values, values[-3:], special or [1.0]):
         folded = folded_from([(1, 1, [(i, i, value) for i, value in enumerate(numbers)])])
         found = run_sync(folded.views.run(WORKSPACE, "r")).metrics["m"]

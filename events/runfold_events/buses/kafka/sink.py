@@ -11,7 +11,7 @@ from runfold_events.buses.kafka.peek import Peek
 from runfold_events.buses.kafka.sender import Sender
 from runfold_events.contract import limits
 from runfold_events.contract.cloudevents import event_record
-from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.envelope import PublicEvent
 from runfold_events.log_door import LogRecord
 from runfold_events.log_ports import LogMismatch, Published
 
@@ -55,7 +55,7 @@ class KafkaEventSink:
             offset = found[-1].offset + 1
         return tail
 
-    async def publish(self, partition: int, events: Sequence[RecordedEvent]) -> None:
+    async def publish(self, partition: int, events: Sequence[PublicEvent]) -> None:
         """See the port."""
         await self._sender.send(self._topic, partition, [event_record(event) for event in events])
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
+from runfold_events.contract.envelope import LedgerDamaged, PublicEvent, RecordedEvent
 from runfold_events.contract.ids import uuid_of
 from runfold_events.ports import Head, Holders, Loaded, LogMark, PartitionRow, Range, WriterKey, WriterMark
 
@@ -20,6 +20,10 @@ EVENT_COLUMNS = (
     "causation_id, correlation_id, type, stream, actor, actor_source, door, traceparent, content_type, subject, "
     "key_id, salt, digest, chain, body"
 )
+
+
+# In the order of PublicEvent's fields. Its UUIDs stay asyncpg's, a subclass of UUID that msgspec does not encode.
+PUBLIC_COLUMNS = ", ".join(PublicEvent.__struct_fields__)
 
 
 def event_row(event: RecordedEvent) -> Row:

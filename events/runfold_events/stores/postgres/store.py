@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.envelope import PublicEvent, RecordedEvent
 from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.failpoints import reach
 from runfold_events.ports import CommandKey, Head, Loaded, PartitionRow, Write, WriterKey, WriterMark
@@ -158,6 +158,16 @@ class PostgresStore:
             min(events_max, READ_EVENTS_MAX),
         )
 
+    async def read_public(self, partition: int, from_pos: int, events_max: int) -> list[PublicEvent]:
+        """See the port."""
+        found = await self._fetch(
+            f"SELECT {rows.PUBLIC_COLUMNS} FROM events WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3",  # noqa: S608
+            partition,
+            from_pos,
+            min(events_max, READ_EVENTS_MAX),
+        )
+        return [PublicEvent(*row) for row in found]
+
     async def read_stream(self, stream: str, from_seq: int, events_max: int) -> list[RecordedEvent]:
         """See the port."""
         return await self._events(
@@ -182,10 +192,11 @@ class PostgresStore:
 
     async def read_within(
         self, partition: int, from_pos: int, events_max: int, bytes_max: int
-    ) -> list[RecordedEvent]:
+    ) -> list[PublicEvent]:
         """See :class:`~runfold_events.log_ports.LogStore`."""
         # The length of a body is known without reading it: what is too much never leaves the engine.
-        return await self._events(
+        found = await self._fetch(
+            f"SELECT {rows.PUBLIC_COLUMNS} FROM events WHERE "  # noqa: S608
             "partition = $1 AND pos >= $2 AND pos <= (SELECT coalesce(max(sized.pos), $2) FROM (SELECT pos, "
             "sum(coalesce(octet_length(body), 0)) OVER (ORDER BY pos) AS size FROM events "
             "WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3) AS sized WHERE sized.size <= $4) ORDER BY pos",
@@ -194,6 +205,7 @@ class PostgresStore:
             min(events_max, READ_EVENTS_MAX),
             bytes_max,
         )
+        return [PublicEvent(*row) for row in found]
 
     async def published(self) -> tuple[int, ...]:
         """See :class:`~runfold_events.log_ports.LogStore`."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self, TypeVar
 from uuid import UUID, uuid4
 
 from runfold_events.clock import Clock, SystemClock
-from runfold_events.contract.envelope import LedgerDamaged, RecordedEvent
+from runfold_events.contract.envelope import LedgerDamaged, PublicEvent, RecordedEvent
 from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.ports import CommandKey, Head, WriterKey, WriterMark
 from runfold_events.stores.sqlite import forks
@@ -146,6 +146,10 @@ class SqliteStore:
         return SqliteTransaction(
             self._writer, self._clock, partition, self.epoch, writes_at_end=self._is_memory
         )
+
+    async def read_public(self, partition: int, from_pos: int, events_max: int) -> Sequence[PublicEvent]:
+        """See the port."""
+        return await self.read(partition, from_pos, events_max)
 
     async def read(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """See the port. Raises ``LedgerDamaged`` when positions are missing."""

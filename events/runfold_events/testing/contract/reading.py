@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from runfold_events.contract.envelope import public_part
 from runfold_events.contract.errors import Unavailable
 from runfold_events.ports import EventStore, WriterMark
 from runfold_events.testing.contract.base import ANN, BOB, ELSEWHERE, ONE, TWO, ContractBase, Scene, driven
@@ -28,6 +29,15 @@ class ReadContract(ContractBase):
         assert await scene.store.read(0, 7, 3) == []
         assert await scene.store.read(0, 99, 3) == []
         assert await scene.store.read(3, 0, 3) == []
+
+    @driven
+    async def test_who_proves_nothing_reads_the_same_events(self, scene: Scene) -> None:
+        placed = await scene.append(0, [scene.build.event(ONE) for _ in range(5)])
+        for first, count in ((0, 9), (2, 2), (9, 1)):
+            found = await scene.store.read_public(0, first, count)
+            assert [public_part(event) for event in found] == [
+                public_part(event) for event in placed[first : first + count]
+            ]
 
     @driven
     async def test_read_stream_gives_one_stream_only(self, scene: Scene) -> None:

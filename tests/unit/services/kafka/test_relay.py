@@ -9,7 +9,7 @@ import pytest
 
 from runfold_events.buses.memory import MemoryEventSink
 from runfold_events.contract.cloudevents import event_record
-from runfold_events.contract.envelope import RecordedEvent
+from runfold_events.contract.envelope import PublicEvent, RecordedEvent
 from runfold_events.contract.errors import Unavailable
 from runfold_events.contract.events import StoreRestored
 from runfold_events.ids_source import SystemIds
@@ -64,7 +64,7 @@ async def test_a_record_that_fails_is_never_passed(parts: Parts) -> None:
     events = await fill(parts, 20)
     failures = [Unavailable("gone"), RuntimeError("a bug"), Unavailable("gone again")]
 
-    def fail(event: RecordedEvent) -> None:
+    def fail(event: PublicEvent) -> None:
         if event.pos == 7 and failures:
             raise failures.pop(0)
 
