@@ -8,7 +8,7 @@ All coroutines may be driven without a loop when the adapter never suspends (``r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -16,9 +16,10 @@ from msgspec import Struct
 
 from runfold_events.contract.codec import decode_event
 from runfold_events.contract.envelope import PublicEvent
+from runfold_events.contract.errors import Invalid
 from runfold_events.contract.events import METRICS_LOGGED, AnyEvent
-from runfold_events.contract.metrics import DecodedSeries, decode_batch
-from runfold_projections.arithmetic import arithmetic
+from runfold_events.contract.metrics import OpenSeries, open_batch
+from runfold_projections.decoding import FoldSeries, unpack
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any]
@@ -43,7 +44,7 @@ class FoldEvent:
         self.type = recorded.type
         self.is_metric_batch = self.type == METRICS_LOGGED
         self._body: AnyEvent | None = None
-        self._series: list[DecodedSeries] | None = None
+        self._series: list[FoldSeries] | None = None
 
     @property
     def body(self) -> AnyEvent | None:
@@ -53,14 +54,32 @@ class FoldEvent:
         return self._body
 
     @property
-    def series(self) -> list[DecodedSeries]:
-        """The unpacked series of a metric batch; none of an erased one."""
+    def series(self) -> list[FoldSeries]:
+        """The unpacked series of a metric batch; none of an erased one.
+
+        Raises:
+            Invalid: the body is no metric batch.
+        """
         if self._series is None:
-            body = self.recorded.body
-            self._series = (
-                [] if body is None else decode_batch(self.recorded.content_type, body, arithmetic())
-            )
+            (self._series,) = unpack([self._opened()])
         return self._series
+
+    def _opened(self) -> list[OpenSeries]:
+        body = self.recorded.body
+        return [] if body is None else open_batch(self.recorded.content_type, body)
+
+    @staticmethod
+    def unpack_together(events: Sequence[FoldEvent]) -> None:
+        """Unpack the metric batches among ``events`` at once; one that cannot be says so when it is asked for."""
+        able: list[FoldEvent] = []
+        opened: list[list[OpenSeries]] = []
+        for event in events:
+            if event.is_metric_batch:
+                with suppress(Invalid):
+                    opened.append(event._opened())
+                    able.append(event)
+        for event, series in zip(able, unpack(opened), strict=True):
+            event._series = series
 
     @property
     def is_of_run(self) -> bool:

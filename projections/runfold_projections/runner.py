@@ -117,7 +117,9 @@ class Folder:
         """Fold the next batch of one partition into generations that all stand at the same position."""
         first = checkpoints[0]
         events = await self._read(first.partition, first.pos, until)
-        await self._fold(checkpoints, [FoldEvent(event) for event in events])
+        folded = [FoldEvent(event) for event in events]
+        FoldEvent.unpack_together(folded)
+        await self._fold(checkpoints, folded)
         return len(events)
 
     async def _read(self, partition: int, pos: int, end: int) -> Sequence[PublicEvent]:

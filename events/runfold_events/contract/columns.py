@@ -4,18 +4,18 @@ Packed data are little-endian; ``codec`` is ``raw``, ``zstd``, ``shuffle-zstd`` 
 …), ``delta-zstd`` (i64: first value, then differences, modulo 2**64) or ``delta-shuffle-zstd`` (i64: such differences,
 shuffled). Packed dtypes: ``i64``, ``f64``, ``bool`` (one byte each). Decoders stay for ever.
 
-Who only has to know that a column can be unpacked asks :func:`checked`, which leaves its values as they are: of packed
-integers and floats every bit pattern is a value.
+Of packed integers and floats every bit pattern is a value: who only has to know that a column can be unpacked asks
+:func:`opened` and is done. Who unpacks many columns may undo them together.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain
 from operator import sub
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, cast
 
 import zstandard
 from msgspec import Struct
@@ -28,7 +28,8 @@ Codec = Literal["raw", "zstd", "delta-zstd", "shuffle-zstd", "delta-shuffle-zstd
 Cell = bool | int | float | str | None
 Values = Sequence[Any]  # array('d'), array('q') or list, by dtype
 
-_ITEM_BYTES: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}
+_NUMBER_BYTES: Final = 8
+_ITEM_BYTES: Final[dict[str, int]] = {"f64": _NUMBER_BYTES, "i64": _NUMBER_BYTES, "bool": 1}
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _FLOAT_MAX: Final = int(1.7976931348623157e308)
 _CELL_BYTES: Final = 8  # what an unpacked cell takes in memory, also as an entry of a list
@@ -105,41 +106,54 @@ class Budget:
             raise over(limit, limit - self.bytes, "bytes after decompression")
 
 
-class Arithmetic(NamedTuple):
-    """How packed columns are undone. Whoever may use NumPy brings a faster one."""
+class Packed(Struct, frozen=True, gc=False):
+    """A column that was decompressed, checked, and not undone: ``raw`` is ``count`` items of 8 bytes."""
 
-    undelta: Callable[[bytes], array[int]]  # of differences as i64, modulo 2**64
-    unshuffle: Callable[[bytes, int], bytes]  # of items so many bytes wide
+    dtype: Dtype
+    codec: Codec
+    count: int
+    raw: bytes
+
+    def __len__(self) -> int:
+        return self.count
 
 
-def checked(column: Column, budget: Budget) -> Sized:
-    """Something as long as the column, which can be unpacked.
+def opened(column: Column, budget: Budget) -> Values | Packed:
+    """The values of a column; of one whose codec takes arithmetic to undo, what :func:`undone` makes them of.
 
     Raises:
         Fault: the column contradicts its dtype, codec or count, or unpacks to more than is allowed.
     """
     if column.values is not None:
         return _plain(column)
-    width, raw = _raw(column, budget)
-    return raw if width == 1 else memoryview(raw).cast("q")
-
-
-def unpacked(column: Column, budget: Budget, arithmetic: Arithmetic) -> Values:
-    """The values of a column: ``array('q')``, ``array('d')``, or a list for bool, str and any.
-
-    Raises:
-        Fault: as :func:`checked`.
-    """
-    if column.values is not None:
-        return _plain(column)
-    width, raw = _raw(column, budget)
-    if column.codec in _SHUFFLED and width > 1:
-        raw = arithmetic.unshuffle(raw, width)
-    if column.dtype == "bool":
+    dtype, codec, count, raw = _raw(column, budget)
+    if dtype == "bool":
         return [byte == 1 for byte in raw]
-    if column.codec in _DELTA:
-        return arithmetic.undelta(raw)
-    values: array[Any] = array("d" if column.dtype == "f64" else "q")
+    if codec in _SHUFFLED or codec in _DELTA:
+        return Packed(dtype, codec, count, raw)
+    return _array(dtype, raw)
+
+
+def undone(column: Values | Packed) -> Values:
+    """``array('q')``, ``array('d')``, or a list for bool, str and any."""
+    if not isinstance(column, Packed):
+        return column
+    raw = _unshuffle(column.raw) if column.codec in _SHUFFLED else column.raw
+    return _undelta(raw) if column.codec in _DELTA else _array(column.dtype, raw)
+
+
+def is_delta(codec: Codec) -> bool:
+    """True for a codec of differences."""
+    return codec in _DELTA
+
+
+def is_shuffled(codec: Codec) -> bool:
+    """True for a codec of byte planes."""
+    return codec in _SHUFFLED
+
+
+def _array(dtype: Dtype, raw: bytes) -> array[Any]:
+    values: array[Any] = array("d" if dtype == "f64" else "q")
     values.frombytes(raw)
     return values
 
@@ -152,7 +166,7 @@ def unpack_column(column: Column, field: str) -> Values:
         LimitExceeded: it unpacks to more than is allowed.
     """
     try:
-        return unpacked(column, Budget(), PURE)
+        return undone(opened(column, Budget()))
     except Fault as fault:
         raise fault.at(field) from None
 
@@ -166,8 +180,8 @@ def _plain(column: Column) -> Values:
     return _PLAIN[column.dtype](values)
 
 
-def _raw(column: Column, budget: Budget) -> tuple[int, bytes]:
-    """How wide the items are, and exactly ``count`` of them, decompressed but not undone."""
+def _raw(column: Column, budget: Budget) -> tuple[Dtype, Codec, int, bytes]:
+    """Type, codec and number of a packed column's items, and exactly so many of them, decompressed."""
     dtype, codec, count, data = column.dtype, column.codec, column.count, column.data
     if codec is None or data is None or count is None:
         raise Fault(" needs values, or codec, count and data", limit="values or packed")
@@ -183,7 +197,7 @@ def _raw(column: Column, budget: Budget) -> tuple[int, bytes]:
         raise Fault(f": {count} values need {size} bytes, there are {len(raw)}", limit=size, size=len(raw))
     if width == 1 and raw.strip(b"\x00\x01"):
         raise Fault(": a packed bool is a byte 0 or 1", limit="0 or 1")
-    return width, raw
+    return dtype, codec, count, raw
 
 
 # Making a decompressor takes longer than using it. No two threads may use one at the same time, so each takes one out.
@@ -216,20 +230,17 @@ def _undelta(raw: bytes) -> array[int]:
         return array("q", [(value - limits.INT64_MIN) % _WRAP + limits.INT64_MIN for value in sums])
 
 
-def _unshuffle(raw: bytes, width: int) -> bytes:
-    count = len(raw) // width
+def _unshuffle(raw: bytes) -> bytes:
+    count = len(raw) // _NUMBER_BYTES
     out = bytearray(len(raw))
-    for byte in range(width):
-        out[byte::width] = raw[byte * count : (byte + 1) * count]
+    for byte in range(_NUMBER_BYTES):
+        out[byte::_NUMBER_BYTES] = raw[byte * count : (byte + 1) * count]
     return bytes(out)
 
 
-PURE: Final = Arithmetic(_undelta, _unshuffle)
-
-
-def shuffle(raw: bytes, width: int) -> bytes:
-    """All first bytes of the items, then all second bytes, …: what makes floats compressible."""
-    return b"".join(raw[byte::width] for byte in range(width))
+def shuffle(raw: bytes) -> bytes:
+    """All first bytes of the numbers, then all second bytes, …: what makes floats compressible."""
+    return b"".join(raw[byte::_NUMBER_BYTES] for byte in range(_NUMBER_BYTES))
 
 
 def _plain_f64(values: list[Cell]) -> array[float]:
@@ -319,7 +330,7 @@ def pack_floats(values: array[float]) -> Column:
     raw = values.tobytes()
     if len(values) < _PACK_FROM_VALUES:
         return Column(dtype="f64", codec="raw", count=len(values), data=raw)
-    return Column(dtype="f64", codec="shuffle-zstd", count=len(values), data=_compress(shuffle(raw, 8)))
+    return Column(dtype="f64", codec="shuffle-zstd", count=len(values), data=_compress(shuffle(raw)))
 
 
 def pack_integers(values: array[int]) -> Column:
@@ -331,7 +342,7 @@ def pack_integers(values: array[int]) -> Column:
         codec: Codec = "delta-shuffle-zstd"
     except OverflowError:
         raw, codec = values.tobytes(), "shuffle-zstd"
-    return Column(dtype="i64", codec=codec, count=len(values), data=_compress(shuffle(raw, 8)))
+    return Column(dtype="i64", codec=codec, count=len(values), data=_compress(shuffle(raw)))
 
 
 def _compress(raw: bytes) -> bytes:

@@ -18,35 +18,29 @@ A batch is a list of series; a series is a table of points with typed columns of
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sized
-from functools import partial
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from runfold_events.contract import limits
 from runfold_events.contract.columns import (
-    PURE,
-    Arithmetic,
     Budget,
     Cell,
     Column,
     Dtype,
     Fault,
+    Packed,
     Values,
     check_text,
-    checked,
+    opened,
     over,
-    unpacked,
+    undone,
 )
 from runfold_events.contract.envelope import JSON, MSGPACK
 from runfold_events.contract.errors import Invalid
 
 Kind = Literal["scalar", "list", "row", "table", "image", "chart"]
-T = TypeVar("T", bound=Sized)
-R = TypeVar("R")
-Take = Callable[[Column, Budget], T]
 
 NO_STEP: Final = limits.INT64_MIN
 
@@ -66,6 +60,18 @@ class MetricBatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     """What one ``run.log_metrics`` command carries."""
 
     series: list[Series]
+
+
+class OpenSeries(Struct, frozen=True, gc=False):
+    """One series, checked and decompressed: every column has ``count`` values or becomes so many."""
+
+    name: str
+    kind: Kind
+    count: int
+    times: Values | Packed
+    steps: Values | Packed | None
+    columns: dict[str, tuple[Dtype, Values | Packed]]
+    description: str
 
 
 class DecodedSeries(Struct, frozen=True, kw_only=True, gc=False):
@@ -92,30 +98,31 @@ def encode_batch(series: list[Series]) -> bytes:
 
 def check_batch(content_type: str, body: bytes | memoryview) -> None:
     """Raise what :func:`decode_batch` would raise. Cheaper: packed numbers are decompressed and not looked at."""
-    _each(content_type, body, lambda series, budget: _walk(series, budget, checked))
+    open_batch(content_type, body)
 
 
-def decode_batch(
-    content_type: str, body: bytes | memoryview, arithmetic: Arithmetic = PURE
-) -> list[DecodedSeries]:
+def decode_batch(content_type: str, body: bytes | memoryview) -> list[DecodedSeries]:
     """Unpack and check a batch.
 
     Raises:
         Invalid: malformed; ``field`` names the series and column.
         LimitExceeded: over a bound of ``contract.limits``, also after decompression.
     """
-    take = partial(unpacked, arithmetic=arithmetic)
-    return _each(content_type, body, lambda series, budget: _decoded(series, budget, take))
+    return [_decoded(series) for series in open_batch(content_type, body)]
 
 
-def _each(content_type: str, body: bytes | memoryview, read: Callable[[Series, Budget], R]) -> list[R]:
-    """What ``read`` makes of every series; what is wrong with one is named by its place."""
+def open_batch(content_type: str, body: bytes | memoryview) -> list[OpenSeries]:
+    """Check a batch and decompress it; what is left is arithmetic, which cannot fail.
+
+    Raises:
+        Invalid, LimitExceeded: as :func:`decode_batch`.
+    """
     batch = _batch(content_type, body)
     budget = Budget()
-    found: list[R] = []
+    found: list[OpenSeries] = []
     for index, series in enumerate(batch.series):
         try:
-            found.append(read(series, budget))
+            found.append(_open(series, budget))
         except Fault as fault:
             raise fault.at(f"series[{index}]") from None
     return found
@@ -143,43 +150,42 @@ def _batch(content_type: str, body: bytes | memoryview) -> MetricBatch:
     return batch
 
 
-def _decoded(series: Series, budget: Budget, take: Take[Values]) -> DecodedSeries:
-    times, steps, columns = _walk(series, budget, take)
+def _decoded(series: OpenSeries) -> DecodedSeries:
     return DecodedSeries(
         name=series.name,
         kind=series.kind,
-        count=len(times),
-        times=_as_integers(times),
-        steps=None if steps is None else _as_integers(steps),
-        columns={name: (series.columns[name].dtype, values) for name, values in columns.items()},
+        count=series.count,
+        times=as_integers(undone(series.times)),
+        steps=None if series.steps is None else as_integers(undone(series.steps)),
+        columns={name: (dtype, undone(values)) for name, (dtype, values) in series.columns.items()},
         description=series.description,
     )
 
 
-def _as_integers(values: Values) -> array[int]:
+def as_integers(values: Values) -> array[int]:
+    """Values of an i64 column as an array."""
     return values if isinstance(values, array) else array("q", values)
 
 
-def _walk(series: Series, budget: Budget, take: Take[T]) -> tuple[T, T | None, dict[str, T]]:
-    """Times, steps and columns of a series as ``take`` gives them, all of one length."""
+def _open(series: Series, budget: Budget) -> OpenSeries:
     _check_texts(series)
     place, column_name = ".times", None
     try:
-        times = take(_integers(series.times), budget)
+        times = opened(_integers(series.times), budget)
         count = len(times)
         place = ""
         budget.take_points(count)
         place = ".steps"
-        steps = None if series.steps is None else _even(take(_steps(series.steps), budget), count)
-        columns: dict[str, T] = {}
+        steps = None if series.steps is None else _even(opened(_steps(series.steps), budget), count)
+        columns: dict[str, tuple[Dtype, Values | Packed]] = {}
         for column_name, column in series.columns.items():
             if column_name != series.name:  # which was looked at already
                 check_text(column_name, 1, limits.METRIC_COLUMN_NAME_CHARS_MAX)
-            columns[column_name] = _even(take(column, budget), count)
+            columns[column_name] = (column.dtype, _even(opened(column, budget), count))
     except Fault as fault:
         part = place if column_name is None else f".columns[{column_name[:80]!r}]"
         raise fault.within(f" ({series.name[:80]!r}){part}") from None
-    return times, steps, columns
+    return OpenSeries(series.name, series.kind, count, times, steps, columns, series.description)
 
 
 def _check_texts(series: Series) -> None:
@@ -190,7 +196,7 @@ def _check_texts(series: Series) -> None:
         raise over(limits.METRIC_COLUMNS_PER_SERIES_MAX, len(series.columns), "columns", ".columns")
 
 
-def _even(values: T, count: int) -> T:
+def _even(values: Values | Packed, count: int) -> Values | Packed:
     if len(values) != count:
         raise Fault(f" has {len(values)} values, times has {count}", limit=count, size=len(values))
     return values

@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from runfold_events.contract import limits
 from runfold_events.contract.columns import Values
-from runfold_events.contract.metrics import NO_STEP, DecodedSeries
-from runfold_projections.arithmetic import numpy_pays
+from runfold_events.contract.metrics import NO_STEP
+from runfold_projections.arithmetic import Bounds, numpy_pays
+from runfold_projections.decoding import FoldSeries
 from runfold_projections.projection import FoldEvent, Row, ViewTransaction
 from runfold_projections.values import Cell, Number, as_number, as_text, decode_cells, encode_cells, float_of
 
@@ -65,12 +66,12 @@ class MetricFold:
             if not series.count:
                 continue
             best = _latest_point(series)
-            for column, (dtype, values) in series.columns.items():
+            for column in series.columns:
                 name = series.name if column == series.name else f"{series.name}.{column}"
                 summary = self._found.get((run_key, name))
                 if summary is None:
                     summary = self._found[run_key, name] = Summary(workspace, series.kind)
-                _add(summary, event, series, best, (dtype, values))
+                _add(summary, event, series, best, column)
 
     def forget(self, run_key: int) -> None:
         """Drop what was gathered of an erased run."""
@@ -122,12 +123,12 @@ def _to_row(run_key: int, name: str, summary: Summary) -> Row:
     )
 
 
-def _add(
-    summary: Summary, event: FoldEvent, series: DecodedSeries, best: int, column: tuple[str, Values]
-) -> None:
-    dtype, values = column
-    stats = _STATS.get(dtype)
-    if stats is None:
+def _add(summary: Summary, event: FoldEvent, series: FoldSeries, best: int, column: str) -> None:
+    dtype, values = series.columns[column]
+    stats, bounds = _STATS.get(dtype), series.bounds.get(column)
+    if bounds is not None:
+        summary.add_stats(series.count, 0, bounds.least, bounds.greatest)
+    elif stats is None:
         summary.add_stats(len(values), 0, None, None)
     else:
         count, nan_count, least, greatest = stats(values)
@@ -142,18 +143,23 @@ def _add(
     summary.offer(order, values[best])
 
 
-def _latest_point(series: DecodedSeries) -> int:
+def _latest_point(series: FoldSeries) -> int:
     """Index of the point with the greatest (step, time, index)."""
     last = series.count - 1
     times, steps = series.times, series.steps
-    if last == 0 or (times[last] == _greatest(times) and (steps is None or steps[last] == _greatest(steps))):
+    if last == 0 or (
+        times[last] == _greatest(times, series.time_bounds)
+        and (steps is None or steps[last] == _greatest(steps, series.step_bounds))
+    ):
         return last
     if steps is None:
         return max(range(series.count), key=lambda i: (times[i], i))
     return max(range(series.count), key=lambda i: (steps[i], times[i], i))
 
 
-def _greatest(values: array[int]) -> int:
+def _greatest(values: array[int], bounds: Bounds | None) -> Number:
+    if bounds is not None:
+        return bounds.greatest
     if not numpy_pays(len(values)):
         return max(values)
     import numpy as np
@@ -161,7 +167,7 @@ def _greatest(values: array[int]) -> int:
     return int(np.frombuffer(values, dtype="<i8").max())
 
 
-def _latest_present(series: DecodedSeries, values: Sequence[Any]) -> int:
+def _latest_present(series: FoldSeries, values: Sequence[Any]) -> int:
     times, steps = series.times, series.steps
     present = [i for i, value in enumerate(values) if value is not None]
     return max(present, key=lambda i: (NO_STEP if steps is None else steps[i], times[i], i), default=-1)
