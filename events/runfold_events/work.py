@@ -131,6 +131,7 @@ class Work:
         self._events: list[RecordedEvent] = []
         self._chain = row.chain_head
         self._holds: dict[str, set[UUID]] = {}
+        self._contexts: dict[tuple[str, UUID, bool, str], Context] = {}  # of the holders as they are now
         self._ended: set[str] = set()
         self._lost: set[str] = set()
         self._found: set[str] = set()
@@ -304,6 +305,10 @@ class Work:
         )
 
     def _context(self, stream: str, submission: Submission) -> Context:
+        command = submission.command
+        key = (stream, submission.writer_id, submission.hold, submission.content_type)
+        if not isinstance(command, c.CreateRun) and key in self._contexts:
+            return self._contexts[key]
         holders = self._loaded.holders.get(stream, _NOBODY)
         live = holders.live
         if stream in self._holds:
@@ -317,8 +322,8 @@ class Work:
             will_hold=submission.hold,
             content_type=submission.content_type,
         )
-        command = submission.command
         if not isinstance(command, c.CreateRun):
+            self._contexts[key] = context
             return context
         experiment = experiment_stream(submission.workspace, command.experiment)
         known = self._stream(experiment).state
@@ -425,6 +430,7 @@ class Work:
         state = self._stream(stream).state
         if not isinstance(state, RunState):
             return
+        self._contexts.clear()
         over = state.status in TERMINAL or state.erased
         if submission.hold and isinstance(submission.command, _HOLDING) and not over:
             self._holds.setdefault(stream, set()).add(submission.writer_id)

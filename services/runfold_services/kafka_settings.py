@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -75,7 +76,12 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
 
     def actor_of(self, record: LogRecord) -> Actor:
         """Who sent a record, as far as anybody knows: Kafka tells a consumer no sender, and a header proves nothing."""
-        return Actor(self.actor, "kafka")
+        return _actor(self.actor)
+
+
+@lru_cache(maxsize=16)
+def _actor(name: str) -> Actor:
+    return Actor(name, "kafka")
 
 
 def kafka_settings_from_environment(environment: Mapping[str, str] | None = None) -> KafkaSettings | None:

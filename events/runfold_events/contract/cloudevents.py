@@ -34,6 +34,7 @@ from runfold_events.contract.ids import SYSTEM_PREFIX, is_system_stream, split_s
 from runfold_events.contract.submission import Actor, Submission
 
 Headers = Sequence[tuple[str, bytes]]
+Given = Mapping[str, bytes]  # headers by name
 
 TYPE_PREFIX: Final = "dev.runfold."
 TYPE_SUFFIX: Final = ".v1"
@@ -41,6 +42,9 @@ SOURCE_PREFIX: Final = "/workspaces/"
 SYSTEM_SOURCE: Final = "/system"  # of what the store says about itself
 REPLY_TOPIC: Final = re.compile(r"runfold\.replies\.[A-Za-z0-9._\-]{1,200}\Z")
 SPEC_VERSION: Final = "1.0"
+_MICROSECONDS: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII
+)  # as most senders write
 _SPEC_VERSION_BYTES: Final = SPEC_VERSION.encode()
 SEQUENCE_DIGITS: Final = 20
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,10 +105,17 @@ def _second(number: int) -> str:
 def from_rfc3339(text: str, field: str = "ce_time") -> int:
     """The reverse of :func:`rfc3339`; any offset is accepted."""
     try:
-        moment = datetime.fromisoformat(text)
-        return (moment - _EPOCH_START) // _MICROSECOND
+        if _MICROSECONDS.match(text):
+            return _from_second(text[:19]) + int(text[20:26])
+        return (datetime.fromisoformat(text) - _EPOCH_START) // _MICROSECOND
     except (ValueError, TypeError):
         raise _invalid(field, "RFC 3339 with an offset", text) from None
+
+
+@lru_cache(maxsize=1_024)
+def _from_second(text: str) -> int:
+    """µs of a whole second, such as ``2026-11-28T01:02:03``; many commands have the same."""
+    return (datetime.fromisoformat(f"{text}Z") - _EPOCH_START) // _MICROSECOND
 
 
 # Events
@@ -227,37 +238,36 @@ def read_command(
     Raises:
         Invalid: not one of our commands; ``field`` names the header or the place in the value.
     """
-    given = _decoded(headers)
+    given = _by_name(headers)
     command, content_type = _command(given, value or b"")
     if isinstance(command, INTERNAL_COMMANDS):
         raise _invalid("ce_type", "a command that services may send", command_type(command))
     submission = Submission(
         workspace=_workspace(given),
         command=command,
-        writer_id=_writer_id(_required(given, "ce_writerid")),
+        writer_id=_writer_id(_required_bytes(given, "ce_writerid")),
         writer_seq=_number(given, "ce_writerseq"),
         occurred_at=from_rfc3339(_required(given, "ce_time")),
         actor=actor,
         door="kafka",
         content_type=content_type,
-        hold=given.get("ce_hold") == "true",
+        hold=given.get("ce_hold") == b"true",
         correlation_id=_optional_uuid(given, "ce_correlationid"),
         causation_id=_optional_uuid(given, "ce_causationid"),
-        traceparent=given.get("traceparent"),
+        traceparent=_optional(given, "traceparent"),
     )
     stream = submission.stream
     if key != stream.encode():
         raise _invalid("key", stream, (key or b"").decode(errors="replace"))
-    reply_to = given.get("reply_to")
+    reply_to = _optional(given, "reply_to")
     if reply_to is not None and not REPLY_TOPIC.match(reply_to):
         raise _invalid("reply_to", REPLY_TOPIC.pattern, reply_to)
-    correlation = given.get("ce_correlationid")
-    return IncomingCommand(submission, reply_to, None if correlation is None else correlation.encode())
+    return IncomingCommand(submission, reply_to, given.get("ce_correlationid"))
 
 
-def _command(given: Mapping[str, str], value: bytes) -> tuple[Command, str]:
-    name = plain_type(_required(given, "ce_type"))
-    content_type = given.get("content-type", JSON)
+def _command(given: Given, value: bytes) -> tuple[Command, str]:
+    name = _plain_type(_required_bytes(given, "ce_type"))
+    content_type = _optional(given, "content-type") or JSON
     if len(value) > limits.COMMAND_BYTES_MAX:
         raise LimitExceeded(
             f"a command may have {limits.COMMAND_BYTES_MAX} bytes; it has {len(value)}",
@@ -280,7 +290,12 @@ def _command(given: Mapping[str, str], value: bytes) -> tuple[Command, str]:
     return command, content_type
 
 
-def _workspace(given: Mapping[str, str]) -> str:
+@lru_cache(maxsize=256)
+def _plain_type(value: bytes) -> str:
+    return plain_type(_text("ce_type", value))
+
+
+def _workspace(given: Given) -> str:
     source = _required(given, "ce_source")
     if not source.startswith(SOURCE_PREFIX):
         raise _invalid("ce_source", f"{SOURCE_PREFIX}NAME", source)
@@ -291,35 +306,66 @@ def _encoded(headers: Mapping[str, str | None]) -> tuple[tuple[str, bytes], ...]
     return tuple((name, value.encode()) for name, value in headers.items() if value is not None)
 
 
-def _decoded(headers: Headers) -> dict[str, str]:
+# Names in the case in which almost everybody writes them.
+_USUAL: Final = frozenset(
+    (
+        *("ce_specversion", "ce_type", "ce_source", "ce_subject", "ce_id", "ce_time", "ce_partitionkey"),
+        *("ce_writerid", "ce_writerseq", "ce_correlationid", "ce_causationid", "ce_hold"),
+        *("reply_to", "traceparent", "content-type"),
+    )
+)
+
+
+def _by_name(headers: Headers) -> Given:
+    """Headers by name in lower case; all are UTF-8, and hardly one is looked at as text."""
+    given = dict(headers)
+    if not given.keys() <= _USUAL:
+        given = {name.lower(): value for name, value in headers}
+    if not b"".join(given.values()).isascii():
+        for name, value in given.items():
+            _text(name, value)
+    return given
+
+
+def _text(name: str, value: bytes) -> str:
     try:
-        return {name.lower(): value.decode() for name, value in headers}
-    except UnicodeDecodeError as error:
-        name = next(name for name, value in headers if value == error.object)
-        raise _invalid(name, "UTF-8", error.object.decode(errors="replace")) from None
+        return value.decode()
+    except UnicodeDecodeError:
+        raise _invalid(name, "UTF-8", value.decode(errors="replace")) from None
 
 
-def _required(given: Mapping[str, str], name: str) -> str:
-    if name not in given:
+def _required_bytes(given: Given, name: str) -> bytes:
+    value = given.get(name)
+    if value is None:
         raise Invalid(f"the record has no header {name}", facts={"field": name, "limit": "required"})
-    return given[name]
+    return value
 
 
-def _number(given: Mapping[str, str], name: str) -> int:
-    text = _required(given, name)
-    if not (text.isascii() and text.isdigit() and len(text) <= SEQUENCE_DIGITS):
-        raise _invalid(name, "a whole number", text)
-    return int(text)
+def _required(given: Given, name: str) -> str:
+    return _text(name, _required_bytes(given, name))
+
+
+def _optional(given: Given, name: str) -> str | None:
+    value = given.get(name)
+    return None if value is None else _text(name, value)
+
+
+def _number(given: Given, name: str) -> int:
+    digits = _required_bytes(given, name)
+    if not (digits.isdigit() and len(digits) <= SEQUENCE_DIGITS):
+        raise _invalid(name, "a whole number", digits.decode(errors="replace"))
+    return int(digits)
 
 
 @lru_cache(maxsize=_WRITERS_CACHED_MAX)
-def _writer_id(text: str) -> UUID:
+def _writer_id(value: bytes) -> UUID:
     """Each writer's id comes with all of its commands."""
-    return _uuid("ce_writerid", text)
+    return _uuid("ce_writerid", _text("ce_writerid", value))
 
 
-def _optional_uuid(given: Mapping[str, str], name: str) -> UUID | None:
-    return _uuid(name, given[name]) if name in given else None
+def _optional_uuid(given: Given, name: str) -> UUID | None:
+    text = _optional(given, name)
+    return None if text is None else _uuid(name, text)
 
 
 def _uuid(name: str, text: str) -> UUID:

@@ -17,6 +17,7 @@ RUNFOLD_NAMESPACE: Final = UUID("5c1f3a52-7f0e-5b61-9a38-2d1f6f0c6e11")
 
 SYSTEM_PREFIX: Final = "_system/"
 _SLICES_CACHED_MAX: Final = 65_536
+_STREAMS_CACHED_MAX: Final = 16_384
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_.\-]+\Z")
 _EXPERIMENT_NAME: Final = re.compile(r"[A-Za-z0-9][\w\-]*\Z")
 _WORKSPACE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*\Z")
@@ -74,6 +75,9 @@ def _check_length(value: str, field: str, chars_max: int) -> None:
         )
 
 
+@lru_cache(
+    maxsize=_STREAMS_CACHED_MAX
+)  # asked for many times for each command, and the same object hashes faster
 def run_stream(workspace: str, run_id: str) -> StreamId:
     """The stream of one run: ``{workspace}/run/{run id}``."""
     return StreamId(f"{workspace}/run/{run_id}")

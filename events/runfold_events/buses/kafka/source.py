@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from typing import Any, Final
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -276,7 +275,8 @@ def _size(records: Iterable[LogRecord]) -> int:
     size = 0
     for record in records:
         size += len(record.key or b"") + len(record.value or b"")
-        size += sum(map(len, chain.from_iterable(record.headers)))
+        for name, value in record.headers:
+            size += len(name) + len(value)
     return size
 
 
