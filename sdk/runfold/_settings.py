@@ -25,6 +25,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         home: folder of the embedded ledger (``RUNFOLD_HOME``; default: the user's data folder).
+        files: where the embedded ledger keeps contents of files (``RUNFOLD_FILES``; default: in ``home``).
         url: server to use instead of the embedded ledger (``RUNFOLD_URL``).
         token: credential for that server (``RUNFOLD_TOKEN``).
         workspace: workspace when no configuration file names one (``RUNFOLD_WORKSPACE``).
@@ -33,6 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """
 
     home: Path
+    files: str | None = None
     url: str | None = None
     token: str | None = None
     workspace: str = DEFAULT_WORKSPACE
@@ -49,6 +51,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     return Settings(
         home=_home(env),
+        files=env.get("RUNFOLD_FILES") or None,
         url=_url(env.get("RUNFOLD_URL", "")),
         token=env.get("RUNFOLD_TOKEN") or None,
         workspace=check_workspace_name(

@@ -300,7 +300,7 @@ def _open_embedded(home: Path, settings: Settings) -> Transport:
     from runfold._embedded import EmbeddedTransport, os_actor
     from runfold_services.compose import open_embedded
 
-    return EmbeddedTransport(open_embedded(home), os_actor(), settings.traceparent)
+    return EmbeddedTransport(open_embedded(home, files=settings.files), os_actor(), settings.traceparent)
 
 
 def _tell_once(name: str, home: Path) -> None:

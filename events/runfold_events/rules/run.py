@@ -263,7 +263,11 @@ def _record_artifact(state: RunState, command: c.RecordArtifact, context: Contex
     if there is not None:
         if there == Artifact(command.sha256, command.size_bytes):
             return NOTHING
-        return _conflict(state, command, f"artifact {command.path!r} exists with other content")
+        return _conflict(
+            state,
+            command,
+            f"Resource Conflict: ArtifactId ExperimentRun/dcid.{command.run_id}/{command.path} already exists.",
+        )
     if len(state.artifacts) >= limits.ARTIFACTS_PER_RUN_MAX:
         return _over("artifacts", limits.ARTIFACTS_PER_RUN_MAX, len(state.artifacts) + 1)
     return (

@@ -78,7 +78,7 @@ def _handler(operation: Operation, runtime: Runtime) -> HTTPRouteHandler:
     async def handle(request: Request[Any, Any, State]) -> ASGIApp:
         return endpoint
 
-    path = operation.path.replace("}", ":str}")
+    path = operation.path.replace("}", ":str}").replace("{file_path:str}", "{file_path:path}")
     # Litestar's status code is never used: the endpoint sends its own. 200 lets every method return something.
     return HTTPRouteHandler(path, http_method=[operation.method], name=operation.name, status_code=200)(
         handle

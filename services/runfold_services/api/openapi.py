@@ -39,6 +39,8 @@ _PATH_PARAMETERS: Final[dict[str, Document]] = {
         "pattern": r"^[A-Za-z0-9_.\-]+$",
     },
     "process_id": {"type": "string", "format": "uuid"},
+    "file_path": {"type": "string", "maxLength": limits.ARTIFACT_PATH_CHARS_MAX},
+    "sha256": {"type": "string", "pattern": r"^[0-9a-f]{64}$"},
     "name": {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"},
 }
 
@@ -147,6 +149,9 @@ def _operation(operation: Operation, schemas: Document) -> Document:
             "required": not operation.body_is_optional,
             "content": _both(_schema(operation.body)),
         }
+    if operation.body_is_stream:
+        content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+        told["requestBody"] = {"required": True, "content": content}
     return told
 
 
@@ -217,11 +222,11 @@ def _problem_statuses(operation: Operation) -> set[int]:
         or operation.finds_one
     ):
         statuses.add(404)
-    if operation.is_command or operation.is_question:
+    if operation.is_command or operation.is_question or operation.tag == "files":
         statuses.add(409)
     if operation.is_command:
         statuses.add(422)
-    if operation.body is not None:
+    if operation.body is not None or operation.body_is_stream:
         statuses |= {408, 415}
     return statuses
 

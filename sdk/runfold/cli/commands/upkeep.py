@@ -161,6 +161,7 @@ def opened(
         Invalid: the options name a server.
         NotFound: there is no ledger in the home.
     """
+    from runfold._settings import load_settings
     from runfold_services.compose import ledger_path, open_embedded
 
     home = session.home(f"runfold {purpose}")
@@ -169,7 +170,7 @@ def opened(
             f"there is no ledger in {home}; --home DIR or RUNFOLD_HOME says where it is",
             facts={"field": "--home", "size": str(home)},
         )
-    tracker = open_embedded(home, background=False)
+    tracker = open_embedded(home, background=False, files=load_settings().files)
     try:
         yield home, tracker
     finally:

@@ -1,0 +1,171 @@
+"""Files of a run, up and down: what handles, agents and the command line share."""
+
+# pyright: reportPrivateUsage=false
+# Handles are friends of one another: what they share is no part of the public surface.
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import stat
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+
+from msgspec import Struct
+
+from runfold_events.contract.commands import RecordArtifact
+from runfold_events.contract.errors import Conflict, Invalid, RunfoldError, Unavailable
+from runfold_events.contract.validation import check_artifact_path
+
+if TYPE_CHECKING:
+    from runfold._run_base import RunBase
+
+_DEFAULT_TYPE: Final = "application/octet-stream"
+_RECORDED_AT_ONCE: Final = 100
+_STORES_MAX: Final = 5  # of one content, while others erase runs that have the same
+
+
+class Upload(Struct, frozen=True):
+    """A file to send: under which path, from where (a local path, or an open stream of bytes)."""
+
+    path: str
+    source: Path | BinaryIO
+    content_type: str | None = None
+
+
+def normal_path(name: Any, field: str = "name") -> str:
+    """A file's path in its run: ``./outputs/x`` is ``outputs/x``.
+
+    Raises:
+        Invalid: no text, absolute, with ``..``, or what else no file of a run can be called; ``field`` as given.
+        LimitExceeded: too long.
+    """
+    if not isinstance(name, str):
+        raise Invalid(
+            f"{field} must be a string, not {type(name).__name__}",
+            facts={"field": field, "limit": "str", "size": type(name).__name__},
+        )
+    while name.startswith("./"):
+        name = name[2:]
+    return check_artifact_path(name, field)
+
+
+def upload(run: RunBase, uploads: Iterable[Upload]) -> list[RecordArtifact]:
+    """Store and record files, in this order. Each is there complete or not at all; those before a failure stay.
+
+    Raises:
+        Conflict: a path has another content already; the other files were uploaded.
+        FileNotFoundError: there is no such local file.
+        Invalid: it is no file, or has a path that cannot be.
+        Unavailable: the server is gone.
+    """
+    records: list[RecordArtifact] = []
+    conflicts: list[RunfoldError] = []
+    waiting: list[tuple[Upload, RecordArtifact]] = []
+    for one in uploads:
+        waiting.append((one, _store(run, one)))
+        if len(waiting) == _RECORDED_AT_ONCE:
+            conflicts += _record(run, waiting)
+            records += [record for _, record in waiting]
+            waiting = []
+    conflicts += _record(run, waiting)
+    if conflicts:
+        raise _all_of(conflicts)
+    return records + [record for _, record in waiting]
+
+
+def _store(run: RunBase, one: Upload) -> RecordArtifact:
+    path = normal_path(one.path)
+    with _opened(one.source) as (file, size_bytes):
+        content = run._ask(
+            lambda transport, _: transport.put_content(run._workspace.name, run._run_id, file, size_bytes)
+        )
+    return RecordArtifact(
+        run_id=run._run_id,
+        path=path,
+        sha256=content.sha256,
+        size_bytes=content.size_bytes,
+        content_type=one.content_type or mimetypes.guess_type(path)[0] or _DEFAULT_TYPE,
+    )
+
+
+def _record(run: RunBase, waiting: Sequence[tuple[Upload, RecordArtifact]]) -> list[RunfoldError]:
+    """Record what was stored; the refusals. What is recorded must be there: somebody may just have erased its like."""
+    calls = [(run._stream, record) for _, record in waiting]
+    outcomes = run._connection.outcomes(calls, strict=run._workspace._strict)
+    for (one, record), outcome in zip(waiting, outcomes, strict=True):
+        if outcome is not None and not isinstance(outcome, RunfoldError):
+            _keep(run, one, record)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, RunfoldError)]
+    for error in refused:
+        if not isinstance(error, Conflict):
+            raise error
+    return refused
+
+
+def _keep(run: RunBase, one: Upload, record: RecordArtifact) -> None:
+    workspace, run_id = run._workspace.name, run._run_id
+    for _ in range(_STORES_MAX):
+        if run._ask(lambda transport, _: transport.has_content(workspace, run_id, record.sha256)):
+            return
+        if not isinstance(one.source, Path) and not one.source.seekable():
+            break
+        _store(run, one)
+    raise Unavailable(f"{record.path} was recorded, but its content was removed meanwhile; upload it again")
+
+
+def _all_of(conflicts: Sequence[RunfoldError]) -> RunfoldError:
+    if len(conflicts) == 1:
+        return conflicts[0]
+    messages = [error.message for error in conflicts]
+    return Conflict("\n".join(messages), facts={"reasons": messages[:100], "count": len(messages)})
+
+
+@contextmanager
+def _opened(source: Path | BinaryIO) -> Generator[tuple[BinaryIO, int | None]]:
+    """The stream to send, and its size where that is known; a stream that can go back is sent from its start."""
+    if isinstance(source, Path):
+        with open_regular(source) as file:
+            yield file, os.fstat(file.fileno()).st_size
+        return
+    if source.seekable():
+        size_bytes = source.seek(0, os.SEEK_END)
+        source.seek(0)
+        yield source, size_bytes
+    else:
+        yield source, None
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a local file to be read.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Invalid: it is a folder, a device, a pipe or the like.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Invalid(
+            f"{path} is no regular file; upload_folder takes folders, and devices and pipes have no content to keep",
+            facts={"field": "path", "limit": "a regular file", "size": str(path)[:200]},
+        )
+    return os.fdopen(descriptor, "rb")
+
+
+def local_source(given: Any, field: str = "path_or_stream") -> Path | BinaryIO:
+    """A path, or a stream of bytes, that a caller named.
+
+    Raises:
+        Invalid: neither; Azure ML's ``UnsupportedType``.
+    """
+    if isinstance(given, str | os.PathLike):
+        return Path(cast("str | os.PathLike[str]", given)).expanduser()
+    if hasattr(given, "read") and not isinstance(given.read(0), str):
+        return cast("BinaryIO", given)
+    raise Invalid(
+        f"UnsupportedType: {field} must be a path or a stream of bytes, not {type(given).__name__}",
+        facts={"field": field, "limit": "a path or a stream of bytes", "size": type(given).__name__},
+    )
