@@ -57,6 +57,8 @@ class Described:
         if "content" not in told:
             assert reply.body == b""
             return
+        if "*/*" in told["content"]:
+            return
         schema = told["content"][reply.headers["content-type"]]["schema"]
         if schema != {"type": "string"}:
             assert list(faults(reply.json, schema, self.schemas)) == []

@@ -28,6 +28,7 @@ Commands go in, questions are answered from views; bodies are JSON or msgpack by
 JSON carries NaN and infinities as the strings "NaN", "Infinity", "-Infinity". Every error is a problem with a stable
 `code` and `facts`. See docs/http-api.md."""
 
+_ANY_BYTES: Final = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _NON_FINITE: Final = ["NaN", "Infinity", "-Infinity"]
 
 _PATH_PARAMETERS: Final[dict[str, Document]] = {
@@ -150,8 +151,7 @@ def _operation(operation: Operation, schemas: Document) -> Document:
             "content": _both(_schema(operation.body)),
         }
     if operation.body_is_stream:
-        content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
-        told["requestBody"] = {"required": True, "content": content}
+        told["requestBody"] = {"required": True, "content": _ANY_BYTES}
     return told
 
 
@@ -195,6 +195,8 @@ def _responses(operation: Operation) -> Document:
         response: Document = {"description": _MEANINGS.get(status, "done")}
         if operation.answer is not None:
             response["content"] = _both(_schema(operation.answer))
+        elif operation.answer_is_file:
+            response["content"] = _ANY_BYTES
         elif operation.answer_type is not None:
             response["content"] = {operation.answer_type: {"schema": {"type": "string"}}}
         if operation.is_command or operation.is_question:

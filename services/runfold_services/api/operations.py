@@ -52,6 +52,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     run: Callable[[Call], Awaitable[Answer]]
     answer: Any = None  # the type of a successful answer; None: no body
     answer_type: str | None = None  # its media type where it is neither JSON nor msgpack
+    answer_is_file: bool = False  # bytes, of the type that they were recorded with
     statuses: tuple[int, ...] = (200,)
     body: Any = None  # the type of the request body; None: no body is read
     body_is_raw: bool = False  # the body is kept byte for byte and not decoded here

@@ -235,7 +235,7 @@ OPERATIONS: Final = (
         tag="files",
         summary="The content of a file",
         run=get_artifact,
-        answer_type=BINARY,
+        answer_is_file=True,
         statuses=(200, 206),
         is_question=True,
     ),
