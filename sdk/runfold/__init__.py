@@ -13,6 +13,7 @@ from runfold._experiment import Experiment
 from runfold._journal import Rejection
 from runfold._metric import Metric
 from runfold._run import Run
+from runfold._run_charts import Artifact
 from runfold._version import VERSION
 from runfold._workspace import Workspace
 from runfold.errors import (
@@ -33,6 +34,7 @@ __version__ = VERSION
 
 __all__ = [
     "VERSION",
+    "Artifact",
     "Conflict",
     "Experiment",
     "Invalid",

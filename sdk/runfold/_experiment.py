@@ -143,8 +143,9 @@ class Experiment:
         Args:
             name: default ``run_{id}``.
             run_id: 1 to 256 of ``A-Z a-z 0-9 _ - .``, unique in the workspace; default: a new UUIDv7.
-            outputs: None or False. This version collects no output folder and says so rather than to ignore it.
-            snapshot_directory: None. This version takes no snapshots.
+            outputs: a folder, which is made; True for ``outputs``. Its files are uploaded when this process ends the
+                run. Default: none.
+            snapshot_directory: a folder to take a snapshot of, once the run has begun. Default: none.
             display_name: a name for people, that may change.
             description: free text.
             tags: mutable labels.
@@ -157,14 +158,12 @@ class Experiment:
             RunEnded: with ``resume``, the run has ended.
             Invalid: an id or text that cannot be, or a feature that is not there.
         """
+        from runfold._outputs import outputs_of
         from runfold._run import create_runs
+        from runfold._run_snapshots import check_folder
 
-        refuse_outputs(outputs)
-        if snapshot_directory is not None:
-            raise Invalid(
-                "this version of runfold takes no snapshots; leave snapshot_directory out or pass None",
-                facts={"field": "snapshot_directory", "limit": "None", "size": str(snapshot_directory)[:80]},
-            )
+        collected = outputs_of(outputs)
+        snapshot_directory = check_folder(snapshot_directory, "snapshot_directory")
         run_id = new_run_id() if run_id is None else check_run_id(run_id)
         command = CreateRun(
             run_id=run_id,
@@ -176,7 +175,11 @@ class Experiment:
             tags=labels(tags or {}, "tags"),
             properties=labels(properties or {}, "properties"),
         )
-        return create_runs(self, [command], interrupt=interrupt_on_cancel)[0]
+        run = create_runs(self, [command], interrupt=interrupt_on_cancel)[0]
+        run._outputs = collected
+        if snapshot_directory is not None:
+            run.take_snapshot(snapshot_directory)
+        return run
 
     def get_runs(
         self,
@@ -320,15 +323,6 @@ def tag_keys(tags: Iterable[str]) -> tuple[str, ...]:
     if isinstance(tags, str):
         return (tags,)
     return tuple(text(key, "tags") for key in tags)
-
-
-def refuse_outputs(outputs: str | bool | None) -> None:
-    """Say that output folders are not collected, instead of dropping what was asked for."""
-    if outputs is not None and outputs is not False:
-        raise Invalid(
-            "this version of runfold collects no output folder; leave outputs out or pass None or False",
-            facts={"field": "outputs", "limit": "None or False", "size": str(outputs)[:80]},
-        )
 
 
 def new_run_id() -> str:

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import logging
 import mimetypes
 import os
 import stat
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeGuard, cast
 
 from msgspec import Struct
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_TYPE: Final = "application/octet-stream"
 _RECORDED_AT_ONCE: Final = 100
+_log = logging.getLogger("runfold")
 _STORES_MAX: Final = 5  # of one content, while others erase runs that have the same
 
 
@@ -155,17 +157,58 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def is_path(given: Any) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether something a caller passed names a local file or folder."""
+    return isinstance(given, str | os.PathLike)
+
+
 def local_source(given: Any, field: str = "path_or_stream") -> Path | BinaryIO:
     """A path, or a stream of bytes, that a caller named.
 
     Raises:
         Invalid: neither; Azure ML's ``UnsupportedType``.
     """
-    if isinstance(given, str | os.PathLike):
-        return Path(cast("str | os.PathLike[str]", given)).expanduser()
+    if is_path(given):
+        return Path(given).expanduser()
     if hasattr(given, "read") and not isinstance(given.read(0), str):
         return cast("BinaryIO", given)
     raise Invalid(
         f"UnsupportedType: {field} must be a path or a stream of bytes, not {type(given).__name__}",
         facts={"field": field, "limit": "a path or a stream of bytes", "size": type(given).__name__},
     )
+
+
+def files_below(folder: Path) -> list[tuple[str, Path]]:
+    """Every file of a folder with its path in it (``/`` between names), in order.
+
+    A link to a file inside the folder counts as that file. Links that lead out, devices, pipes and sockets are left
+    out, and said: their content is not the folder's.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        Invalid: it is none.
+    """
+    if not folder.is_dir():
+        if folder.exists():
+            raise Invalid(
+                f"{folder} is no folder; upload_file takes files",
+                facts={"field": "path", "size": str(folder)},
+            )
+        raise FileNotFoundError(2, "No such folder", str(folder))
+    root = folder.resolve()
+    found = [
+        (file.relative_to(folder).as_posix(), file)
+        for place, _, names in os.walk(folder)
+        for file in (Path(place, name) for name in names)
+        if is_inside(file, root)
+    ]
+    return sorted(found)
+
+
+def is_inside(file: Path, root: Path) -> bool:
+    """Whether the content that a name leads to is a regular file below ``root``; a warning where it is not."""
+    real = file.resolve()
+    if real.is_relative_to(root) and real.is_file():
+        return True
+    _log.warning("runfold: %s is left out: it leads out of its folder, or is no regular file", file)
+    return False

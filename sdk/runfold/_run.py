@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runfold._filters import Filter
+from runfold._run_charts import RunCharts
 from runfold._run_children import RunChildren
 from runfold._run_lifecycle import RunLifecycle
-from runfold._run_logging import RunLogging
 from runfold._run_reading import RunReading
+from runfold._run_snapshots import RunSnapshots
 
 if TYPE_CHECKING:
     from runfold._experiment import Experiment
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from runfold_projections.model import RunView
 
 
-class Run(RunLifecycle, RunLogging, RunChildren, RunReading):
+class Run(RunLifecycle, RunCharts, RunChildren, RunReading, RunSnapshots):
     """A handle on a run that exists: ``Run(experiment, run_id)``. It only attaches: who leaves changes nothing.
 
     New runs come from :meth:`runfold.Experiment.start_logging`, :meth:`child_run` and :meth:`create_children`; these

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from runfold._experiment import new_run_id, refuse_outputs, run_query
+from runfold._experiment import new_run_id, run_query
 from runfold._filters import Filter, label, text
 from runfold._run_base import RunBase
 from runfold_events.contract.commands import CreateRun, Tags
@@ -35,14 +35,15 @@ class RunChildren(RunBase):
         Args:
             name: appended to the parent's name with ``>``.
             run_id: default: a new UUIDv7.
-            outputs: None or False, as in :meth:`runfold.Experiment.start_logging`.
+            outputs: a folder whose files are uploaded at its end, as in :meth:`runfold.Experiment.start_logging`.
 
         Raises:
             Conflict: a run with this id and other content exists.
         """
+        from runfold._outputs import outputs_of
         from runfold._run import create_runs
 
-        refuse_outputs(outputs)
+        collected = outputs_of(outputs)
         run_id = new_run_id() if run_id is None else check_run_id(run_id)
         command = CreateRun(
             run_id=run_id,
@@ -50,7 +51,9 @@ class RunChildren(RunBase):
             parent_run_id=self._run_id,
             name=f"{self._name_for_children()}>{name or ''}",
         )
-        return create_runs(self._experiment, [command])[0]
+        child = create_runs(self._experiment, [command])[0]
+        child._outputs = collected
+        return child
 
     def create_children(
         self,

@@ -164,6 +164,10 @@ class RunLifecycle(RunBase):
             self.fail(error)
 
     def _end(self, command: CompleteRun | FailRun | CancelRun) -> None:
+        if self._outputs is not None:
+            from runfold._outputs import collect
+
+            collect(self)
         was_ended = self._stream.ended
         self._stream.ended = True
         try:

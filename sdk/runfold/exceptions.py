@@ -12,14 +12,18 @@ AzureMLException = RunfoldError
 ServiceException = RunfoldError
 RunEnvironmentException = RunfoldError
 ExperimentExecutionException = RunfoldError
+AzureMLAggregatedException = RunfoldError
+SnapshotException = RunfoldError
 UserErrorException = Invalid
 ActivityFailedException = RunFailed
 
 __all__ = [
     "ActivityFailedException",
+    "AzureMLAggregatedException",
     "AzureMLException",
     "ExperimentExecutionException",
     "RunEnvironmentException",
     "ServiceException",
+    "SnapshotException",
     "UserErrorException",
 ]
