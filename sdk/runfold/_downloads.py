@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,12 +25,17 @@ _NAMES_TOLD_MAX: Final = 200
 
 
 def shown_names(run: RunBase, prefix: str = "") -> list[str]:
-    """Paths of the run's files, and of logs that it is writing, in order."""
+    """Paths of the run's files, and of logs that it is writing, in order; without what is runfold's own."""
+    return [name for name in all_names(run, prefix) if not name.startswith(HIDDEN_PREFIX)]
+
+
+def all_names(run: RunBase, prefix: str) -> list[str]:
+    """The same with runfold's own."""
     workspace, run_id = run._workspace.name, run._run_id
     recorded = run._ask(lambda transport, at: transport.files(workspace, run_id, prefix, at))
     live = run._ask(lambda transport, _: transport.logs(workspace, run_id))
     names = {file.path for file in recorded} | {log.path for log in live if log.path.startswith(prefix)}
-    return sorted(name for name in names if not name.startswith(HIDDEN_PREFIX))
+    return sorted(names)
 
 
 def log_names(run: RunBase) -> list[str]:
@@ -108,8 +113,10 @@ class Goal:
         self._folder = folder
         self._written: dict[tuple[int, int], str] = {}  # by device and inode: who wrote it
 
-    def write(self, relative: str, pieces: Iterator[bytes]) -> Path:
-        """Write a file; folders are made. It is there complete or not at all.
+    def write(self, relative: str, open_pieces: Callable[[], Iterator[bytes]]) -> Path:
+        """Write a file; folders are made. Its bytes are asked for once it is sure that they can be written.
+
+        It is there complete or not at all.
 
         Raises:
             Invalid: it cannot be written below the folder: a link leads out of it, the file system cannot hold the
@@ -120,7 +127,7 @@ class Goal:
             place.parent.mkdir(parents=True, exist_ok=True)
             self._check_inside(place, relative)
             self._check_own(place, relative)
-            write_whole(place, pieces)
+            write_whole(place, open_pieces)
             self._written[_identity(place)] = relative
         except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
             raise _unwritable(relative, f"{error.filename} is in the way") from error
@@ -141,14 +148,14 @@ class Goal:
                 )
 
 
-def write_whole(place: Path, pieces: Iterator[bytes]) -> None:
+def write_whole(place: Path, open_pieces: Callable[[], Iterator[bytes]]) -> None:
     """Write ``place`` in one step once all pieces are there. A link in its place is replaced, not followed."""
     if place.is_dir() and not place.is_symlink():
         raise IsADirectoryError(21, "is a directory", str(place))
     descriptor, name = tempfile.mkstemp(prefix=".runfold-", dir=place.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            for piece in pieces:
+            for piece in open_pieces():
                 file.write(piece)
         os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  # what a file gets that a program makes
         os.replace(name, place)  # noqa: PTH105

@@ -207,8 +207,11 @@ def files_below(folder: Path) -> list[tuple[str, Path]]:
 
 def is_inside(file: Path, root: Path) -> bool:
     """Whether the content that a name leads to is a regular file below ``root``; a warning where it is not."""
-    real = file.resolve()
-    if real.is_relative_to(root) and real.is_file():
-        return True
+    try:
+        real = file.resolve()
+        if real.is_relative_to(root) and real.is_file():
+            return True
+    except (OSError, RuntimeError):  # links that lead in a circle; until Python 3.13 a RuntimeError
+        pass
     _log.warning("runfold: %s is left out: it leads out of its folder, or is no regular file", file)
     return False

@@ -155,7 +155,9 @@ class RunCharts(RunLogging, RunFiles):
 
 def populated(run: RunBase, value: Any) -> Any:
     """The file that a metric's value names; of several the first, as in Azure ML."""
-    several: list[Any] = value if isinstance(value, list) else [value]
+    several: list[Any] = [value]
+    if isinstance(value, list):
+        several = value
     first = several[0]
     found = _VALUE.fullmatch(first) if isinstance(first, str) else None
     if found is None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from runfold import _downloads
 from runfold._files import Upload, files_below, local_source, normal_path, upload
 from runfold._run_base import RunBase
-from runfold_events.contract.errors import Invalid, NotFound
+from runfold_events.contract.errors import Invalid
 
 
 class RunFiles(RunBase):
@@ -36,7 +37,7 @@ class RunFiles(RunBase):
             Conflict: the run has another file of this name.
             Invalid: no path or stream of bytes, or a name that no file of a run can have.
         """
-        upload(self, [Upload(normal_path(name), local_source(path_or_stream))])
+        upload(self, [Upload(_own_path(name), local_source(path_or_stream))])
 
     def upload_files(
         self,
@@ -63,7 +64,7 @@ class RunFiles(RunBase):
         if len(names) != len(paths):
             raise TypeError(f"names and paths must be as many; got {len(names)} names and {len(paths)} paths")
         uploads = [
-            Upload(normal_path(name, "names"), local_source(path, "paths"))
+            Upload(_own_path(name, "names"), local_source(path, "paths"))
             for name, path in zip(names, paths, strict=True)
         ]
         for one in uploads:
@@ -85,7 +86,7 @@ class RunFiles(RunBase):
             Conflict: the run has other files of some of these names; the rest was uploaded.
         """
         folder = Path(path).expanduser()
-        prefix = normal_path(name.removesuffix("/"))
+        prefix = _own_path(name.removesuffix("/"))
         upload(self, [Upload(f"{prefix}/{relative}", file) for relative, file in files_below(folder)])
 
     def get_file_names(self) -> list[str]:
@@ -114,12 +115,10 @@ class RunFiles(RunBase):
         place = Path(path.rpartition("/")[2] if output_file_path is None else output_file_path).expanduser()
         if place.is_dir():
             place /= path.rpartition("/")[2]
-        try:
-            pieces = _downloads.pieces_of(self, path)
-        except NotFound:
-            raise _downloads.not_there(self, path) from None
+        if path not in _downloads.all_names(self, path):
+            raise _downloads.not_there(self, path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        _downloads.write_whole(place, pieces)
+        _downloads.write_whole(place, lambda: _downloads.pieces_of(self, path))
 
     def download_files(
         self,
@@ -156,7 +155,7 @@ class RunFiles(RunBase):
             )
         goal = _downloads.Goal(Path(output_directory or ".").expanduser())
         for name, place in zip(names, places, strict=True):
-            goal.write(normal_path(place, "output_paths"), _downloads.pieces_of(self, name))
+            goal.write(normal_path(place, "output_paths"), partial(_downloads.pieces_of, self, name))
 
     def get_all_logs(self, destination: str | os.PathLike[str] | None = None) -> list[str]:
         """Download all logs, also those that are being written; returns where they are.
@@ -167,8 +166,20 @@ class RunFiles(RunBase):
         folder = Path(destination or Path("assets") / self._run_id).expanduser()
         goal = _downloads.Goal(folder)
         return [
-            str(goal.write(name, _downloads.pieces_of(self, name))) for name in _downloads.log_names(self)
+            str(goal.write(name, partial(_downloads.pieces_of, self, name)))
+            for name in _downloads.log_names(self)
         ]
+
+
+def _own_path(name: Any, field: str = "name") -> str:
+    """The path of a user's file: any but those that runfold keeps for itself."""
+    path = normal_path(name, field)
+    if f"{path}/".startswith(_downloads.HIDDEN_PREFIX):
+        raise Invalid(
+            f"{field} may not begin with {_downloads.HIDDEN_PREFIX}, which is kept for runfold itself",
+            facts={"field": field, "limit": f"not {_downloads.HIDDEN_PREFIX}", "size": path[:80]},
+        )
+    return path
 
 
 def _without(prefix: str, name: str) -> str:

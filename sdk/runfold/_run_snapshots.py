@@ -76,7 +76,7 @@ class RunSnapshots(RunBase):
         folder = Path(path or ".").expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         place = folder / f"{wanted}.zip"
-        _downloads.write_whole(place, _downloads.pieces_of(owner, _path(wanted)))
+        _downloads.write_whole(place, lambda: _downloads.pieces_of(owner, _path(wanted)))
         return str(place)
 
     def _owner_of(self, snapshot_id: str) -> RunBase:

@@ -147,7 +147,7 @@ def unpack(archive: Path, goal: Path) -> int:
 def _unpack_file(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, goal: Path, bytes_left: int) -> int:
     path = check_artifact_path(entry.filename, "snapshot")
     mode = entry.external_attr >> 16
-    if mode and not stat.S_ISREG(mode):
+    if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
         raise Invalid(
             f"the snapshot holds {path[:200]!r}, which is no regular file",
             facts={"field": "snapshot", "limit": "regular files", "size": path[:200]},
