@@ -155,9 +155,7 @@ class RunCharts(RunLogging, RunFiles):
 
 def populated(run: RunBase, value: Any) -> Any:
     """The file that a metric's value names; of several the first, as in Azure ML."""
-    several: list[Any] = [value]
-    if isinstance(value, list):
-        several = value
+    several: list[Any] = list(value) if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownArgumentType]  # of anything
     first = several[0]
     found = _VALUE.fullmatch(first) if isinstance(first, str) else None
     if found is None:

@@ -16,7 +16,7 @@ from runfold_services.api.auth import Credentials, check_browser
 from runfold_services.api.operations import Operation
 from runfold_services.api.problems import encode_problem, problem_headers, problem_of
 from runfold_services.api.routes import OPERATIONS
-from runfold_services.api.serving import ACTOR_KEY, HEADERS_KEY, Endpoint, headers_of, send_problem
+from runfold_services.api.serving import ACTOR_KEY, HEADERS_KEY, PATH_KEY, Endpoint, headers_of, send_problem
 from runfold_services.runtime import Runtime
 from runfold_services.tally import ApiTally
 
@@ -52,6 +52,7 @@ class Gate:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             headers = scope[HEADERS_KEY] = headers_of(scope)
+            scope[PATH_KEY] = scope["path"]  # before the router tidies it up
             try:
                 _check_path(scope["path"])
                 check_browser(headers, scope["method"], self._credentials)

@@ -34,6 +34,7 @@ from runfold_services.telemetry import trace_id_of
 
 ACTOR_KEY: Final = "runfold_actor"  # where the gate leaves the actor in an ASGI scope
 HEADERS_KEY: Final = "runfold_headers"  # and the headers, read once
+PATH_KEY: Final = "runfold_path"  # and the path as it was sent, apart from its %-escapes
 NOBODY: Final = Actor("anonymous", "anonymous")
 _log = structlog.stdlib.get_logger("runfold.api")
 _STDLIB_LOG: Final = logging.getLogger("runfold.api")
@@ -115,7 +116,7 @@ class Endpoint:
             body_bytes=len(raw),
             content_type=content_type,
             stream=stream,
-            raw_path=scope["path"],
+            raw_path=scope[PATH_KEY],
         )
         return Call(self._runtime, operation, scope.get(ACTOR_KEY, NOBODY), received)
 

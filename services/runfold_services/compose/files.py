@@ -6,14 +6,23 @@ import os
 import shutil
 import tempfile
 import weakref
+from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from runfold_events.contract.errors import Invalid
 from runfold_services.files.port import FileStore
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
 FILES_FOLDER: Final = "files"
+CONNECT_S_MAX: Final = 5.0
+READ_S_MAX: Final = 60.0  # without a byte
+TRANSFER_S_MAX: Final = 12 * 3600.0
+RETRY_S_MAX: Final = 15.0  # within it a failed request is tried again; then the caller hears of it
+RETRIES_MAX: Final = 5
 _OBJECT_STORES: Final = ("s3", "gs", "az")
 
 
@@ -57,8 +66,15 @@ def _objects(address: str) -> FileStore:
 
     from runfold_services.files.objects import ObjectFiles
 
+    client: ClientConfig = {
+        "allow_http": True,  # where the endpoint that somebody named says so
+        "connect_timeout": timedelta(seconds=CONNECT_S_MAX),
+        "read_timeout": timedelta(seconds=READ_S_MAX),
+        "timeout": timedelta(seconds=TRANSFER_S_MAX),  # left alone, a download may take 30 s in all
+    }
+    retries: RetryConfig = {"max_retries": RETRIES_MAX, "retry_timeout": timedelta(seconds=RETRY_S_MAX)}
     try:
-        return ObjectFiles(from_url(address))
+        return ObjectFiles(from_url(address, client_options=client, retry_config=retries))
     except (BaseError, ValueError) as error:
         raise Invalid(
             f"RUNFOLD_FILES={address[:200]} cannot be used: {str(error).partition(chr(10))[0]}",

@@ -102,7 +102,7 @@ class ObjectFiles:
             return
         part_bytes = max(_PART_BYTES_MIN, -(-content.size_bytes // _PARTS_MAX))
         file.seek(0)
-        with _answering():
+        with _answering(), _writing():
             # An upload in parts appears when its last step is done; one that fails is given up by obstore.
             obstore.put(
                 self._store,
@@ -126,7 +126,11 @@ class ObjectFiles:
                 self._put(f"{_log(workspace, run_id, path)}/{_NAME}", path.encode())
             if not part:
                 return end
-            with suppress(AlreadyExistsError), _answering():  # somebody else was there first: look again
+            with (
+                suppress(AlreadyExistsError),
+                _answering(),
+                _writing(),
+            ):  # somebody else was there first: look again
                 obstore.put(self._store, f"{_log(workspace, run_id, path)}/{end:020d}", part, mode="create")
                 return end + len(part)
 
@@ -176,7 +180,7 @@ class ObjectFiles:
     # The store
 
     def _put(self, key: str, data: bytes) -> None:
-        with _answering():
+        with _answering(), _writing():
             obstore.put(self._store, key, data)
 
     def _head(self, key: str) -> ObjectMeta | None:
@@ -191,8 +195,10 @@ class ObjectFiles:
             return
         with _answering():
             stream = obstore.get(self._store, key, options={"range": (start, end)}).stream(PIECE_BYTES)
-            for piece in stream:
-                yield bytes(piece)
+            for found in stream:
+                piece = bytes(found)
+                for first in range(0, len(piece), PIECE_BYTES):  # some stores hand out all at once
+                    yield piece[first : first + PIECE_BYTES]
 
     def _list(self, prefix: str) -> list[ObjectMeta]:
         with _answering():
@@ -219,9 +225,15 @@ class ObjectFiles:
         return True
 
     def _delete(self, keys: list[str]) -> None:
-        with _answering(), suppress(FileNotFoundError):
-            if keys:
+        """Remove objects; they need not be there. Some servers answer in a way that the client cannot read: look."""
+        if not keys:
+            return
+        try:
+            with _answering(), suppress(FileNotFoundError):
                 obstore.delete(self._store, keys)
+        except Unavailable:
+            if any(self._head(key) is not None for key in keys):
+                raise
 
 
 class ObjectIncoming:
@@ -283,6 +295,18 @@ def _offset(segment: ObjectMeta) -> int:
 
 def _end(segments: Sequence[ObjectMeta]) -> int:
     return _offset(segments[-1]) + segments[-1]["size"] if segments else 0
+
+
+@contextmanager
+def _writing() -> Generator[None]:
+    """What is not found where something is written is no object: it is the bucket."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Unavailable(
+            f"the object store has no such bucket: {str(error).partition(': ')[2][:200]}",
+            facts={"retry_after": 60.0},
+        ) from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,11 @@ def test_a_download_that_is_not_what_was_recorded_writes_nothing(
 ) -> None:
     run.upload_file("model.bin", io.BytesIO(b"weights"))
     transport = run.experiment.workspace._connection.transport()  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(transport, "open_file", lambda *_: iter([b"weight", b"z"]))
+
+    def other_bytes(*_: object) -> Iterator[bytes]:
+        return iter([b"weight", b"z"])
+
+    monkeypatch.setattr(transport, "open_file", other_bytes)
     with pytest.raises(Unavailable, match="SHA-256"):
         run.download_file("model.bin")
     assert list(folder.iterdir()) == []

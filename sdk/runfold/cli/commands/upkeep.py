@@ -139,6 +139,7 @@ def vacuum(session: Session) -> Answer:
 
     with opened(session, "ledger vacuum") as (home, tracker):
         before = _bytes(ledger_path(home))
+        run_sync(tracker.sweep_files())
         run_sync(tracker.vacuum())
         after = _bytes(ledger_path(home))
     facts = {"home": str(home), "bytes_before": before, "bytes_after": after}
