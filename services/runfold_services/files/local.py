@@ -207,6 +207,7 @@ class LocalIncoming:
         check_file_size(self._size + len(data))
         self._size += len(data)
         self._hash.update(data)
+        reach("files.write")
         with _answering():
             left = memoryview(data)
             while left:
@@ -224,6 +225,7 @@ class LocalIncoming:
             os.link(self._place, second)
             second.replace(goal)  # over the same bytes, where they are there already
             _folder_to_disk(goal.parent)
+            reach("files.stored")
         return Content(sha256, self._size)
 
 
