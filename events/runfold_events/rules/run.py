@@ -33,7 +33,7 @@ def decide(state: RunState | None, command: c.RunCommand, context: Context) -> D
             facts={"run_id": command.run_id},
             recorded=False,
         )
-    if isinstance(command, c.StartRun) and context.held_by_other and state.status not in TERMINAL:
+    if c.takes_over(command) and context.held_by_other and state.status not in TERMINAL:
         return _conflict(state, command, "another process holds the run")
     verdict = ALLOWED[type(command)][state.status]
     if verdict is _TAKE:
@@ -129,6 +129,8 @@ def _start(state: RunState, command: c.StartRun, context: Context) -> Decision:
 
 
 def _advance(state: RunState, command: c.AdvanceRun, context: Context) -> Decision:
+    if command.claim and state.status is not Status.STARTING:
+        return _conflict(state, command, f"only a run in Starting can be claimed; it is {state.status}")
     if state.status is Status.CANCEL_REQUESTED and command.status is not Status.FINALIZING:
         return _conflict(state, command, "a cancel was requested; only Finalizing or an end can follow")
     if state.status is command.status and command.details is None:

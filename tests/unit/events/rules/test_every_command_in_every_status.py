@@ -113,6 +113,10 @@ def advance(status: str) -> c.AdvanceRun:
     return c.AdvanceRun(run_id=RUN, status=Status(status))
 
 
+def claim() -> c.AdvanceRun:
+    return c.AdvanceRun(run_id=RUN, status=Status.PREPARING, claim=True)
+
+
 def advanced(status: str) -> e.RunAdvanced:
     return e.RunAdvanced(status=Status(status))
 
@@ -142,6 +146,11 @@ TABLE: Final = (
     row(advance("Preparing"), ANYBODY, "++++++=+ + + x+ !!!", advanced("Preparing"), "Preparing"),
     row(advance("Queued"), ANYBODY, "+++++++= + + x+ !!!", advanced("Queued"), "Queued"),
     row(advance("Finalizing"), ANYBODY, "++++++++ + + += !!!", advanced("Finalizing"), "Finalizing"),
+    # An agent claims what waits in Starting, and nothing that another process holds.
+    row(
+        claim(), ("nobody ever", "gone", "holder"), "xxxx+xxx x x xx !!!", advanced("Preparing"), "Preparing"
+    ),
+    row(claim(), ("other", "both"), "xxxxxxxx x x xx !!!"),
     # With a live holder a cancel is a request; without one the run is canceled at once.
     row(
         c.RequestCancel(run_id=RUN, reason="why"),
