@@ -16,6 +16,7 @@ from runfold._run import Run
 from runfold._run_charts import Artifact
 from runfold._version import VERSION
 from runfold._workspace import Workspace
+from runfold.environment import Environment
 from runfold.errors import (
     Conflict,
     Invalid,
@@ -29,6 +30,8 @@ from runfold.errors import (
     Unauthorized,
     Unavailable,
 )
+from runfold.runconfig import RunConfiguration
+from runfold.script_run_config import ScriptRunConfig
 
 __version__ = VERSION
 
@@ -36,6 +39,7 @@ __all__ = [
     "VERSION",
     "Artifact",
     "Conflict",
+    "Environment",
     "Experiment",
     "Invalid",
     "LimitExceeded",
@@ -44,10 +48,12 @@ __all__ = [
     "PropertyImmutable",
     "Rejection",
     "Run",
+    "RunConfiguration",
     "RunEnded",
     "RunFailed",
     "RunRejected",
     "RunfoldError",
+    "ScriptRunConfig",
     "Unauthorized",
     "Unavailable",
     "Workspace",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import builtins
 
     from runfold._run import Run
+    from runfold._script_run import ScriptRun
     from runfold._workspace import Workspace
     from runfold_projections.model import ExperimentView, RunQuery, RunView
 
@@ -181,6 +182,28 @@ class Experiment:
             run.take_snapshot(snapshot_directory)
         return run
 
+    def submit(
+        self, config: object, tags: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> ScriptRun:
+        """Submit a script: a run that waits for an agent, which executes it. Returns at once; the run is Starting.
+
+        The folder of the script is sent along. Over an embedded ledger an agent is started when none lives.
+
+        Args:
+            config: a :class:`runfold.ScriptRunConfig`.
+            tags: mutable labels of the run.
+            kwargs: ``display_name``.
+
+        Raises:
+            SubmissionFailed: the script, or its folder, is not there.
+            RunfoldError: ``config`` is of another type.
+            Invalid: a setting cannot be.
+            TypeError: another keyword.
+        """
+        from runfold._submit import submit
+
+        return submit(self, config, tags, **submit_options(kwargs))
+
     def get_runs(
         self,
         type: str | None = None,
@@ -316,6 +339,14 @@ def run_query(
         include_children=include_children,
         include_archived=True,
     )
+
+
+def submit_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What ``submit`` and ``submit_child`` take beside their arguments."""
+    unknown = sorted(set(kwargs) - {"display_name"})
+    if unknown:
+        raise TypeError(f"submit() got an unexpected keyword argument {unknown[0]!r}")
+    return kwargs
 
 
 def tag_keys(tags: Iterable[str]) -> tuple[str, ...]:

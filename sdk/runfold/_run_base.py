@@ -76,6 +76,15 @@ class RunBase:
         """The status as it was when last read; of a run just started that is ``NotStarted``, as in Azure ML."""
         return Status.NOT_STARTED.value if self._view is None else self._view.status.value
 
+    def get_portal_url(self) -> str:
+        """Where a server (for an embedded ledger: ``runfold up``) shows the run."""
+        return f"{self._workspace._web_base()}/runs/{self._run_id}"
+
+    @property
+    def portal_url(self) -> str:
+        """The same as :meth:`get_portal_url`."""
+        return self.get_portal_url()
+
     def _call(self, command: Command) -> Accepted | None:
         """Send a command of this run and wait for its outcome; None when it is queued for a server that is gone."""
         return self._connection.call(self._stream, command, strict=self._workspace._strict)

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from runfold._experiment import new_run_id, run_query
+from runfold._experiment import new_run_id, run_query, submit_options
 from runfold._filters import Filter, label, text
 from runfold._run_base import RunBase
 from runfold_events.contract.commands import CreateRun, Tags
@@ -19,6 +19,7 @@ from runfold_events.contract.limits import CHILDREN_PER_REQUEST_MAX
 
 if TYPE_CHECKING:
     from runfold._run import Run
+    from runfold._script_run import ScriptRun
     from runfold_projections.model import ChildCounts
 
 BATCH_NUMBER_TAG: Final = "azureml.batch_child_number"
@@ -85,6 +86,12 @@ class RunChildren(RunBase):
             for index, own in enumerate(tags)
         ]
         return create_runs(self._experiment, commands) if commands else []
+
+    def submit_child(self, config: object, tags: Mapping[str, Any] | None = None, **kwargs: Any) -> ScriptRun:
+        """Submit a script as a child of this run; see :meth:`runfold.Experiment.submit`."""
+        from runfold._submit import submit
+
+        return submit(self._experiment, config, tags, parent_run_id=self._run_id, **submit_options(kwargs))
 
     def get_children(
         self,

@@ -75,14 +75,6 @@ class RunReading(RunBase):
         view = self._fetch()
         return {"status": view.status.value, "details": view.status_details}
 
-    def get_details(self) -> dict[str, Any]:
-        """The run in Azure ML's keys.
-
-        ``runId, target, status, startTimeUtc, [endTimeUtc], properties, [error], [warnings], inputDatasets,
-        outputDatasets, logFiles, submittedBy``; times as text, UTC. ``endTimeUtc`` exists only once it has ended.
-        """
-        return _shapes.details(self._fetch())
-
     def summary(self) -> RunView:
         """Everything that lists know of the run: latest, least and greatest value of each metric included. Ours."""
         return self._fetch()
