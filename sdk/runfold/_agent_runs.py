@@ -77,7 +77,10 @@ class WorkspaceRuns:
     def _statuses(self, run_ids: Sequence[str]) -> dict[str, Status]:
         listed = ", ".join(f'"{run_id}"' for run_id in run_ids)
         query = RunQuery(
-            filter=f"run_id in ({listed})", include_children=True, include_archived=True, fields=("run_id", "status")
+            filter=f"run_id in ({listed})",
+            include_children=True,
+            include_archived=True,
+            fields=("run_id", "status"),
         )
         return {view.run_id: view.status for view in self._workspace._pages(query)}
 
@@ -184,4 +187,6 @@ class WorkspaceRuns:
         if workspace._url is None:
             return variables | {"RUNFOLD_HOME": str(workspace._home)}
         token = self._connection.transport().run_token(workspace.name, run_id)
-        return variables | {"RUNFOLD_URL": workspace._url} | ({} if token is None else {"RUNFOLD_TOKEN": token})
+        return (
+            variables | {"RUNFOLD_URL": workspace._url} | ({} if token is None else {"RUNFOLD_TOKEN": token})
+        )

@@ -68,7 +68,11 @@ def _check_agent(config: RunConfiguration) -> None:
     if config.agent.when_lost not in _POLICIES:
         raise Invalid(
             f"agent.when_lost must be 'fail' or 'again'; got {config.agent.when_lost!r}"[:200],
-            facts={"field": "agent.when_lost", "limit": list(_POLICIES), "size": str(config.agent.when_lost)[:80]},
+            facts={
+                "field": "agent.when_lost",
+                "limit": list(_POLICIES),
+                "size": str(config.agent.when_lost)[:80],
+            },
         )
     if not 0 <= config.agent.grace_s <= GRACE_S_MAX:
         raise Invalid(
@@ -126,7 +130,9 @@ def _warnings(config: RunConfiguration) -> list[str]:
         warnings.append("Docker settings are ignored: the script runs as a process on its agent's machine")
     python = config.environment.python
     if not python.user_managed_dependencies and (python.conda_dependencies or python.conda_dependencies_file):
-        warnings.append("conda dependencies are not installed: the script runs in its agent's own environment")
+        warnings.append(
+            "conda dependencies are not installed: the script runs in its agent's own environment"
+        )
     if config.node_count != 1:
         warnings.append(f"node_count {config.node_count} is ignored: there is one process on one machine")
     return warnings
@@ -145,9 +151,7 @@ def write(run: RunBase, definition: RunDefinition) -> None:
     """Record the definition as a file of the run."""
     data = encode_definition(definition)
     transport = run._connection.transport()
-    transport.put_file(
-        run._workspace.name, run.id, DEFINITION_PATH, io.BytesIO(data), "application/json"
-    )
+    transport.put_file(run._workspace.name, run.id, DEFINITION_PATH, io.BytesIO(data), "application/json")
 
 
 def read(workspace: Workspace, run_id: str) -> RunDefinition:

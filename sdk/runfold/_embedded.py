@@ -83,6 +83,9 @@ class EmbeddedTransport:
     def close(self) -> None:
         run_sync(self._service.close())
 
+    def run_token(self, workspace: str, run_id: str) -> str | None:
+        return None
+
     def run(self, workspace: str, run_id: str, at: str | None) -> RunView:
         return self._ask(at, lambda: self._service.views.run(workspace, run_id))
 

@@ -182,9 +182,7 @@ class Experiment:
             run.take_snapshot(snapshot_directory)
         return run
 
-    def submit(
-        self, config: object, tags: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> ScriptRun:
+    def submit(self, config: object, tags: Mapping[str, Any] | None = None, **kwargs: Any) -> ScriptRun:
         """Submit a script: a run that waits for an agent, which executes it. Returns at once; the run is Starting.
 
         The folder of the script is sent along. Over an embedded ledger an agent is started when none lives.

@@ -46,7 +46,9 @@ def without_credentials(address: str) -> str:
     if found is not None:
         scheme, _, rest = found.groups()
         return f"{scheme}{rest}"
-    short = _SCP.fullmatch(address.strip())  # git@host:path: the user's name is no secret, a password would be one
+    short = _SCP.fullmatch(
+        address.strip()
+    )  # git@host:path: the user's name is no secret, a password would be one
     if short is not None:
         return short[1]
     return address.strip()

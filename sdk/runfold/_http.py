@@ -71,6 +71,10 @@ class _Finish(Struct, frozen=True):
     content_type: str
 
 
+class _RunToken(Struct, frozen=True):
+    token: str | None
+
+
 class _Problem(Struct, frozen=True):
     """RFC 9457 as the API writes it; of foreign servers' answers only the status is sure."""
 
@@ -131,6 +135,9 @@ class HttpTransport:
 
     def close(self) -> None:
         self._pool.clear()
+
+    def run_token(self, workspace: str, run_id: str) -> str | None:
+        return self._send("POST", f"{_run(workspace, run_id)}/token", _RunToken).token
 
     def run(self, workspace: str, run_id: str, at: str | None) -> RunView:
         return self._ask(_run(workspace, run_id), RunView, at)

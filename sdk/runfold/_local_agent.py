@@ -26,7 +26,9 @@ def ensure(home: Path, workspace: str) -> None:
     Where none can be started the run waits all the same, and a warning says so.
     """
     if sys.platform == "win32":
-        _log.warning("runfold: agents run on Linux and macOS; the run waits until one is started there: runfold agent")
+        _log.warning(
+            "runfold: agents run on Linux and macOS; the run waits until one is started there: runfold agent"
+        )
         return
     folder = agents_folder(home, workspace)
     idle_s = load_settings().agent_idle_s
@@ -35,7 +37,9 @@ def ensure(home: Path, workspace: str) -> None:
     try:
         _start(folder, home, workspace, idle_s)
     except OSError as error:
-        _log.warning("runfold: the run waits: no agent could be started (%s); start one with: runfold agent", error)
+        _log.warning(
+            "runfold: the run waits: no agent could be started (%s); start one with: runfold agent", error
+        )
 
 
 def _start(folder: Path, home: Path, workspace: str, idle_s: float) -> None:

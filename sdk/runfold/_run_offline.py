@@ -1,7 +1,7 @@
 """The run of a script that nobody submitted: it prints what it is told, and remembers it.
 
 In Azure ML an offline run has part of a run's methods, and scripts that use another one fail as soon as somebody
-tries them out by hand. Here it *is* a run, with the real rules, in a ledger in memory; when the process ends it is gone.
+tries them out by hand. Here it *is* a run, with the real rules, in a ledger in memory, gone with the process.
 """
 
 # pyright: reportPrivateUsage=false

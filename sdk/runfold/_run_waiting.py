@@ -67,7 +67,9 @@ class RunWaiting(RunLifecycle, RunLogs):
         pause_s = _PAUSE_S_MIN
         try:
             while True:
-                is_over = self._fetch().status in over  # before the last look at the logs, so that nothing is missed
+                is_over = (
+                    self._fetch().status in over
+                )  # before the last look at the logs, so that nothing is missed
                 if self._show_logs(shown):
                     pause_s = _PAUSE_S_MIN
                 if is_over:
@@ -108,7 +110,6 @@ class RunWaiting(RunLifecycle, RunLogs):
         if "error" in details:
             lines += ["", "Error:", json.dumps(details["error"], indent=4)]
         _show("\n".join(lines) + "\n\n")
-
 
 
 class _Shown:

@@ -118,5 +118,3 @@ def _ensure_agent(experiment: Experiment) -> None:
         from runfold import _local_agent
 
         _local_agent.ensure(workspace._home, workspace.name)
-
-

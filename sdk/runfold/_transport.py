@@ -87,6 +87,14 @@ class Transport(Protocol):
         """Release connections. Calling it twice is fine."""
         ...
 
+    def run_token(self, workspace: str, run_id: str) -> str | None:
+        """A token that is good for this run only, for its script; None where none is asked for.
+
+        Raises:
+            RunEnded: the run needs none any more.
+        """
+        ...
+
     def run(self, workspace: str, run_id: str, at: str | None) -> RunView: ...
 
     def runs(self, workspace: str, query: RunQuery, at: str | None) -> Page: ...

@@ -7,8 +7,10 @@ import time
 from collections.abc import Sequence
 
 from runfold_events.contract.submission import Outcome, Submission, outcome_code
+from runfold_services.api.auth import Credentials
 from runfold_services.api.live import Live
 from runfold_services.api.reading import BodyBudget
+from runfold_services.api.run_tokens import RunScopes
 from runfold_services.backend import Backend
 from runfold_services.committer import Lanes
 from runfold_services.settings import ServerSettings
@@ -26,6 +28,8 @@ class Runtime:
         self.threads = Threads(settings.query_threads) if places is None else places
         self.bodies = BodyBudget()
         self.files = FileThreads()
+        self.credentials = Credentials()  # the application's
+        self.scopes = RunScopes()
         self.tally = ApiTally()
         self.upkeep = Upkeep(backend, self.threads, settings, on_marks=self.tally.keeper_marked)
         self.live = Live(backend, self.threads)

@@ -46,7 +46,9 @@ def execute(
         RunfoldError: there are no agents on this system.
     """
     if sys.platform == "win32":
-        raise RunfoldError("agents run on Linux and macOS only: Windows has no process groups to stop scripts by")
+        raise RunfoldError(
+            "agents run on Linux and macOS only: Windows has no process groups to stop scripts by"
+        )
     workspace = session.workspace
     name = name or platform.node() or "agent"
     place = agents_folder(load_settings().home if workspace._url else workspace._home, workspace.name)
@@ -61,9 +63,7 @@ def execute(
         runs,
         LocalExecutor(),
         AgentSettings(
-            job=JobSettings(
-                root=folder or place, agent_name=name, keep=keep, environment=dict(os.environ)
-            ),
+            job=JobSettings(root=folder or place, agent_name=name, keep=keep, environment=dict(os.environ)),
             runs_at_once=runs_at_once or max(RUNS_AT_ONCE_MIN, os.cpu_count() or 1),
             idle_s_max=idle,
             once=once,

@@ -76,7 +76,5 @@ def decode_definition(data: bytes) -> RunDefinition:
             f"{DEFINITION_PATH} is no definition of a run: {error}", facts={"field": DEFINITION_PATH}
         ) from None
     if (definition.script is None) == (definition.command is None):
-        raise Invalid(
-            f"{DEFINITION_PATH} must name a script or a command", facts={"field": DEFINITION_PATH}
-        )
+        raise Invalid(f"{DEFINITION_PATH} must name a script or a command", facts={"field": DEFINITION_PATH})
     return definition

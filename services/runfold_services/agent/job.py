@@ -28,7 +28,9 @@ OUTAGE_S_MAX: Final = 600.0  # how long what a script left is kept for a server 
 PREPARE_S_MAX: Final = 60.0  # how long the beginning waits for it
 RETRY_S: Final = 1.0
 GRACE_S_MAX: Final = 30.0
-FENCE_S: Final = 60.0  # with a lease of 120 s, the grace period and a late heartbeat: over before the lease is
+FENCE_S: Final = (
+    60.0  # with a lease of 120 s, the grace period and a late heartbeat: over before the lease is
+)
 ERROR_FILE: Final = "RUNFOLD_ERROR_FILE"
 # Of the agent, and not for scripts: credentials, and where a run is when it is not where the agent says it is.
 _NOT_PASSED: Final = frozenset(

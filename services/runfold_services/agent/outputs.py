@@ -28,7 +28,9 @@ def collect(runs: AgentRuns, run_id: str, work: Path, done: set[str]) -> list[st
                 runs.put_file(run_id, path, opened)
             except Unavailable:
                 raise
-            except RunfoldError as error:  # another file of this path is there, a name that cannot be, a limit
+            except (
+                RunfoldError
+            ) as error:  # another file of this path is there, a name that cannot be, a limit
                 problems.append(f"{path} is not stored: {error.message}")
             except OSError as error:
                 problems.append(f"{path} cannot be read: {error}")

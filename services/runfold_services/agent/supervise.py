@@ -40,7 +40,10 @@ def main() -> None:
     if launch is None:
         return
     become_subreaper()
-    for number in (signal.SIGINT, signal.SIGHUP):  # of a terminal: meant for the agent, which then says what it wants
+    for number in (
+        signal.SIGINT,
+        signal.SIGHUP,
+    ):  # of a terminal: meant for the agent, which then says what it wants
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: orders.stop())
     try:
@@ -201,7 +204,10 @@ def own_children() -> list[int]:
         for entry in os.scandir("/proc"):
             if not entry.name.isdigit():
                 continue
-            with contextlib.suppress(OSError, IndexError, ValueError), open(f"{entry.path}/stat", "rb") as file:  # noqa: PTH123  # pathlib takes longer to import than a script to start
+            with (
+                contextlib.suppress(OSError, IndexError, ValueError),
+                open(f"{entry.path}/stat", "rb") as file,
+            ):  # noqa: PTH123  # pathlib takes longer to import than a script to start
                 if int(file.read().rpartition(b")")[2].split()[1]) == me:
                     found.append(int(entry.name))
     return found

@@ -29,6 +29,7 @@ def create_app(
     runtime: Runtime, credentials: Credentials, operations: Sequence[Operation] = OPERATIONS
 ) -> Gate:
     """The whole API as one ASGI application. It starts and stops ``runtime``."""
+    runtime.credentials = credentials
     litestar = Litestar(
         route_handlers=[_handler(operation, runtime) for operation in operations],
         exception_handlers={HTTPException: _routing_problem, Exception: _routing_problem},

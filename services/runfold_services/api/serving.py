@@ -75,6 +75,7 @@ class Endpoint:
         call: Call | None = None
         try:
             call = await self._read(scope, receive)
+            await self._runtime.scopes.check(call)
             answer = await self.operation.run(call)
         except ClientGone:
             return None

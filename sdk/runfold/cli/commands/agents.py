@@ -15,7 +15,10 @@ from runfold.cli.tree import Leaf
     cls=Leaf,
     short_help="Execute submitted runs on this machine.",
     examples=[
-        ("execute what is submitted to a server's workspace", "runfold agent --url http://127.0.0.1:8765 -w vision"),
+        (
+            "execute what is submitted to a server's workspace",
+            "runfold agent --url http://127.0.0.1:8765 -w vision",
+        ),
         ("everything that waits now, one after the other", "runfold agent --once --runs-at-once 1"),
         ("look at what failed scripts left", "runfold agent --keep failed --folder /tmp/agent"),
     ],
