@@ -26,7 +26,6 @@ class MemoryRuns:
         self.name = name
         self.is_gone = False
         self.lease_age = 0.0
-        self.rejects_after_claim = False
 
     def _enter(self) -> None:
         if self.is_gone:
@@ -76,13 +75,16 @@ class MemoryRuns:
         self.shelf.report(run_id, Status.RUNNING)
 
     def complete(self, run_id: str) -> None:
+        self._enter()
         self.shelf.end(run_id, Status.COMPLETED)
 
     def fail(self, run_id: str, error: ErrorInfo) -> None:
+        self._enter()
         if self.shelf.end(run_id, Status.FAILED):
             self.shelf.error[run_id] = error
 
     def cancel(self, run_id: str) -> None:
+        self._enter()
         self.shelf.end(run_id, Status.CANCELED)
 
     def definition(self, run_id: str) -> RunDefinition:
@@ -139,9 +141,9 @@ class Shelf:
         self.finished: set[tuple[str, str]] = set()
         self.stored: dict[tuple[str, str], bytes] = {}
 
-    def submit(self, run_id: str, script: str, parent: str | None = None, **settings: object) -> None:
+    def submit(self, run_id: str, text: str, parent: str | None = None, **settings: object) -> None:
         """A run that waits, with one script in its snapshot."""
-        self.files[run_id] = {"script.py": script}
+        self.files[run_id] = {"script.py": text}
         given: dict[str, object] = {"script": "script.py", "snapshot_id": run_id} | settings
         self.definition[run_id] = RunDefinition(**given)  # type: ignore[arg-type]
         self.parents[run_id] = parent

@@ -197,15 +197,18 @@ class Job:
             return True
         error = self._error_of(ended, folder, records)
         is_canceled = self._cancel.is_set() and self._stop_reason is None and not self.ended_by_others
+        deadline = time.monotonic() + OUTAGE_S_MAX
         if is_canceled:
-            self._runs.cancel(self.run_id)
+            _patiently(lambda: self._runs.cancel(self.run_id), deadline)
         elif not self.ended_by_others:
             self._finalizing()
         records.finish()
-        if error is not None and not is_canceled and not self.ended_by_others:
-            self._runs.fail(self.run_id, error)
-        elif not is_canceled and not self.ended_by_others:
-            self._runs.complete(self.run_id)
+        if is_canceled or self.ended_by_others:
+            return error is not None
+        if error is not None:
+            _patiently(lambda: self._runs.fail(self.run_id, error), deadline)
+        else:
+            _patiently(lambda: self._runs.complete(self.run_id), deadline)
         return error is not None
 
     def _error_of(self, ended: Ended, folder: RunFolder, records: Records) -> ErrorInfo | None:
@@ -228,6 +231,8 @@ class Job:
             self._runs.advance(self.run_id, Status.FINALIZING)
         except RunRejected as error:
             self.ended_by_others = error.code == "run_ended"
+        except Unavailable:
+            return  # a station nobody heard of; the end is told until somebody has
 
 
 class Records:

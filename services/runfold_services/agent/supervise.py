@@ -207,7 +207,7 @@ def own_children() -> list[int]:
             with (
                 contextlib.suppress(OSError, IndexError, ValueError),
                 open(f"{entry.path}/stat", "rb") as file,
-            ):  # noqa: PTH123  # pathlib takes longer to import than a script to start
+            ):  # pathlib takes longer to import than a script to start
                 if int(file.read().rpartition(b")")[2].split()[1]) == me:
                     found.append(int(entry.name))
     return found
