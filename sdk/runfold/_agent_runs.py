@@ -10,8 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runfold import _definition, _snapshots
+from runfold import _definition, _files, _snapshots
+from runfold._experiment import Experiment
 from runfold._journal import Stream
+from runfold._run import Run
 from runfold._workspace import Workspace
 from runfold_events.contract.commands import (
     AdvanceRun,
@@ -167,11 +169,17 @@ class WorkspaceRuns:
 
     def finish_log(self, run_id: str, path: str) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        self._connection.transport().finish_log(self._workspace.name, run_id, path)
+        self._connection.transport().finish_log(self._workspace.name, run_id, path, _files.content_type_of(path))
 
     def put_file(self, run_id: str, path: str, source: BinaryIO) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        self._connection.transport().put_file(self._workspace.name, run_id, path, source, None)
+        _files.upload(self._handle(run_id), [_files.Upload(path, source)])
+
+    def _handle(self, run_id: str) -> Run:
+        """A handle for what handles share; nothing is asked about the run."""
+        run = Run.__new__(Run)
+        run._bind(Experiment._existing(self._workspace, "-"), run_id)
+        return run
 
     # The script's way to its run
 

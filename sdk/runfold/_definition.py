@@ -9,6 +9,7 @@ import io
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from runfold._files import Upload, upload
 from runfold.environment import PYTHON
 from runfold.errors import SubmissionFailed
 from runfold.runconfig import LOCAL, RunConfiguration
@@ -150,8 +151,7 @@ def _plain(value: Any) -> Any:
 def write(run: RunBase, definition: RunDefinition) -> None:
     """Record the definition as a file of the run."""
     data = encode_definition(definition)
-    transport = run._connection.transport()
-    transport.put_file(run._workspace.name, run.id, DEFINITION_PATH, io.BytesIO(data), "application/json")
+    upload(run, [Upload(DEFINITION_PATH, io.BytesIO(data), "application/json")])
 
 
 def read(workspace: Workspace, run_id: str) -> RunDefinition:

@@ -54,6 +54,11 @@ def normal_path(name: Any, field: str = "name") -> str:
     return check_artifact_path(name, field)
 
 
+def content_type_of(path: str) -> str:
+    """What a file of this name is taken for."""
+    return mimetypes.guess_type(path)[0] or _DEFAULT_TYPE
+
+
 def upload(run: RunBase, uploads: Iterable[Upload]) -> list[RecordArtifact]:
     """Store and record files, in this order. Each is there complete or not at all; those before a failure stay.
 
@@ -89,7 +94,7 @@ def _store(run: RunBase, one: Upload) -> RecordArtifact:
         path=path,
         sha256=content.sha256,
         size_bytes=content.size_bytes,
-        content_type=one.content_type or mimetypes.guess_type(path)[0] or _DEFAULT_TYPE,
+        content_type=one.content_type or content_type_of(path),
     )
 
 

@@ -202,15 +202,20 @@ def own_children() -> list[int]:
     found: list[int] = []
     with contextlib.suppress(OSError):
         for entry in os.scandir("/proc"):
-            if not entry.name.isdigit():
-                continue
-            with (
-                contextlib.suppress(OSError, IndexError, ValueError),
-                open(f"{entry.path}/stat", "rb") as file,
-            ):  # pathlib takes longer to import than a script to start
-                if int(file.read().rpartition(b")")[2].split()[1]) == me:
-                    found.append(int(entry.name))
+            if entry.name.isdigit() and parent_of(entry.path) == me:
+                found.append(int(entry.name))
     return found
+
+
+def parent_of(process: str) -> int | None:
+    """The parent of a process by its folder under /proc; None when it is gone."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        descriptor = os.open(f"{process}/stat", os.O_RDONLY)
+        try:
+            return int(os.read(descriptor, 4096).rpartition(b")")[2].split()[1])
+        finally:
+            os.close(descriptor)
+    return None
 
 
 def prctl() -> Prctl | None:

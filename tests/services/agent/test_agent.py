@@ -103,7 +103,7 @@ def test_a_script_goes_through_all_stations_and_leaves_what_it_made(bench: Bench
         "system_logs/agent_log.txt",
         "logs/own.txt",
     }
-    assert os.listdir(bench.root) == [], "the working copy is gone"
+    assert list(bench.root.iterdir()) == [], "the working copy is gone"
 
 
 @pytest.mark.parity("SC-03")
@@ -119,7 +119,8 @@ def test_another_exit_code_fails_the_run_with_the_end_of_its_log(bench: Bench) -
 
 
 def test_what_a_script_said_of_its_failure_is_the_runs_error_when_its_exit_code_says_so_too(bench: Bench) -> None:
-    report = "import os; open(os.environ['RUNFOLD_ERROR_FILE'], 'w').write('{\"message\": \"no data\", \"code\": \"Mine\"}')\n"
+    error = '{"message": "no data", "code": "Mine"}'
+    report = f"import os; open(os.environ['RUNFOLD_ERROR_FILE'], 'w').write({error!r})\n"
     bench.shelf.submit("failed", report + "raise SystemExit(1)")
     bench.shelf.submit("completed", report)
     bench.work()
@@ -238,7 +239,9 @@ def test_a_server_that_is_gone_for_a_while_costs_nothing(bench: Bench, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("keep", "kept"), [("never", []), ("failed", ["bad"]), ("always", ["bad", "good"])], ids=["never", "failed", "always"]
+    ("keep", "kept"),
+    [("never", []), ("failed", ["bad"]), ("always", ["bad", "good"])],
+    ids=["never", "failed", "always"],
 )
 def test_which_working_copies_stay(bench: Bench, keep: str, kept: list[str]) -> None:
     bench.shelf.submit("good", "open('good', 'w')")
@@ -254,7 +257,7 @@ def test_folders_of_agents_that_are_gone_are_removed(bench: Bench) -> None:
     (gone.work / "sealed").mkdir(mode=0o500)
     os.close(gone.lock)  # its agent and its supervisor are dead
     assert remove_left_behind(bench.root) == 1
-    assert [path for path in bench.root.iterdir()] == [alive.path]
+    assert list(bench.root.iterdir()) == [alive.path]
     alive.close(keep=False)
 
 
@@ -358,7 +361,9 @@ def test_an_agent_that_was_not_heard_executes_the_run_again_when_nobody_else_did
         ("elsewhere", {"a": None}, False),
     ],
 )
-def test_a_run_lends_its_place_to_one_child(parent: str | None, executing: dict[str, str | None], expected: bool) -> None:
+def test_a_run_lends_its_place_to_one_child(
+    parent: str | None, executing: dict[str, str | None], expected: bool
+) -> None:
     assert has_place(parent, executing, places=1) is expected
 
 

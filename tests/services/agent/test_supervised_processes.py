@@ -22,7 +22,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="agents run wher
 # A script with a child that ignores SIGTERM, and one that leaves the group; both write their ids.
 FAMILY = """
 import os, signal, subprocess, sys, time
-stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+stubborn = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+)
 first = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
 first.stdout.readline()
 second = subprocess.Popen(["sleep", "60"], start_new_session=True)
