@@ -169,7 +169,9 @@ class WorkspaceRuns:
 
     def finish_log(self, run_id: str, path: str) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        self._connection.transport().finish_log(self._workspace.name, run_id, path, _files.content_type_of(path))
+        self._connection.transport().finish_log(
+            self._workspace.name, run_id, path, _files.content_type_of(path)
+        )
 
     def put_file(self, run_id: str, path: str, source: BinaryIO) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""

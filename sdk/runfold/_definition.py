@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from runfold._files import Upload, upload
+from runfold._filters import is_mapping
 from runfold.environment import PYTHON
 from runfold.errors import SubmissionFailed
 from runfold.runconfig import LOCAL, RunConfiguration
@@ -141,10 +142,10 @@ def _warnings(config: RunConfiguration) -> list[str]:
 
 def _plain(value: Any) -> Any:
     """As JSON can hold it: whatever else scripts put into their configuration is shown as text."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if is_mapping(value):
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(item) for item in iter(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # of anything
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from runfold._settings import load_settings
-from runfold_services.agent.presence import Presence, agents_folder
 
 # An agent that a script starts is no part of that script's run, and speaks to the file, not to a server.
 _OF_A_RUN: Final = frozenset(
@@ -30,6 +29,8 @@ def ensure(home: Path, workspace: str) -> None:
             "runfold: agents run on Linux and macOS; the run waits until one is started there: runfold agent"
         )
         return
+    from runfold_services.agent.presence import Presence, agents_folder
+
     folder = agents_folder(home, workspace)
     idle_s = load_settings().agent_idle_s
     if idle_s == 0 or Presence(folder).is_somebody_there():  # 0: somebody starts agents by hand

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from runfold._filters import is_mapping
 from runfold_events.contract.errors import Invalid
 
 
@@ -32,11 +33,11 @@ class Section:
         """
         if content is None:
             return
-        if not isinstance(content, dict):
+        if not is_mapping(content):
             raise _wrong(where, "a mapping", content)
         names = {key: name for name, key in self.KEYS.items()}
         others = self._other_keys()
-        for key, value in content.items():  # pyright: ignore[reportUnknownVariableType]  # of anything
+        for key, value in content.items():
             place = f"{where}.{key}" if where else str(key)
             name = names.get(str(key))
             if name is None:
@@ -77,17 +78,16 @@ class Section:
 
 
 def _written(value: Any) -> Any:
-    if isinstance(value, Section):
-        return value.to_dict()
-    return copy.deepcopy(list(value) if isinstance(value, tuple) else value)
+    return value.to_dict() if isinstance(value, Section) else copy.deepcopy(value)
 
 
 def _is_like(present: Any, value: Any) -> bool:
     """Whether a file's value may stand where ``present`` stands now. Files write numbers for texts, and so on."""
     if isinstance(present, bool):
         return isinstance(value, bool)
-    if isinstance(present, list | dict):
-        return isinstance(value, type(present))
+    for kind in (list, dict):
+        if isinstance(present, kind):
+            return isinstance(value, kind)
     return not isinstance(value, list | dict)
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 import os
 import platform
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runfold._agent_runs import WorkspaceRuns
 from runfold._settings import load_settings
 from runfold.cli.exits import Exit
-from runfold_events.contract.errors import RunfoldError
 from runfold_services.agent.agent import Agent, AgentSettings
 from runfold_services.agent.job import JobSettings
 from runfold_services.agent.presence import Presence, agents_folder
@@ -40,15 +38,7 @@ def execute(
     folder: Path | None,
     alone: bool,
 ) -> int:
-    """Be an agent until told to stop, or idle for long enough.
-
-    Raises:
-        RunfoldError: there are no agents on this system.
-    """
-    if sys.platform == "win32":
-        raise RunfoldError(
-            "agents run on Linux and macOS only: Windows has no process groups to stop scripts by"
-        )
+    """Be an agent until told to stop, or idle for long enough."""
     workspace = session.workspace
     name = name or platform.node() or "agent"
     place = agents_folder(load_settings().home if workspace._url else workspace._home, workspace.name)
@@ -69,8 +59,12 @@ def execute(
             once=once,
         ),
     )
+
+    def told(number: int, frame: object) -> None:
+        agent.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: agent.stop())
+        signal.signal(number, told)
     session.output.note(f"runfold agent {name} ready: workspace {workspace.name!r} in {workspace.location}")
     agent.run(lambda: _nothing_waits(presence, runs, alone=alone))
     return Exit.OK

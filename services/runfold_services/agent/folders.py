@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -10,11 +11,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 from runfold_events.contract.errors import Unavailable
-
-try:
-    import fcntl
-except ImportError:  # Windows, where no agent runs
-    fcntl = None  # type: ignore[assignment]
 
 Keep = Literal["never", "failed", "always"]
 PREFIX: Final = "run-"

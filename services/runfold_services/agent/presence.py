@@ -6,14 +6,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Final
-
-try:
-    import fcntl
-except ImportError:  # Windows, where no agent runs
-    fcntl = None  # type: ignore[assignment]
 
 FOLDER: Final = "agents"
 

@@ -45,7 +45,7 @@ def main() -> None:
         signal.SIGHUP,
     ):  # of a terminal: meant for the agent, which then says what it wants
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: orders.stop())
+    signal.signal(signal.SIGTERM, orders.told)
     try:
         script = start(launch)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -96,6 +96,10 @@ class Orders:
     def stop(self) -> None:
         """The script is to end."""
         self.wants_end = True
+
+    def told(self, number: int, frame: object) -> None:
+        """A signal says so."""
+        self.stop()
 
     def read(self, timeout_s: float | None) -> None:
         """Wait so long for orders, and follow them."""

@@ -43,7 +43,7 @@ class Bench:
             environment={**os.environ, "RUNFOLD_TOKEN": "the agent's own", "COLOUR": "red"},
             keep=settings.pop("keep", "never"),
         )
-        given = {"runs_at_once": 4, "once": True, "poll_s": 0.05} | settings
+        given: dict[str, Any] = {"runs_at_once": 4, "once": True, "poll_s": 0.05} | settings
         return Agent(runs or self.runs, LocalExecutor(), AgentSettings(job=job, **given))
 
     def work(self, **settings: Any) -> None:
@@ -53,7 +53,7 @@ class Bench:
     @contextmanager
     def working(self, **settings: Any) -> Generator[Agent]:
         """An agent in a thread, told to stop at the end."""
-        agent = self.agent(**{"once": False} | settings)
+        agent = self.agent(once=False, **settings)
         thread = threading.Thread(target=agent.run)
         thread.start()
         try:
@@ -118,7 +118,9 @@ def test_another_exit_code_fails_the_run_with_the_end_of_its_log(bench: Bench) -
     assert bench.shelf.error["r"].code == "UserError"
 
 
-def test_what_a_script_said_of_its_failure_is_the_runs_error_when_its_exit_code_says_so_too(bench: Bench) -> None:
+def test_what_a_script_said_of_its_failure_is_the_runs_error_when_its_exit_code_says_so_too(
+    bench: Bench,
+) -> None:
     error = '{"message": "no data", "code": "Mine"}'
     report = f"import os; open(os.environ['RUNFOLD_ERROR_FILE'], 'w').write({error!r})\n"
     bench.shelf.submit("failed", report + "raise SystemExit(1)")
@@ -127,7 +129,9 @@ def test_what_a_script_said_of_its_failure_is_the_runs_error_when_its_exit_code_
     assert bench.shelf.error["failed"].code == "Mine"
     assert bench.message("failed").startswith("no data\nUser program ended with exit code 1.")
     assert bench.shelf.status["completed"] == "Completed"
-    assert "warning: the script called fail() (no data)" in bench.shelf.log("completed", "system_logs/agent_log.txt")
+    assert "warning: the script called fail() (no data)" in bench.shelf.log(
+        "completed", "system_logs/agent_log.txt"
+    )
 
 
 def test_a_command_line_runs_in_a_shell(bench: Bench) -> None:
@@ -137,7 +141,9 @@ def test_a_command_line_runs_in_a_shell(bench: Bench) -> None:
     assert "exit code 4" in bench.message("r")
 
 
-@pytest.mark.parametrize(("status", "end"), [(Status.CANCEL_REQUESTED, "Canceled"), (Status.FAILED, "Failed")])
+@pytest.mark.parametrize(
+    ("status", "end"), [(Status.CANCEL_REQUESTED, "Canceled"), (Status.FAILED, "Failed")]
+)
 def test_who_cancels_or_fails_a_run_stops_its_script(bench: Bench, status: Status, end: str) -> None:
     bench.shelf.submit("r", SLEEP)
     with bench.working():
@@ -165,7 +171,9 @@ def test_an_agent_that_is_told_to_stop_fails_what_it_executes(bench: Bench) -> N
         bench.wait_for_output("repeatable")
     assert bench.shelf.status["once"] == "Failed"
     assert "told to stop" in bench.message("once")
-    assert bench.shelf.status["repeatable"] == "Running", "left to another agent, which finds it without a holder"
+    assert bench.shelf.status["repeatable"] == "Running", (
+        "left to another agent, which finds it without a holder"
+    )
 
 
 # What scripts leave
@@ -194,7 +202,9 @@ def test_outputs_that_lead_elsewhere_are_not_stored(bench: Bench, tmp_path: Path
 def test_outputs_that_are_a_link_themselves_are_not_stored(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "key").write_text("s3cret")
-    bench.shelf.submit("r", f"import os\nos.rmdir('outputs')\nos.symlink({str(tmp_path / 'elsewhere')!r}, 'outputs')")
+    bench.shelf.submit(
+        "r", f"import os\nos.rmdir('outputs')\nos.symlink({str(tmp_path / 'elsewhere')!r}, 'outputs')"
+    )
     bench.work()
     assert (bench.shelf.status["r"], bench.shelf.stored) == ("Completed", {})
 
@@ -216,7 +226,9 @@ def test_a_log_is_sent_while_it_grows_and_survives_being_emptied(bench: Bench) -
     assert bench.shelf.log("r", "logs/own.txt") == "first, and longersecond"
 
 
-def test_a_server_that_is_gone_for_a_while_costs_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_gone_for_a_while_costs_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs, "RETRY_S", 0.05)
     bench.shelf.submit(
         "r",
@@ -270,7 +282,9 @@ def count_runs(tmp_path: Path, claims_twice: bool) -> list[str]:
     notes = tmp_path / "notes"
     notes.mkdir()
     for number in range(10):
-        bench.shelf.submit(f"r{number}", f"import tempfile; tempfile.mkstemp(prefix='r{number}-', dir={str(notes)!r})")
+        bench.shelf.submit(
+            f"r{number}", f"import tempfile; tempfile.mkstemp(prefix='r{number}-', dir={str(notes)!r})"
+        )
     agents = [MemoryRuns(bench.shelf, name) for name in ("a", "b")]
     barrier = threading.Barrier(2)
     for runs in agents:
@@ -369,7 +383,9 @@ def test_a_run_lends_its_place_to_one_child(
 
 def test_a_script_that_waits_for_its_child_is_no_deadlock(bench: Bench, tmp_path: Path) -> None:
     done = tmp_path / "done"
-    bench.shelf.submit("parent", f"import os, time\nwhile not os.path.exists({str(done)!r}): time.sleep(0.02)")
+    bench.shelf.submit(
+        "parent", f"import os, time\nwhile not os.path.exists({str(done)!r}): time.sleep(0.02)"
+    )
     bench.shelf.submit("child", f"open({str(done)!r}, 'w')", parent="parent")
     bench.work(runs_at_once=1)
     assert bench.stations("parent") == bench.stations("child") == [*STATIONS, "Completed"]

@@ -17,7 +17,7 @@ from runfold_services.agent.ports import Ended, Launch
 from runfold_services.agent.processes import LocalExecution
 from tests.support.agent_runs import wait_for
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="agents run where there are process groups")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes under /proc")
 
 # A script with a child that ignores SIGTERM, and one that leaves the group; both write their ids.
 FAMILY = """
@@ -46,7 +46,8 @@ class Scene:
             folder=self.folder,
             environment=dict(os.environ),
             log=self.log,
-            **{"grace_s": 0.3, **settings},
+            grace_s=settings.pop("grace_s", 0.3),
+            **settings,
         )
 
     def pids(self, count: int = 3) -> list[int]:
@@ -62,16 +63,10 @@ def scene(tmp_path: Path) -> Scene:
 
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that ended and that nobody has asked about does not."""
-    if sys.platform.startswith("linux"):
-        try:
-            return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-        except OSError:
-            return False
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
         return False
-    return True
 
 
 def end_of(execution: LocalExecution) -> Ended:
@@ -97,12 +92,16 @@ def test_a_script_ends_by_itself(scene: Scene, script: str, code: int) -> None:
 
 def test_what_it_prints_goes_behind_what_is_there(scene: Scene) -> None:
     scene.log.write_text("before\n")
-    end_of(LocalExecution(scene.launch("import sys; print('out', flush=True); print('err', file=sys.stderr)")))
+    end_of(
+        LocalExecution(scene.launch("import sys; print('out', flush=True); print('err', file=sys.stderr)"))
+    )
     assert scene.log.read_text() == "before\nout\nerr\n"
 
 
 def test_what_cannot_be_started_says_why(scene: Scene) -> None:
-    launch = Launch(words=("/no/such/program",), folder=scene.folder, environment={}, log=scene.log, grace_s=1.0)
+    launch = Launch(
+        words=("/no/such/program",), folder=scene.folder, environment={}, log=scene.log, grace_s=1.0
+    )
     ended = end_of(LocalExecution(launch))
     assert ended.failure is not None
     assert "/no/such/program" in ended.failure

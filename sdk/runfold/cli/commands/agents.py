@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,10 @@ def agent(session: Session, /, **given: Any) -> int:
     Its exit code decides; canceling or failing the run from anywhere stops it. Several agents share the work. Runs that
     are executing when the agent is told to stop end with it.
     """
+    if sys.platform == "win32":
+        raise click.UsageError(
+            "agents run on Linux and macOS: Windows has no process groups to stop scripts by"
+        )
     from runfold.cli import executing
 
     return executing.execute(session, **given)
