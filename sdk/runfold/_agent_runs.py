@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runfold import _definition, _files, _snapshots
+from runfold import _definition, _files, _project
 from runfold._experiment import Experiment
 from runfold._journal import Stream
 from runfold._run import Run
@@ -156,7 +156,7 @@ class WorkspaceRuns:
 
     def restore(self, run_id: str, snapshot_id: str, folder: Path) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        _snapshots.restore(self._workspace, run_id, snapshot_id, folder)
+        _project.restore(self._workspace, run_id, snapshot_id, folder)
 
     def log_size(self, run_id: str, path: str) -> int:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from runfold._run_lifecycle import RunLifecycle
 from runfold._run_logs import RunLogs
-from runfold.errors import RunFailed, WaitInterrupted
+from runfold.errors import RunFailed
 from runfold_events.contract.errors import NotFound
 from runfold_events.contract.statuses import TERMINAL, Status
 
@@ -47,7 +47,6 @@ class RunWaiting(RunLifecycle, RunLogs):
 
         Raises:
             RunFailed: it did.
-            WaitInterrupted: Ctrl-C, with ``show_output``. The run goes on.
         """
         over = TERMINAL if wait_post_processing else TERMINAL | _POST_PROCESSING
         if show_output:
@@ -65,23 +64,14 @@ class RunWaiting(RunLifecycle, RunLogs):
         _show(f"RunId: {self._run_id}\nWeb View: {self.get_portal_url()}\n\n")
         shown: dict[str, _Shown] = {}
         pause_s = _PAUSE_S_MIN
-        try:
-            while True:
-                is_over = (
-                    self._fetch().status in over
-                )  # before the last look at the logs, so that nothing is missed
-                if self._show_logs(shown):
-                    pause_s = _PAUSE_S_MIN
-                if is_over:
-                    return
-                time.sleep(pause_s)
-                pause_s = min(pause_s * 1.5, _PAUSE_S_MAX)
-        except KeyboardInterrupt:
-            raise WaitInterrupted(
-                "The output streaming for the run interrupted.\nBut the run is still executing on the compute target.\n"
-                "run.cancel() ends it; run.wait_for_completion(show_output=True) shows its output again.",
-                facts={"run_id": self._run_id},
-            ) from None
+        while True:
+            is_over = self._fetch().status in over  # before the last look at the logs, so that nothing is missed
+            if self._show_logs(shown):
+                pause_s = _PAUSE_S_MIN
+            if is_over:
+                return
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, _PAUSE_S_MAX)
 
     def _show_logs(self, shown: dict[str, _Shown]) -> bool:
         """Print what is new; whether there was anything."""

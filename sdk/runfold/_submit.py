@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from runfold import _definition, _snapshots
+from runfold import _definition, _project
 from runfold._filters import labels
 from runfold._git import git_properties
 from runfold._script_run import ScriptRun
@@ -83,7 +83,7 @@ def _script_config(config: object) -> ScriptRunConfig:
 
 def _deposit(run: ScriptRun, config: RunConfiguration, folder: Path) -> RunDefinition:
     """Store the folder and the definition."""
-    snapshot_id = _snapshots.take(run, folder)
+    snapshot_id = _project.take(run, folder)
     definition = _definition.definition_of(config, snapshot_id)
     _definition.write(run, definition)
     return definition

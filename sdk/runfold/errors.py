@@ -1,4 +1,4 @@
-"""What a caller can catch. The tree is drawn in :mod:`runfold_events.contract.errors`; four kinds are the SDK's own.
+"""What a caller can catch. The tree is drawn in :mod:`runfold_events.contract.errors`; three kinds are the SDK's own.
 
 ``RunFailed`` is what :meth:`runfold.Run.wait_for_completion` raises for a run that ended as Failed.
 """
@@ -40,7 +40,6 @@ __all__ = [
     "SubmissionFailed",
     "Unauthorized",
     "Unavailable",
-    "WaitInterrupted",
 ]
 
 
@@ -54,12 +53,6 @@ class SubmissionFailed(RunfoldError):
     """A script could not be submitted: it, or its folder, is not there, or nothing could execute it."""
 
     default_code: ClassVar[str] = "submission_failed"
-
-
-class WaitInterrupted(RunfoldError):
-    """Ctrl-C while the output of a run was shown. The run goes on."""
-
-    default_code: ClassVar[str] = "wait_interrupted"
 
 
 class NoRunContext(RunfoldError):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from runfold_events.contract.errors import Invalid
 
-DEFINITION_PATH: Final = "system/run_definition.json"  # of the run's recorded file
+DEFINITION_PATH: Final = ".runfold/run_definition.json"  # among the files of the run that lists leave out
 DEFINITION_BYTES_MAX: Final = 4 * 1024 * 1024
 LOG_PATH: Final = "user_logs/std_log.txt"  # what the script prints
 AGENT_LOG_PATH: Final = "system_logs/agent_log.txt"  # what its agent has to say
