@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runfold import _definition, _files, _project
+from runfold import _definition, _files
 from runfold._experiment import Experiment
 from runfold._journal import Stream
 from runfold._run import Run
@@ -156,7 +157,10 @@ class WorkspaceRuns:
 
     def restore(self, run_id: str, snapshot_id: str, folder: Path) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        _project.restore(self._workspace, run_id, snapshot_id, folder)
+        from runfold._snapshots import unpack
+
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            unpack(Path(self._handle(run_id).restore_snapshot(snapshot_id, place)), folder)
 
     def log_size(self, run_id: str, path: str) -> int:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""

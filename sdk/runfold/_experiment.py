@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runfold._filters import Filter, label_filter, labels, status_filter, text
@@ -146,7 +147,8 @@ class Experiment:
             run_id: 1 to 256 of ``A-Z a-z 0-9 _ - .``, unique in the workspace; default: a new UUIDv7.
             outputs: a folder, which is made; True for ``outputs``. Its files are uploaded when this process ends the
                 run. Default: none.
-            snapshot_directory: a folder to take a snapshot of, once the run has begun. Default: none.
+            snapshot_directory: a folder to take a snapshot of, once the run has begun; what git says of it becomes
+                properties. Default: none.
             display_name: a name for people, that may change.
             description: free text.
             tags: mutable labels.
@@ -159,12 +161,14 @@ class Experiment:
             RunEnded: with ``resume``, the run has ended.
             Invalid: an id or text that cannot be, or a feature that is not there.
         """
+        from runfold._git import git_properties
         from runfold._outputs import outputs_of
         from runfold._run import create_runs
         from runfold._run_snapshots import check_folder
 
         collected = outputs_of(outputs)
         snapshot_directory = check_folder(snapshot_directory, "snapshot_directory")
+        found = {} if snapshot_directory is None else git_properties(Path(snapshot_directory).expanduser())
         run_id = new_run_id() if run_id is None else check_run_id(run_id)
         command = CreateRun(
             run_id=run_id,
@@ -174,7 +178,7 @@ class Experiment:
             display_name=display_name,
             description=description,
             tags=labels(tags or {}, "tags"),
-            properties=labels(properties or {}, "properties"),
+            properties={**found, **labels(properties or {}, "properties")},
         )
         run = create_runs(self, [command], interrupt=interrupt_on_cancel)[0]
         run._outputs = collected

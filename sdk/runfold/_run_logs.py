@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from runfold import _downloads, _shapes
 from runfold._run_base import RunBase
 from runfold_events.contract.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
     from runfold_services.agent.definition import RunDefinition
 
-LOG_FOLDERS: Final = ("user_logs/", "system_logs/", "azureml-logs/", "logs/")
 LOG_CHUNK_BYTES: Final = 1024 * 1024
 LOGS_IN_MEMORY_BYTES_MAX: Final = 64 * 1024 * 1024  # of each log, in get_details_with_logs
 
@@ -31,8 +30,6 @@ class RunLogs(RunBase):
         outputDatasets, [runDefinition], logFiles, submittedBy``; times as text, UTC. ``endTimeUtc`` exists only once it
         has ended, ``runDefinition`` only of a submitted run.
         """
-        from runfold import _shapes
-
         view = self._fetch()
         details = _shapes.details(view)
         definition = self._definition() if view.run_type is not None else None
@@ -42,7 +39,7 @@ class RunLogs(RunBase):
                 details["warnings"] = warnings + details.get("warnings", [])
             details["runDefinition"] = definition.configuration
         base = f"{self.get_portal_url()}/logs"
-        details["logFiles"] = {path: f"{base}/{quote(path)}" for path in self._log_paths(LOG_FOLDERS)}
+        details["logFiles"] = {path: f"{base}/{quote(path)}" for path in _downloads.log_names(self)}
         return details
 
     def get_details_with_logs(self) -> dict[str, Any]:
@@ -50,19 +47,6 @@ class RunLogs(RunBase):
         details = self.get_details()
         details["logFiles"] = {path: self._log_text(path) for path in details["logFiles"]}
         return details
-
-    def get_all_logs(self, destination: str | Path | None = None) -> list[str]:
-        """Write all logs into a folder (default: ``assets/{run id}``); returns the paths of the files."""
-        folder = Path("assets", self._run_id) if destination is None else Path(destination)
-        written: list[str] = []
-        for path in self._log_paths(LOG_FOLDERS):
-            target = _place(folder, path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as file:
-                for chunk in self._log_chunks(path):
-                    file.write(chunk)
-            written.append(str(target))
-        return written
 
     def get_environment(self) -> Any:
         """The environment that a submitted run was to have.
@@ -117,9 +101,3 @@ class RunLogs(RunBase):
             if len(kept) > 2 * LOGS_IN_MEMORY_BYTES_MAX:
                 del kept[:-LOGS_IN_MEMORY_BYTES_MAX]
         return bytes(kept[-LOGS_IN_MEMORY_BYTES_MAX:]).decode("utf-8", "replace")
-
-
-def _place(folder: Path, path: str) -> Path:
-    """Where a log goes below ``folder``; recorded paths are normal, and this holds even if one were not."""
-    parts = [part for part in path.split("/") if part not in {"", ".", ".."}]
-    return folder.joinpath(*parts)

@@ -9,6 +9,7 @@ tries them out by hand. Here it *is* a run, with the real rules, in a ledger in 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, SupportsIndex
@@ -68,6 +69,49 @@ class OfflineRun(Run):
         """See :meth:`runfold.Run.log_table`."""
         super().log_table(name, value, description)
         _say(f"Attempted to log table metric {name}:\n{value}")
+
+    def log_image(
+        self,
+        name: str,
+        path: str | os.PathLike[str] | None = None,
+        plot: Any = None,
+        description: str = "",
+    ) -> None:
+        """See :meth:`runfold.Run.log_image`."""
+        super().log_image(name, path, plot, description)
+        _say(f"Attempted to log image metric {name}:\n{plot if path is None else path}")
+
+    def log_confusion_matrix(self, name: str, value: Mapping[str, Any] | str, description: str = "") -> None:
+        """See :meth:`runfold.Run.log_confusion_matrix`."""
+        super().log_confusion_matrix(name, value, description)
+        _say(f"Attempted to log confusion matrix metric {name}:\n{value}")
+
+    def log_accuracy_table(self, name: str, value: Mapping[str, Any] | str, description: str = "") -> None:
+        """See :meth:`runfold.Run.log_accuracy_table`."""
+        super().log_accuracy_table(name, value, description)
+        _say(f"Attempted to log accuracy table metric {name}:\n{value}")
+
+    def log_residuals(self, name: str, value: Mapping[str, Any] | str, description: str = "") -> None:
+        """See :meth:`runfold.Run.log_residuals`."""
+        super().log_residuals(name, value, description)
+        _say(f"Attempted to log residuals metric {name}:\n{value}")
+
+    def log_predictions(self, name: str, value: Mapping[str, Any] | str, description: str = "") -> None:
+        """See :meth:`runfold.Run.log_predictions`."""
+        super().log_predictions(name, value, description)
+        _say(f"Attempted to log predictions metric {name}:\n{value}")
+
+    # Files
+
+    def upload_file(self, name: str, path_or_stream: Any, datastore_name: str | None = None) -> None:
+        """See :meth:`runfold.Run.upload_file`."""
+        super().upload_file(name, path_or_stream, datastore_name)
+        _say(f"Attempted to upload file {path_or_stream} to {name}")
+
+    def upload_folder(self, name: str, path: Any, datastore_name: str | None = None) -> None:
+        """See :meth:`runfold.Run.upload_folder`."""
+        super().upload_folder(name, path, datastore_name)
+        _say(f"Attempted to upload folder {path} to {name}")
 
     # Labels
 

@@ -65,7 +65,9 @@ class RunWaiting(RunLifecycle, RunLogs):
         shown: dict[str, _Shown] = {}
         pause_s = _PAUSE_S_MIN
         while True:
-            is_over = self._fetch().status in over  # before the last look at the logs, so that nothing is missed
+            is_over = (
+                self._fetch().status in over
+            )  # before the last look at the logs, so that nothing is missed
             if self._show_logs(shown):
                 pause_s = _PAUSE_S_MIN
             if is_over:

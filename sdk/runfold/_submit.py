@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from runfold import _definition, _project
+from runfold import _definition
 from runfold._filters import labels
 from runfold._git import git_properties
 from runfold._script_run import ScriptRun
@@ -61,6 +61,7 @@ def submit(
     try:
         definition = _deposit(run, run_config, folder)
         run._call(AdvanceRun(run_id=run.id, status=Status.STARTING))
+        run._view = None  # what was seen on the way is past
     except BaseException as error:
         _give_up(run, error)
         raise
@@ -83,7 +84,7 @@ def _script_config(config: object) -> ScriptRunConfig:
 
 def _deposit(run: ScriptRun, config: RunConfiguration, folder: Path) -> RunDefinition:
     """Store the folder and the definition."""
-    snapshot_id = _project.take(run, folder)
+    snapshot_id = run.take_snapshot(folder)
     definition = _definition.definition_of(config, snapshot_id)
     _definition.write(run, definition)
     return definition
