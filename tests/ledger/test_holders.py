@@ -215,6 +215,7 @@ def test_of_two_agents_that_claim_a_run_one_holds_it(store: Held) -> None:
     assert [stream.rpartition("/")[2] for stream in run_sync(store.store.held_by(B))] == ["s"]
     refused(store.say(C, CLAIM, hold=True), "conflict")
     assert run_sync(store.store.held_by(C)) == []
+    assert store.types("s") == ["created", "advanced", "advanced"], "a lost race is nobody's offence"
 
 
 def test_a_late_agent_cannot_claim_what_another_one_lost_or_ended(store: Held) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from runfold_events.contract import commands as c
 from runfold_events.contract import events as e
@@ -22,6 +23,14 @@ _TAKE: Final = Verdict.TAKE  # naming a member by its class costs as much as a r
 
 def decide(state: RunState | None, command: c.RunCommand, context: Context) -> Decision:
     """The events that ``command`` gives (none: nothing changes), or why it is refused."""
+    decision = _decide(state, command, context)
+    if isinstance(decision, Rejection) and isinstance(command, c.AdvanceRun) and command.claim:
+        # Of several agents all but one are refused, and none of them did anything that an audit should show.
+        return replace(decision, recorded=False)
+    return decision
+
+
+def _decide(state: RunState | None, command: c.RunCommand, context: Context) -> Decision:
     if state is not None and state.erased:
         return NOTHING if isinstance(command, c.EraseRun) else _erased(state)
     if isinstance(command, c.CreateRun):

@@ -66,13 +66,13 @@ def execute(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
     session.output.note(f"runfold agent {name} ready: workspace {workspace.name!r} in {workspace.location}")
-    agent.run(lambda: _nothing_waits(presence, runs, alone=alone))
+    agent.run(lambda: _nothing_waits(presence, agent, alone=alone))
     return Exit.OK
 
 
-def _nothing_waits(presence: Presence, runs: WorkspaceRuns, *, alone: bool) -> bool:
+def _nothing_waits(presence: Presence, agent: Agent, *, alone: bool) -> bool:
     """Give the lock up and look once more: who submitted before that saw an agent, and started none."""
     presence.leave()
-    if not runs.waiting(1):
+    if not agent.has_work():
         return True
     return not presence.enter(alone=alone)

@@ -20,6 +20,7 @@ from runfold_services.agent.slots import has_place
 
 POLL_S: Final = 0.5
 LOST_EVERY_S: Final = 5.0
+REFUSED_S: Final = 10.0
 FRESH_LEASE_S: Final = 15.0  # renewed within so long, the run is still ours
 STOP_S_MAX: Final = 60.0  # for scripts to end and for what they left to be stored
 _log = structlog.stdlib.get_logger("runfold.agent")
@@ -54,6 +55,7 @@ class Agent:
         self._parents: dict[str, str | None] = {}
         self._stopping = threading.Event()
         self._lost_at = 0.0
+        self._refused: dict[str, float] = {}  # runs that could not be claimed, and when that was
 
     def stop(self) -> None:
         """Take nothing more, end what runs. May be called from a signal handler."""
@@ -114,14 +116,29 @@ class Agent:
         for run_id in self._runs.claimed_late():
             self._begin(run_id, None)
             took = True
-        for view in self._runs.waiting(self._settings.runs_at_once + len(self._jobs)):
-            if self._stopping.is_set() or view.run_id in self._jobs:
+        for view in self._waiting():
+            if self._stopping.is_set() or not self._has_place(view):
                 continue
-            has_room = has_place(view.parent_run_id, self._parents, self._settings.runs_at_once)
-            if has_room and self._runs.claim(view.run_id):
+            if self._runs.claim(view.run_id):
                 self._begin(view.run_id, view.parent_run_id)
                 took = True
+            else:
+                self._refused[view.run_id] = time.monotonic()
         return took
+
+    def has_work(self) -> bool:
+        """Whether anything waits that it has not tried in vain."""
+        return bool(self._waiting())
+
+    def _waiting(self) -> list[RunView]:
+        """Waiting runs; one that could not be had is left alone for a while, whatever holds it."""
+        now = time.monotonic()
+        self._refused = {run_id: at for run_id, at in self._refused.items() if now - at < REFUSED_S}
+        views = self._runs.waiting(self._settings.runs_at_once + len(self._jobs) + len(self._refused))
+        return [view for view in views if view.run_id not in self._jobs and view.run_id not in self._refused]
+
+    def _has_place(self, view: RunView) -> bool:
+        return has_place(view.parent_run_id, self._parents, self._settings.runs_at_once)
 
     def _begin(self, run_id: str, parent_run_id: str | None, *, again: bool = False) -> None:
         _log.info("a run begins", run_id=run_id, again=again)
@@ -156,7 +173,7 @@ class Agent:
                 ),
             )
             return True
-        if not has_place(view.parent_run_id, self._parents, self._settings.runs_at_once):
+        if not self._has_place(view):
             return False
         if self._runs.adopt(view.run_id):
             self._begin(view.run_id, view.parent_run_id, again=True)
