@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -254,3 +256,19 @@ def test_what_cannot_be_submitted_says_why(experiment: Experiment, tmp_path: Pat
         ScriptRunConfig(source_directory=tmp_path, script="a.py", command="b")
     assert LOCAL == "local"
     assert [run for run in experiment.get_runs() if run.get_status() == "NotStarted"] == []
+
+
+@pytest.mark.parity("PR-06")
+def test_a_secret_in_the_git_remote_is_nowhere(experiment: Experiment, script: Submit) -> None:
+    config = script("print('hello')")
+    for words in (("init", "-q"), ("remote", "add", "origin", "https://user:s3cr3t@host.example/r.git")):
+        subprocess.run(["git", "-C", config.source_directory, *words], check=True)
+    run = experiment.submit(config)
+    run.wait_for_completion(wait_post_processing=True)
+    properties = run.get_properties()
+    assert properties["azureml.git.repository_uri"] == "https://host.example/r.git"
+    assert properties["mlflow.source.git.repoURL"] == "https://host.example/r.git"
+    assert properties["ContentSnapshotId"] == run.get_snapshot_id()
+    assert "s3cr3t" not in repr((run.summary(), run.history(), run.get_details_with_logs()))
+    with zipfile.ZipFile(run.restore_snapshot(path=Path(config.source_directory) / "again")) as packed:
+        assert packed.namelist() == ["script.py"], "and .git is no part of the snapshot"
