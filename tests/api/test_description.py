@@ -143,7 +143,9 @@ def write_everything(ask: Described, run: str) -> None:
     ask("POST", f"{W}/runs/{child}/fail", {"error": {"message": "boom", "error_type": "ValueError"}})
     other = ask("POST", f"{run}/children", {"tag_key": "k", "tag_values": ["v"]})["run_ids"][0]
     ask("POST", f"{W}/runs/{other}/cancel", {"reason": "no need"})
+    assert ask("POST", f"{run}/token") == {"token": None}
     ask("POST", f"{run}/complete", {})
+    ask("POST", f"{run}/token")  # too late
     process = str(uuid4())
     ask("PUT", f"/api/v1/processes/{process}", {"last_numbers": {f"default/run/{other}": 3}})
     ask("DELETE", f"/api/v1/processes/{process}")

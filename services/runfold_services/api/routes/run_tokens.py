@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from runfold_events.contract.errors import RunEnded
 from runfold_events.contract.statuses import TERMINAL
+from runfold_projections.ports import Views
 from runfold_services.api.call import Call
 from runfold_services.api.operations import Answer, Operation
 from runfold_services.api.routes.runs import RUN
@@ -21,14 +22,19 @@ class RunTokenAnswer(Struct, frozen=True):
 
 async def create_run_token(call: Call) -> Answer:
     """Make a token for a run that has not ended."""
-    workspace, run_id = call.workspace, call.run_id
-    view = await call.look_up(lambda views: views.run(workspace, run_id))
-    if view.status in TERMINAL:
-        raise RunEnded(
-            f"run {run_id!r} is {view.status}: it needs no token",
-            facts={"run_id": run_id, "status": view.status},
-        )
-    return call.answer(RunTokenAnswer(call.runtime.credentials.run_token(call.actor, workspace, run_id)))
+    workspace, run_id, actor = call.workspace, call.run_id, call.actor
+    credentials = call.runtime.credentials
+
+    async def made(views: Views) -> RunTokenAnswer:
+        view = await views.run(workspace, run_id)
+        if view.status in TERMINAL:
+            raise RunEnded(
+                f"run {run_id!r} is {view.status}: it needs no token",
+                facts={"run_id": run_id, "status": view.status},
+            )
+        return RunTokenAnswer(credentials.run_token(actor, workspace, run_id))
+
+    return await call.ask(made)
 
 
 OPERATIONS: Final = (
@@ -40,5 +46,6 @@ OPERATIONS: Final = (
         summary="A token that is good for this run and what is below it, until soon after its end",
         run=create_run_token,
         answer=RunTokenAnswer,
+        is_question=True,
     ),
 )
