@@ -47,7 +47,6 @@ from runfold_events.rules.run_state import RunState
 
 NO_STATE: Final = b""  # what the head of a stream without decisions keeps
 SYSTEM_ACTOR: Final = Actor("runfold", "system")
-_HOLDING: Final = (c.CreateRun, c.StartRun)
 _NOBODY: Final = Holders()
 
 
@@ -432,7 +431,7 @@ class Work:
             return
         self._contexts.clear()
         over = state.status in TERMINAL or state.erased
-        if submission.hold and isinstance(submission.command, _HOLDING) and not over:
+        if submission.hold and c.holds(submission.command) and not over:
             self._holds.setdefault(stream, set()).add(submission.writer_id)
         if over and events:
             self._ended.add(stream)

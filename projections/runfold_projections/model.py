@@ -148,6 +148,16 @@ class SeriesInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     columns: tuple[str, ...] = ()
 
 
+class FileInfo(Struct, frozen=True, kw_only=True):
+    """A file that a run has recorded: where it stands in the run, and what its content is."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    content_type: str
+    recorded_at: datetime
+
+
 class HistoryEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of a run's audit trail: who did, or was refused, what and when, in words and with the facts."""
 

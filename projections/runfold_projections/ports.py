@@ -5,13 +5,14 @@ All methods are coroutines; the SQLite adapter never suspends (see ``runfold_eve
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from runfold_events.contract.tokens import Token
 from runfold_projections.model import (
     ChildCounts,
     ExperimentView,
+    FileInfo,
     HistoryEntry,
     Page,
     ProjectionState,
@@ -76,6 +77,18 @@ class Views(Protocol):
         self, workspace: str, run_id: str, *, from_seq: int = 1, limit: int = 1_000
     ) -> list[HistoryEntry]:
         """The audit trail in order of ``stream_seq``; metric batches are not listed."""
+        ...
+
+    async def files(self, workspace: str, run_id: str, *, prefix: str = "") -> list[FileInfo]:
+        """The files of a run whose path begins with ``prefix``, by path."""
+        ...
+
+    async def file(self, workspace: str, run_id: str, path: str) -> FileInfo:
+        """One file; ``NotFound`` also when the run has none of this path."""
+        ...
+
+    async def recorded_contents(self, workspace: str, sha256s: Sequence[str]) -> set[str]:
+        """Which of the contents some run of the workspace has recorded."""
         ...
 
     async def states(self) -> list[ProjectionState]: ...

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, NotFound, Unavailable
 from runfold_events.contract.ids import partition_of, run_stream
+from runfold_projections.artifacts import queries as artifacts
 from runfold_projections.children import queries as children
 from runfold_projections.experiments import queries as experiments
 from runfold_projections.filters.tokens import is_storable
@@ -16,6 +17,7 @@ from runfold_projections.metrics import queries as metrics
 from runfold_projections.model import (
     ChildCounts,
     ExperimentView,
+    FileInfo,
     HistoryEntry,
     Page,
     ProjectionState,
@@ -130,6 +132,28 @@ class ViewQueries:
         async with self._reading("runs", "history", stream=stream) as (run_view, view):
             await _require(run_view, workspace, run_id)
             return await history.entries(view, stream, from_seq, limit)
+
+    async def files(self, workspace: str, run_id: str, *, prefix: str = "") -> list[FileInfo]:
+        stream = _stream(workspace, run_id)
+        async with self._reading("runs", "artifacts", stream=stream) as (run_view, view):
+            await _require(run_view, workspace, run_id)
+            return await artifacts.files(view, stream, prefix) if is_storable(prefix) else []
+
+    async def file(self, workspace: str, run_id: str, path: str) -> FileInfo:
+        stream = _stream(workspace, run_id)
+        async with self._reading("runs", "artifacts", stream=stream) as (run_view, view):
+            await _require(run_view, workspace, run_id)
+            found = await artifacts.file(view, stream, path) if is_storable(path) else None
+        if found is None:
+            raise NotFound(
+                f"run {run_id!r} has no file {path[:200]!r}",
+                facts={"workspace": workspace, "run_id": run_id, "path": path[:1_024]},
+            )
+        return found
+
+    async def recorded_contents(self, workspace: str, sha256s: Sequence[str]) -> set[str]:
+        async with self._reading("artifacts") as (view,):
+            return await artifacts.recorded(view, workspace, sha256s)
 
     async def states(self) -> list[ProjectionState]:
         async with self._store.snapshot() as session:

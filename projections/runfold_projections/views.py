@@ -8,6 +8,7 @@ from typing import Protocol
 
 from runfold_events.contract.tokens import Token
 from runfold_events.stores.sqlite import forks
+from runfold_projections.artifacts.fold import ArtifactsProjection
 from runfold_projections.children.fold import ChildrenProjection
 from runfold_projections.experiments.fold import ExperimentsProjection
 from runfold_projections.history.fold import HistoryProjection
@@ -34,6 +35,7 @@ def all_projections() -> list[Projection]:
         MetricsProjection(),
         ExperimentsProjection(),
         HistoryProjection(),
+        ArtifactsProjection(),
     ]
 
 

@@ -13,8 +13,10 @@ from runfold._experiment import Experiment
 from runfold._journal import Rejection
 from runfold._metric import Metric
 from runfold._run import Run
+from runfold._run_charts import Artifact
 from runfold._version import VERSION
 from runfold._workspace import Workspace
+from runfold.environment import Environment
 from runfold.errors import (
     Conflict,
     Invalid,
@@ -28,12 +30,16 @@ from runfold.errors import (
     Unauthorized,
     Unavailable,
 )
+from runfold.runconfig import RunConfiguration
+from runfold.script_run_config import ScriptRunConfig
 
 __version__ = VERSION
 
 __all__ = [
     "VERSION",
+    "Artifact",
     "Conflict",
+    "Environment",
     "Experiment",
     "Invalid",
     "LimitExceeded",
@@ -42,10 +48,12 @@ __all__ = [
     "PropertyImmutable",
     "Rejection",
     "Run",
+    "RunConfiguration",
     "RunEnded",
     "RunFailed",
     "RunRejected",
     "RunfoldError",
+    "ScriptRunConfig",
     "Unauthorized",
     "Unavailable",
     "Workspace",

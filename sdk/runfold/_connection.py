@@ -335,6 +335,7 @@ class Connection:
             with suppress(RuntimeError):  # while Python ends
                 thread.start()
                 self._thread = thread
+                _process.remember(self)  # a process may end before the transport was ever needed
 
     def _run(self) -> None:
         while self._wait_for_work():

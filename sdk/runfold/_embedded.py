@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import UUID
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
+from uuid import UUID, uuid4
 
-from runfold._transport import Answer, Batch
-from runfold_events.contract.commands import LogMetrics
+from runfold._transport import Answer, Batch, Item
+from runfold_events.contract.commands import LogMetrics, RecordArtifact
 from runfold_events.contract.envelope import JSON, MSGPACK
-from runfold_events.contract.submission import Actor, Outcome, Submission
+from runfold_events.contract.errors import error_from
+from runfold_events.contract.submission import Actor, Outcome, Refused, Submission
 from runfold_events.contract.tokens import parse_token
+from runfold_events.contract.validation import check_artifact_path, check_command
 from runfold_events.sync import run_sync
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from runfold_events.ports import WriterMark
+    from runfold_events.rules.run_state import RunState
     from runfold_projections.model import (
         ChildCounts,
         ExperimentView,
+        FileInfo,
         HistoryEntry,
         Page,
         RunQuery,
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
         SeriesData,
         SeriesInfo,
     )
+    from runfold_services.files.port import Content, LogInfo
     from runfold_services.service import HeartbeatAnswer, Service
 
 T = TypeVar("T")
@@ -77,6 +83,9 @@ class EmbeddedTransport:
     def close(self) -> None:
         run_sync(self._service.close())
 
+    def run_token(self, workspace: str, run_id: str) -> str | None:
+        return None
+
     def run(self, workspace: str, run_id: str, at: str | None) -> RunView:
         return self._ask(at, lambda: self._service.views.run(workspace, run_id))
 
@@ -123,6 +132,86 @@ class EmbeddedTransport:
             at,
             lambda: self._service.views.history(workspace, run_id, from_seq=from_seq, limit=limit),
         )
+
+    def put_content(self, workspace: str, run_id: str, source: BinaryIO, size_bytes: int | None) -> Content:
+        from runfold_services.files.pieces import check_file_size, pieces
+
+        self._state(workspace, run_id)
+        check_file_size(size_bytes or 0)
+        with self._service.files.receive(workspace) as incoming:
+            for piece in pieces(source, size_bytes):
+                incoming.write(piece)
+            return incoming.finish()
+
+    def has_content(self, workspace: str, run_id: str, sha256: str) -> bool:
+        return self._service.files.has(workspace, sha256)
+
+    def files(self, workspace: str, run_id: str, prefix: str, at: str | None) -> list[FileInfo]:
+        return self._ask(at, lambda: self._service.views.files(workspace, run_id, prefix=prefix))
+
+    def open_file(self, workspace: str, run_id: str, path: str, at: str | None) -> Iterator[bytes]:
+        file = self._ask(at, lambda: self._service.views.file(workspace, run_id, path))
+        return self._service.files.read(workspace, file.sha256)
+
+    def append_log(self, workspace: str, run_id: str, path: str, offset: int, data: bytes) -> int:
+        from runfold_services.files.admission import check_log
+
+        check_log(self._state(workspace, run_id), run_id, check_artifact_path(path))
+        return self._service.files.append_log(workspace, run_id, path, offset, data)
+
+    def read_log(self, workspace: str, run_id: str, path: str, offset: int, bytes_max: int) -> bytes:
+        from runfold_services.files.logs import finished_text
+
+        files = self._service.files
+        self._state(workspace, run_id)
+        live = files.read_log(workspace, run_id, check_artifact_path(path), offset, bytes_max)
+        if live is not None:
+            return live
+        state = self._state(
+            workspace, run_id
+        )  # after the look at the log, which may have been finished just now
+        return finished_text(files, state, workspace, run_id, path, offset, bytes_max)
+
+    def logs(self, workspace: str, run_id: str) -> list[LogInfo]:
+        self._state(workspace, run_id)
+        return self._service.files.logs(workspace, run_id)
+
+    def finish_log(self, workspace: str, run_id: str, path: str, content_type: str) -> None:
+        from runfold_services.files.logs import finish_into, no_log
+
+        files, state = self._service.files, self._state(workspace, run_id)
+        with files.receive(workspace) as incoming:
+            content = finish_into(incoming, files, workspace, run_id, check_artifact_path(path))
+            if content is None:
+                if path not in state.artifacts:
+                    raise no_log(run_id, path)
+                return
+            self._record(
+                workspace,
+                RecordArtifact(
+                    run_id=run_id,
+                    path=path,
+                    sha256=content.sha256,
+                    size_bytes=content.size_bytes,
+                    content_type=content_type,
+                ),
+            )
+            if not files.has(workspace, content.sha256):
+                incoming.finish()
+        files.remove_log(workspace, run_id, path)
+
+    def _state(self, workspace: str, run_id: str) -> RunState:
+        return run_sync(self._service.run_state(workspace, run_id))
+
+    def _record(self, workspace: str, command: RecordArtifact) -> None:
+        """Submit a command as a writer of its own, as a server does for a request that names none."""
+        check_command(command)
+        batch = Batch(
+            workspace=workspace, writer_id=uuid4(), items=[Item(command, 1, time.time_ns() // 1_000)]
+        )
+        (outcome,) = self.submit(batch).outcomes
+        if isinstance(outcome, Refused):
+            raise error_from(outcome.code, outcome.message, outcome.facts)
 
     def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
         return run_sync(self._service.writers(workspace, run_id))

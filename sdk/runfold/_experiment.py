@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runfold._filters import Filter, label_filter, labels, status_filter, text
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import builtins
 
     from runfold._run import Run
+    from runfold._script_run import ScriptRun
     from runfold._workspace import Workspace
     from runfold_projections.model import ExperimentView, RunQuery, RunView
 
@@ -143,8 +145,10 @@ class Experiment:
         Args:
             name: default ``run_{id}``.
             run_id: 1 to 256 of ``A-Z a-z 0-9 _ - .``, unique in the workspace; default: a new UUIDv7.
-            outputs: None or False. This version collects no output folder and says so rather than to ignore it.
-            snapshot_directory: None. This version takes no snapshots.
+            outputs: a folder, which is made; True for ``outputs``. Its files are uploaded when this process ends the
+                run. Default: none.
+            snapshot_directory: a folder to take a snapshot of, once the run has begun; what git says of it becomes
+                properties. Default: none.
             display_name: a name for people, that may change.
             description: free text.
             tags: mutable labels.
@@ -157,14 +161,14 @@ class Experiment:
             RunEnded: with ``resume``, the run has ended.
             Invalid: an id or text that cannot be, or a feature that is not there.
         """
+        from runfold._git import git_properties
+        from runfold._outputs import outputs_of
         from runfold._run import create_runs
+        from runfold._run_snapshots import check_folder
 
-        refuse_outputs(outputs)
-        if snapshot_directory is not None:
-            raise Invalid(
-                "this version of runfold takes no snapshots; leave snapshot_directory out or pass None",
-                facts={"field": "snapshot_directory", "limit": "None", "size": str(snapshot_directory)[:80]},
-            )
+        collected = outputs_of(outputs)
+        snapshot_directory = check_folder(snapshot_directory, "snapshot_directory")
+        found = {} if snapshot_directory is None else git_properties(Path(snapshot_directory).expanduser())
         run_id = new_run_id() if run_id is None else check_run_id(run_id)
         command = CreateRun(
             run_id=run_id,
@@ -174,9 +178,33 @@ class Experiment:
             display_name=display_name,
             description=description,
             tags=labels(tags or {}, "tags"),
-            properties=labels(properties or {}, "properties"),
+            properties={**found, **labels(properties or {}, "properties")},
         )
-        return create_runs(self, [command], interrupt=interrupt_on_cancel)[0]
+        run = create_runs(self, [command], interrupt=interrupt_on_cancel)[0]
+        run._outputs = collected
+        if snapshot_directory is not None:
+            run.take_snapshot(snapshot_directory)
+        return run
+
+    def submit(self, config: object, tags: Mapping[str, Any] | None = None, **kwargs: Any) -> ScriptRun:
+        """Submit a script: a run that waits for an agent, which executes it. Returns at once; the run is Starting.
+
+        The folder of the script is sent along. Over an embedded ledger an agent is started when none lives.
+
+        Args:
+            config: a :class:`runfold.ScriptRunConfig`.
+            tags: mutable labels of the run.
+            kwargs: ``display_name``.
+
+        Raises:
+            SubmissionFailed: the script, or its folder, is not there.
+            RunfoldError: ``config`` is of another type.
+            Invalid: a setting cannot be.
+            TypeError: another keyword.
+        """
+        from runfold._submit import submit
+
+        return submit(self, config, tags, **submit_options(kwargs))
 
     def get_runs(
         self,
@@ -315,20 +343,19 @@ def run_query(
     )
 
 
+def submit_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What ``submit`` and ``submit_child`` take beside their arguments."""
+    unknown = sorted(set(kwargs) - {"display_name"})
+    if unknown:
+        raise TypeError(f"submit() got an unexpected keyword argument {unknown[0]!r}")
+    return kwargs
+
+
 def tag_keys(tags: Iterable[str]) -> tuple[str, ...]:
     """Keys of tags to remove: a list, or one key."""
     if isinstance(tags, str):
         return (tags,)
     return tuple(text(key, "tags") for key in tags)
-
-
-def refuse_outputs(outputs: str | bool | None) -> None:
-    """Say that output folders are not collected, instead of dropping what was asked for."""
-    if outputs is not None and outputs is not False:
-        raise Invalid(
-            "this version of runfold collects no output folder; leave outputs out or pass None or False",
-            facts={"field": "outputs", "limit": "None or False", "size": str(outputs)[:80]},
-        )
 
 
 def new_run_id() -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
@@ -13,17 +13,20 @@ import urllib3
 from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
+from runfold import _http_files as http_files
 from runfold._transport import Answer, Batch
 from runfold._version import VERSION
 from runfold_events.contract.commands import CommandBatch, CommandItem
 from runfold_events.contract.envelope import MSGPACK
 from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable, error_from
 from runfold_events.contract.submission import Outcome
+from runfold_events.contract.validation import check_artifact_path
 from runfold_events.ports import WriterMark
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_projections.model import (
     ChildCounts,
     ExperimentView,
+    FileInfo,
     HistoryEntry,
     Page,
     RunQuery,
@@ -31,6 +34,7 @@ from runfold_projections.model import (
     SeriesData,
     SeriesInfo,
 )
+from runfold_services.files.port import Content, LogInfo
 from runfold_services.service import HeartbeatAnswer
 
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -52,6 +56,23 @@ class _CommandsAnswer(Struct, frozen=True):
 
 class _Count(Struct, frozen=True):
     count: int
+
+
+class _Stored(Struct, frozen=True):
+    stored: bool
+
+
+class _LogEnd(Struct, frozen=True):
+    end: int
+
+
+class _Finish(Struct, frozen=True):
+    path: str
+    content_type: str
+
+
+class _RunToken(Struct, frozen=True):
+    token: str | None
 
 
 class _Problem(Struct, frozen=True):
@@ -115,6 +136,9 @@ class HttpTransport:
     def close(self) -> None:
         self._pool.clear()
 
+    def run_token(self, workspace: str, run_id: str) -> str | None:
+        return self._send("POST", f"{_run(workspace, run_id)}/token", _RunToken).token
+
     def run(self, workspace: str, run_id: str, at: str | None) -> RunView:
         return self._ask(_run(workspace, run_id), RunView, at)
 
@@ -160,6 +184,38 @@ class HttpTransport:
     def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
         return self._ask(f"{_run(workspace, run_id)}/writers", list[WriterMark], None)
 
+    def put_content(self, workspace: str, run_id: str, source: BinaryIO, size_bytes: int | None) -> Content:
+        """See the port. A source that can go back is sent again when no answer came."""
+        return http_files.put_content(self, f"{_run(workspace, run_id)}/contents", source, size_bytes)
+
+    def has_content(self, workspace: str, run_id: str, sha256: str) -> bool:
+        return self._ask(f"{_run(workspace, run_id)}/contents/{sha256}", _Stored, None).stored
+
+    def files(self, workspace: str, run_id: str, prefix: str, at: str | None) -> list[FileInfo]:
+        path = f"{_run(workspace, run_id)}/artifacts" + _parameters([("prefix", prefix or None)])
+        return self._ask(path, list[FileInfo], at)
+
+    def open_file(self, workspace: str, run_id: str, path: str, at: str | None) -> Iterator[bytes]:
+        return http_files.open_file(self, f"{_run(workspace, run_id)}/artifacts/{_file(path)}", at)
+
+    def append_log(self, workspace: str, run_id: str, path: str, offset: int, data: bytes) -> int:
+        place = f"{_run(workspace, run_id)}/logs/{_file(path)}?offset={offset}"
+        answer = self._request("POST", place, raw=data)
+        return self._decode(answer, _LogEnd).end
+
+    def read_log(self, workspace: str, run_id: str, path: str, offset: int, bytes_max: int) -> bytes:
+        place = f"{_run(workspace, run_id)}/logs/{_file(path)}?from={offset}&max={bytes_max}"
+        return self._again(lambda: self._request("GET", place))
+
+    def logs(self, workspace: str, run_id: str) -> list[LogInfo]:
+        return self._ask(f"{_run(workspace, run_id)}/logs", list[LogInfo], None)
+
+    def finish_log(self, workspace: str, run_id: str, path: str, content_type: str) -> None:
+        body = _Finish(check_artifact_path(path), content_type)
+        place = f"{_run(workspace, run_id)}/logs:finish"
+        timeout_s = http_files.STORE_TIMEOUT_S
+        self._again(lambda: self._request("POST", place, body=body, timeout_s=timeout_s))
+
     def unreadable(self, query: EntryQuery) -> EntryPage:
         """What was kept of the command topic; for the command line."""
         pairs = [(name, getattr(query, name)) for name in query.__struct_fields__]
@@ -177,12 +233,16 @@ class HttpTransport:
         if at is not None:
             headers["Runfold-Position"] = at
         method = "GET" if body is None else "POST"
+        return self._again(lambda: self._send(method, path, kind, body=body, headers=headers))
+
+    def _again(self, request: Callable[[], T]) -> T:
+        """Do what may be done twice until it is answered, a few times."""
         for pause_s in _TRY_AGAIN_AFTER_S:
             try:
-                return self._send(method, path, kind, body=body, headers=headers)
+                return request()
             except Unavailable:
                 time.sleep(pause_s)
-        return self._send(method, path, kind, body=body, headers=headers)
+        return request()
 
     def _send(
         self,
@@ -194,7 +254,11 @@ class HttpTransport:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> T:
-        data = self._request(method, path, body=body, headers=headers, timeout_s=timeout_s)
+        return self._decode(
+            self._request(method, path, body=body, headers=headers, timeout_s=timeout_s), kind
+        )
+
+    def _decode(self, data: bytes, kind: type[T]) -> T:
         try:
             return msgspec.msgpack.decode(data, type=kind)
         except msgspec.MsgspecError as error:
@@ -206,22 +270,39 @@ class HttpTransport:
         path: str,
         *,
         body: object = None,
+        raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> bytes:
+        sent = raw if body is None else msgspec.msgpack.encode(body)
+        return self.request(method, path, sent, headers or {}, timeout_s).data
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        *,
+        preload: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
+        """One request; its answer, if that is no problem. Without ``preload`` the answer's body is left to be read."""
         try:
             response = self._pool.request(
                 method,
                 self._url + path,
-                body=None if body is None else msgspec.msgpack.encode(body),
-                headers={**self._headers, **(headers or {})},
+                body=body,
+                headers={**self._headers, **headers},
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
                 redirect=False,
+                preload_content=preload,
             )
+            if 200 <= response.status < 300:
+                return response
+            _ = response.data  # read here, where what goes wrong with the connection is understood
         except (HTTPError, OSError) as error:
             raise Unavailable(f"{self._url} cannot be reached: {error}") from None
-        if 200 <= response.status < 300:
-            return response.data
         raise self._error_of(response)
 
     def _error_of(self, response: urllib3.BaseHTTPResponse) -> RunfoldError:
@@ -254,6 +335,11 @@ def _workspace(workspace: str) -> str:
 
 def _run(workspace: str, run_id: str) -> str:
     return f"{_workspace(workspace)}/runs/{quote(run_id, safe='')}"
+
+
+def _file(path: str) -> str:
+    """A file's path as a part of an address, checked here: clients and proxies tidy up what looks like ``a/../b``."""
+    return quote(check_artifact_path(path), safe="/")
 
 
 def _parameters(pairs: Iterable[tuple[str, object]]) -> str:

@@ -15,12 +15,14 @@ from runfold_events.contract.errors import RunfoldError
 from runfold_events.contract.ids import run_stream
 from runfold_events.contract.limits import HEARTBEAT_INTERVAL_S
 
+HEARTBEATS_PER_LEASE: Final = 4  # of a server whose leases are short
 _RETRY_S: Final = 1.0
 _log = logging.getLogger("runfold")
 
 
 class Leases:
-    """One heartbeat every 5 s from the first run that is held on, whatever the number of runs.
+    """One heartbeat every 5 s from the first run that is held on, whatever the number of runs; more often only where a
+    lease is shorter than 20 s.
 
     A process has one writer, and one more for each run whose creation was refused and that it then went on with.
     """
@@ -37,23 +39,29 @@ class Leases:
         """Hold nothing; for the child of a fork."""
         self._writers: list[UUID] = []
         self._due_at = 0.0
+        self._interval_s = HEARTBEAT_INTERVAL_S
+        self._renewed_at: float | None = None
 
     def wait_s(self) -> float | None:
         """Seconds until the next heartbeat; None while nothing needs one."""
         return max(0.0, self._due_at - self._clock()) if self._writers else None
+
+    def age_s(self) -> float:
+        """Seconds since the lease was last renewed; endless when it never was."""
+        return float("inf") if self._renewed_at is None else self._clock() - self._renewed_at
 
     def ensure(self, writer_id: UUID) -> None:
         """Have a lease before the first run is held; raises what the transport raises."""
         if writer_id not in self._writers:
             self._beat(writer_id, {})
             self._writers.append(writer_id)
-            self._due_at = self._clock() + HEARTBEAT_INTERVAL_S
+            self._due_at = self._clock() + self._interval_s
 
     def beat_if_due(self, numbers: Mapping[Stream, int]) -> None:
         """Renew what is due. A heartbeat that fails is sent again soon; the lease bears that for two minutes."""
         if not self._writers or self._clock() < self._due_at:
             return
-        self._due_at = self._clock() + HEARTBEAT_INTERVAL_S
+        self._due_at = self._clock() + self._interval_s
         for writer in self._writers:
             try:
                 self._beat(writer, numbers)
@@ -82,7 +90,10 @@ class Leases:
             for stream, number in numbers.items()
             if stream.writer_id == writer_id and number > stream.announced
         }
+        asked_at = self._clock()
         answer = self._transport().heartbeat(writer_id, own)
+        self._renewed_at = asked_at
+        self._interval_s = min(HEARTBEAT_INTERVAL_S, answer.lease_s / HEARTBEATS_PER_LEASE)
         for stream, number in numbers.items():
             if stream.name in own:
                 stream.announced = number

@@ -25,7 +25,7 @@ from runfold_events.contract.commands import (
     DeclareLost,
     FailRun,
     LogMetrics,
-    StartRun,
+    holds,
 )
 from runfold_events.contract.errors import RunfoldError, error_from
 from runfold_events.contract.limits import REASON_CHARS_MAX
@@ -84,7 +84,7 @@ def _note_effects(pending: Pending) -> None:
         return
     if isinstance(command, CreateRun):
         stream.refusal = None
-    if isinstance(command, StartRun) or (isinstance(command, CreateRun) and command.start):
+    if command is not None and holds(command):
         stream.held = not stream.ended
     elif isinstance(command, _ENDS):
         stream.ended, stream.held = True, False

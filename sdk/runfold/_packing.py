@@ -29,6 +29,10 @@ REQUEST_COMMANDS_MAX: Final = limits.COMMANDS_PER_REQUEST_MAX
 _COMMAND_OVERHEAD_BYTES: Final = 200
 _BYTES_PER_CELL: Final = 16  # before compression: an upper guess that keeps requests small
 
+ONE_VALUE_KINDS: Final = frozenset(
+    {"scalar", "image", "chart"}
+)  # a point is one value, of the metric's own name
+
 Point = tuple[int, int | None, Any]  # (ns since the epoch, step, value)
 
 
@@ -228,7 +232,7 @@ def _steps(steps: list[int | None]) -> Column | None:
 
 
 def _columns(series: Series, points: list[Point]) -> dict[str, list[Any]]:
-    if series.kind == "scalar":
+    if series.kind in ONE_VALUE_KINDS:
         return {series.name: [value for _, _, value in points]}
     if series.kind == "row":
         names = dict.fromkeys(name for _, _, row in points for name in row)

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from runfold._filters import Filter
+from runfold._run_charts import RunCharts
 from runfold._run_children import RunChildren
-from runfold._run_lifecycle import RunLifecycle
-from runfold._run_logging import RunLogging
 from runfold._run_reading import RunReading
+from runfold._run_snapshots import RunSnapshots
+from runfold._run_waiting import RunWaiting
 
 if TYPE_CHECKING:
     from runfold._experiment import Experiment
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from runfold_projections.model import RunView
 
 
-class Run(RunLifecycle, RunLogging, RunChildren, RunReading):
+SCRIPT_RUN_TYPE: Final = "azureml.scriptrun"
+
+
+class Run(RunWaiting, RunCharts, RunChildren, RunReading, RunSnapshots):
     """A handle on a run that exists: ``Run(experiment, run_id)``. It only attaches: who leaves changes nothing.
 
     New runs come from :meth:`runfold.Experiment.start_logging`, :meth:`child_run` and :meth:`create_children`; these
@@ -64,6 +68,33 @@ class Run(RunLifecycle, RunLogging, RunChildren, RunReading):
         from runfold._experiment import run_query
 
         return experiment._runs(run_query(experiment, type, tags, properties, status, include_children))
+
+    @classmethod
+    def get_context(
+        cls, allow_offline: bool = True, used_for_context_manager: bool = False, **kwargs: Any
+    ) -> Run:
+        """The run that this process is the script of; without one, an offline run that prints what it is told.
+
+        An offline run has everything that a run has: what it was told can be asked, and is gone with the process. A
+        process has one context: every call gives the same run (a new offline one once the last has ended).
+
+        Args:
+            allow_offline: False: raise instead.
+            used_for_context_manager: accepted.
+            kwargs: accepted.
+
+        Raises:
+            NoRunContext: there is no run, and ``allow_offline`` is False.
+            NotFound, Unavailable: the environment names a run that cannot be had.
+        """
+        from runfold._context import get_context
+
+        return get_context(allow_offline)
+
+    @classmethod
+    def get_submitted_run(cls, **kwargs: Any) -> Run:
+        """The same as ``get_context(allow_offline=False)``."""
+        return cls.get_context(allow_offline=False)
 
     @property
     def parent(self) -> Run | None:
@@ -109,6 +140,16 @@ def run_of_view(experiment: Experiment, view: RunView) -> Run:
         from runfold._experiment import Experiment
 
         experiment = Experiment._existing(experiment.workspace, view.experiment)
-    run = Run.__new__(Run)
+    run = _class_of(view.run_type)()
     run._bind(experiment, view.run_id, view=view)
     return run
+
+
+def _class_of(run_type: str | None) -> Callable[[], Run]:
+    """What makes an empty handle on runs of a type."""
+    kind = Run
+    if run_type == SCRIPT_RUN_TYPE:
+        from runfold._script_run import ScriptRun
+
+        kind = ScriptRun
+    return lambda: kind.__new__(kind)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runfold._experiment import Experiment
+    from runfold._outputs import Outputs
     from runfold._transport import Transport
     from runfold_events.contract.commands import Command, CreateRun
     from runfold_projections.model import RunView
@@ -25,10 +26,9 @@ T = TypeVar("T")
 class RunBase:
     """Identity and plumbing of a run's handle."""
 
-    def __init__(self, experiment: Experiment, run_id: str, outputs: str | bool | None = None) -> None:
-        from runfold._experiment import refuse_outputs
+    _outputs: Outputs | None  # the folder that is uploaded when this process ends the run
 
-        refuse_outputs(outputs)
+    def __init__(self, experiment: Experiment, run_id: str, outputs: str | bool | None = None) -> None:
         self._bind(experiment, run_id)
         view = self._fetch()
         if view.experiment != experiment.name:
@@ -36,6 +36,10 @@ class RunBase:
                 f"there is no run {run_id!r} in experiment {experiment.name!r}",
                 facts={"run_id": run_id, "experiment": experiment.name},
             )
+        if outputs:
+            from runfold._outputs import outputs_of
+
+            self._outputs = outputs_of(outputs)
 
     def _bind(
         self,
@@ -55,6 +59,7 @@ class RunBase:
         self._view = view
         self._created = created
         self._entered_pid: int | None = None
+        self._outputs = None
 
     @property
     def id(self) -> str:
@@ -70,6 +75,15 @@ class RunBase:
     def status(self) -> str:
         """The status as it was when last read; of a run just started that is ``NotStarted``, as in Azure ML."""
         return Status.NOT_STARTED.value if self._view is None else self._view.status.value
+
+    def get_portal_url(self) -> str:
+        """Where a server (for an embedded ledger: ``runfold up``) shows the run."""
+        return f"{self._workspace._web_base()}/runs/{self._run_id}"
+
+    @property
+    def portal_url(self) -> str:
+        """The same as :meth:`get_portal_url`."""
+        return self.get_portal_url()
 
     def _call(self, command: Command) -> Accepted | None:
         """Send a command of this run and wait for its outcome; None when it is queued for a server that is gone."""

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from runfold._experiment import new_run_id, refuse_outputs, run_query
+from runfold._experiment import new_run_id, run_query, submit_options
 from runfold._filters import Filter, label, text
 from runfold._run_base import RunBase
 from runfold_events.contract.commands import CreateRun, Tags
@@ -19,6 +19,7 @@ from runfold_events.contract.limits import CHILDREN_PER_REQUEST_MAX
 
 if TYPE_CHECKING:
     from runfold._run import Run
+    from runfold._script_run import ScriptRun
     from runfold_projections.model import ChildCounts
 
 BATCH_NUMBER_TAG: Final = "azureml.batch_child_number"
@@ -35,14 +36,15 @@ class RunChildren(RunBase):
         Args:
             name: appended to the parent's name with ``>``.
             run_id: default: a new UUIDv7.
-            outputs: None or False, as in :meth:`runfold.Experiment.start_logging`.
+            outputs: a folder whose files are uploaded at its end, as in :meth:`runfold.Experiment.start_logging`.
 
         Raises:
             Conflict: a run with this id and other content exists.
         """
+        from runfold._outputs import outputs_of
         from runfold._run import create_runs
 
-        refuse_outputs(outputs)
+        collected = outputs_of(outputs)
         run_id = new_run_id() if run_id is None else check_run_id(run_id)
         command = CreateRun(
             run_id=run_id,
@@ -50,7 +52,9 @@ class RunChildren(RunBase):
             parent_run_id=self._run_id,
             name=f"{self._name_for_children()}>{name or ''}",
         )
-        return create_runs(self._experiment, [command])[0]
+        child = create_runs(self._experiment, [command])[0]
+        child._outputs = collected
+        return child
 
     def create_children(
         self,
@@ -82,6 +86,12 @@ class RunChildren(RunBase):
             for index, own in enumerate(tags)
         ]
         return create_runs(self._experiment, commands) if commands else []
+
+    def submit_child(self, config: object, tags: Mapping[str, Any] | None = None, **kwargs: Any) -> ScriptRun:
+        """Submit a script as a child of this run; see :meth:`runfold.Experiment.submit`."""
+        from runfold._submit import submit
+
+        return submit(self._experiment, config, tags, parent_run_id=self._run_id, **submit_options(kwargs))
 
     def get_children(
         self,

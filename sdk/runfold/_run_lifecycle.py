@@ -1,22 +1,19 @@
-"""How runs start, end and are waited for."""
+"""How runs start and end."""
 
 # pyright: reportPrivateUsage=false
 # Handles are friends of one another: what they share is no part of the public surface.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from runfold import _shapes
 from runfold._run_base import RunBase
-from runfold.errors import RunFailed
 from runfold_events.contract import limits
 from runfold_events.contract.commands import (
     CancelRun,
@@ -33,7 +30,6 @@ FLUSH_TIMEOUT_S: Final = 300
 CANCEL_WAIT_S: Final = 10.0
 _POLL_S_MIN: Final = 0.05
 _POLL_S_MAX: Final = 1.0
-_POST_PROCESSING: Final = frozenset({Status.FINALIZING, Status.CANCEL_REQUESTED})
 _log = logging.getLogger("runfold")
 
 
@@ -164,6 +160,10 @@ class RunLifecycle(RunBase):
             self.fail(error)
 
     def _end(self, command: CompleteRun | FailRun | CancelRun) -> None:
+        if self._outputs is not None:
+            from runfold._outputs import collect
+
+            collect(self)
         was_ended = self._stream.ended
         self._stream.ended = True
         try:
@@ -174,38 +174,6 @@ class RunLifecycle(RunBase):
             self._stream.ended = was_ended
             raise
 
-    # Waiting
-
-    def wait_for_completion(
-        self,
-        show_output: bool = False,
-        wait_post_processing: bool = False,
-        raise_on_error: bool = True,
-    ) -> dict[str, Any]:
-        """Wait until the run has ended; returns ``get_details()``.
-
-        Returns at ``Finalizing`` and ``CancelRequested`` already, unless ``wait_post_processing``. A canceled run is
-        no error.
-
-        Args:
-            show_output: print a header and a summary.
-            wait_post_processing: wait for the terminal status.
-            raise_on_error: raise for a run that ended as Failed.
-
-        Raises:
-            RunFailed: it did.
-        """
-        if show_output:
-            print(f"RunId: {self._run_id}\nWeb View: {self.get_portal_url()}\n")  # noqa: T201  # asked for
-        over = TERMINAL if wait_post_processing else TERMINAL | _POST_PROCESSING
-        self._poll(lambda status: status in over, None)
-        details = _shapes.details(self._seen())
-        if show_output:
-            self._print_summary(details)
-        if raise_on_error and self._seen().status is Status.FAILED:
-            raise _failure(details.get("error"))
-        return details
-
     def _poll(self, is_over: Callable[[Status], bool], deadline: float | None) -> None:
         pause_s = _POLL_S_MIN
         while not is_over(self._fetch().status):
@@ -213,35 +181,6 @@ class RunLifecycle(RunBase):
                 return
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _POLL_S_MAX)
-
-    def _print_summary(self, details: dict[str, Any]) -> None:
-        lines = [
-            "",
-            "Execution Summary",
-            "=================",
-            f"RunId: {self._run_id}",
-            f"Web View: {self.get_portal_url()}",
-        ]
-        for warning in details.get("warnings", []):
-            lines += ["", "Warnings:", str(warning["message"])]
-        if "error" in details:
-            lines += ["", "Error:", json.dumps(details["error"], indent=4)]
-        print("\n".join(lines) + "\n")  # noqa: T201  # asked for by show_output
-
-    def get_portal_url(self) -> str:
-        """Where a server (for an embedded ledger: ``runfold up``) shows the run."""
-        return f"{self._workspace._web_base()}/runs/{self._run_id}"
-
-    @property
-    def portal_url(self) -> str:
-        """The same as :meth:`get_portal_url`."""
-        return self.get_portal_url()
-
-
-def _failure(error: dict[str, Any] | None) -> RunFailed:
-    if error is None or not error.get("error", {}).get("message"):
-        return RunFailed("Detailed error not set on the Run. Please check the logs for details.")
-    return RunFailed(f"Activity Failed:\n{json.dumps(error, indent=4)}", facts={"error": error})
 
 
 def error_info(details: str | BaseException | None, code: str | None = None) -> ErrorInfo:

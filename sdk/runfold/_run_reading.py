@@ -13,6 +13,7 @@ from runfold._experiment import run_query, tag_keys
 from runfold._filters import label, labels, text
 from runfold._metric import Metric
 from runfold._run_base import RunBase
+from runfold._run_charts import populated
 from runfold_events.contract.commands import AddProperties, ParamValue, RemoveTags, SetTags, UpdateRun
 from runfold_events.contract.statuses import TERMINAL
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from runfold_events.ports import WriterMark
     from runfold_projections.model import HistoryEntry, RunView, SeriesData
 
+FILE_KINDS: Final = frozenset({"image", "chart"})
 METRICS_FLUSH_S: Final = 30.0
 _HISTORY_PAGE: Final = 1_000
 
@@ -72,14 +74,6 @@ class RunReading(RunBase):
         """``{"status": …, "details": …}``; details are what an agent said about it, or None."""
         view = self._fetch()
         return {"status": view.status.value, "details": view.status_details}
-
-    def get_details(self) -> dict[str, Any]:
-        """The run in Azure ML's keys.
-
-        ``runId, target, status, startTimeUtc, [endTimeUtc], properties, [error], [warnings], inputDatasets,
-        outputDatasets, logFiles, submittedBy``; times as text, UTC. ``endTimeUtc`` exists only once it has ended.
-        """
-        return _shapes.details(self._fetch())
 
     def summary(self) -> RunView:
         """Everything that lists know of the run: latest, least and greatest value of each metric included. Ours."""
@@ -158,18 +152,26 @@ class RunReading(RunBase):
             name: only this metric; ``{}`` when there is none.
             recursive: ``{run id: {name: value}}`` of this run and all descendants, those without metrics left out.
             run_type: with ``recursive``: only runs of this type.
-            populate: accepted; there are no file metrics in this version.
+            populate: images and charts as :class:`~runfold.Artifact` with their bytes, instead of where they are.
         """
         series = self._series_data(() if name is None else (name,), recursive, None)
         if not recursive:
-            return _shapes.compatible_metrics(series)
+            return self._shaped(series, populate)
         of_type = None if run_type is None else self._ids_of_type(run_type)
         by_run: dict[str, list[SeriesData]] = {}
         for one in series:
             if of_type is None or one.run_id in of_type:
                 by_run.setdefault(one.run_id, []).append(one)
-        shown = {run_id: _shapes.compatible_metrics(own) for run_id, own in by_run.items()}
+        shown = {run_id: self._shaped(own, populate) for run_id, own in by_run.items()}
         return {run_id: metrics for run_id, metrics in shown.items() if metrics}
+
+    def _shaped(self, series: list[SeriesData], populate: bool) -> dict[str, Any]:
+        shown = _shapes.compatible_metrics(series)
+        if populate:
+            for one in series:
+                if one.kind in FILE_KINDS and one.name in shown:
+                    shown[one.name] = populated(self, shown[one.name])
+        return shown
 
     @overload
     def metrics(

@@ -24,8 +24,8 @@ from runfold_events.contract.commands import (
     CreateRun,
     DeclareLost,
     LogMetrics,
-    StartRun,
     command_type,
+    holds,
 )
 from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable
 from runfold_events.contract.submission import Accepted, Outcome, Refused
@@ -224,7 +224,7 @@ class Sender:
         first = batch[0].stream
         if first is None:
             raise TypeError("a command without a stream")
-        hold = any(isinstance(pending.command, CreateRun | StartRun) for pending in batch)
+        hold = any(pending.command is not None and holds(pending.command) for pending in batch)
         if hold:
             self._before_hold(first.writer_id)
         items = [

@@ -14,6 +14,8 @@ from runfold_events.contract.errors import Invalid
 from runfold_events.contract.ids import check_workspace_name
 
 DEFAULT_WORKSPACE: Final = "default"
+AGENT_IDLE_S_DEFAULT: Final = 60.0
+AGENT_IDLE_S_MAX: Final = 30 * 24 * 3600.0
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 # https://www.w3.org/TR/trace-context/#traceparent-header
@@ -25,19 +27,24 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         home: folder of the embedded ledger (``RUNFOLD_HOME``; default: the user's data folder).
+        files: where the embedded ledger keeps contents of files (``RUNFOLD_FILES``; default: in ``home``).
         url: server to use instead of the embedded ledger (``RUNFOLD_URL``).
         token: credential for that server (``RUNFOLD_TOKEN``).
         workspace: workspace when no configuration file names one (``RUNFOLD_WORKSPACE``).
         strict: lifecycle calls raise while the server is gone (``RUNFOLD_STRICT``).
         traceparent: W3C trace context that this process was started in (``TRACEPARENT``).
+        agent_idle_s: when an agent that ``submit`` started ends without work (``RUNFOLD_AGENT_IDLE_S``); 0: ``submit``
+            starts none.
     """
 
     home: Path
+    files: str | None = None
     url: str | None = None
     token: str | None = None
     workspace: str = DEFAULT_WORKSPACE
     strict: bool = False
     traceparent: str | None = None
+    agent_idle_s: float = AGENT_IDLE_S_DEFAULT
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -49,6 +56,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     return Settings(
         home=_home(env),
+        files=env.get("RUNFOLD_FILES") or None,
         url=_url(env.get("RUNFOLD_URL", "")),
         token=env.get("RUNFOLD_TOKEN") or None,
         workspace=check_workspace_name(
@@ -56,6 +64,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         strict=_flag(env, "RUNFOLD_STRICT"),
         traceparent=_traceparent(env.get("TRACEPARENT", "")),
+        agent_idle_s=_seconds(env, "RUNFOLD_AGENT_IDLE_S", AGENT_IDLE_S_DEFAULT),
     )
 
 
@@ -96,6 +105,22 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
             facts={"field": name, "limit": "1 or 0", "size": value[:80]},
         )
     return value in _TRUE
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= AGENT_IDLE_S_MAX:
+        raise Invalid(
+            f"{name} must be seconds from 0 to {AGENT_IDLE_S_MAX:g}; got {text[:80]!r}",
+            facts={"field": name, "limit": AGENT_IDLE_S_MAX, "size": text[:80]},
+        )
+    return seconds
 
 
 def _traceparent(text: str) -> str | None:

@@ -75,7 +75,7 @@ def compatible_metrics(series: Iterable[SeriesData]) -> dict[str, Any]:
 
 def _values(series: SeriesData) -> Any:
     columns = series.columns
-    if set(columns) == {series.name} and series.kind in {"scalar", "list"}:
+    if set(columns) == {series.name} and series.kind not in {"row", "table"}:
         present = [value for value in columns[series.name] if value is not None]
         if not present:
             return None

@@ -7,8 +7,8 @@ no answer came, in which case the command may or may not have taken effect and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runfold_projections.model import (
         ChildCounts,
         ExperimentView,
+        FileInfo,
         HistoryEntry,
         Page,
         RunQuery,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         SeriesData,
         SeriesInfo,
     )
+    from runfold_services.files.port import Content, LogInfo
     from runfold_services.service import HeartbeatAnswer
 
 
@@ -85,6 +87,14 @@ class Transport(Protocol):
         """Release connections. Calling it twice is fine."""
         ...
 
+    def run_token(self, workspace: str, run_id: str) -> str | None:
+        """A token that is good for this run only, for its script; None where none is asked for.
+
+        Raises:
+            RunEnded: the run needs none any more.
+        """
+        ...
+
     def run(self, workspace: str, run_id: str, at: str | None) -> RunView: ...
 
     def runs(self, workspace: str, query: RunQuery, at: str | None) -> Page: ...
@@ -112,5 +122,56 @@ class Transport(Protocol):
     def history(
         self, workspace: str, run_id: str, from_seq: int, limit: int, at: str | None
     ) -> list[HistoryEntry]: ...
+
+    # Files. A content is stored first, then recorded by a command, then looked for: see
+    # runfold_services.files.erasing. What can be said before bytes are moved is raised before.
+
+    def put_content(self, workspace: str, run_id: str, source: BinaryIO, size_bytes: int | None) -> Content:
+        """Store the rest of ``source`` (its next ``size_bytes``, where given): complete or not at all.
+
+        Raises:
+            NotFound: there is no such run. Conflict: it was erased.
+            LimitExceeded: it is too large.
+        """
+        ...
+
+    def has_content(self, workspace: str, run_id: str, sha256: str) -> bool:
+        """Whether a content is there, also one that another run of the workspace has stored."""
+        ...
+
+    def files(self, workspace: str, run_id: str, prefix: str, at: str | None) -> list[FileInfo]:
+        """The recorded files of a run whose path begins with ``prefix``, by path."""
+        ...
+
+    def open_file(self, workspace: str, run_id: str, path: str, at: str | None) -> Iterator[bytes]:
+        """The content of a recorded file, in pieces.
+
+        Raises:
+            NotFound: there is no such file, or its content was never uploaded here.
+        """
+        ...
+
+    def append_log(self, workspace: str, run_id: str, path: str, offset: int, data: bytes) -> int:
+        """Write ``data`` at ``offset``, which is where the log ends; returns where it ends then.
+
+        What is there already and says the same is left alone, so an append without an answer is simply sent again.
+
+        Raises:
+            Conflict: other bytes are there, or the log ends before ``offset`` (``facts["end"]`` says where), or it was
+                finished.
+        """
+        ...
+
+    def read_log(self, workspace: str, run_id: str, path: str, offset: int, bytes_max: int) -> bytes:
+        """At most ``bytes_max`` bytes from ``offset`` on, none at the end; also of a log that was finished."""
+        ...
+
+    def logs(self, workspace: str, run_id: str) -> list[LogInfo]:
+        """Logs that are being written, by path."""
+        ...
+
+    def finish_log(self, workspace: str, run_id: str, path: str, content_type: str) -> None:
+        """Turn a log into a recorded file of the same path; again has no effect. ``NotFound``: there is none."""
+        ...
 
     def writers(self, workspace: str, run_id: str) -> list[WriterMark]: ...

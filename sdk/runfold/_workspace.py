@@ -227,7 +227,7 @@ class Workspace:
         return f"Workspace(Name: {self._name},\nLocation: {self.location})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if str(self._home) == _MEMORY:
+        if self._is_in_memory:
             raise TypeError("a workspace in memory is this process's own and cannot be sent to another")
         return _reopen, (
             self._subscription_id,
@@ -259,6 +259,10 @@ class Workspace:
             left = None if left is None else left - len(page.rows)
             query = msgspec.structs.replace(query, page=page.next)
             page_rows = _NEXT_PAGES_ROWS
+
+    @property
+    def _is_in_memory(self) -> bool:
+        return str(self._home) == _MEMORY
 
     def _web_base(self) -> str:
         return f"{self._url or _EMBEDDED_BASE}/api/v1/workspaces/{self._name}"
@@ -300,7 +304,7 @@ def _open_embedded(home: Path, settings: Settings) -> Transport:
     from runfold._embedded import EmbeddedTransport, os_actor
     from runfold_services.compose import open_embedded
 
-    return EmbeddedTransport(open_embedded(home), os_actor(), settings.traceparent)
+    return EmbeddedTransport(open_embedded(home, files=settings.files), os_actor(), settings.traceparent)
 
 
 def _tell_once(name: str, home: Path) -> None:

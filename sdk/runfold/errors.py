@@ -1,4 +1,4 @@
-"""What a caller can catch. The tree is drawn in :mod:`runfold_events.contract.errors`; one kind is the SDK's own.
+"""What a caller can catch. The tree is drawn in :mod:`runfold_events.contract.errors`; three kinds are the SDK's own.
 
 ``RunFailed`` is what :meth:`runfold.Run.wait_for_completion` raises for a run that ended as Failed.
 """
@@ -28,6 +28,7 @@ __all__ = [
     "IdempotencyConflict",
     "Invalid",
     "LimitExceeded",
+    "NoRunContext",
     "NotFound",
     "PositionNotReached",
     "PropertyImmutable",
@@ -36,6 +37,7 @@ __all__ = [
     "RunRejected",
     "RunfoldError",
     "SequenceGap",
+    "SubmissionFailed",
     "Unauthorized",
     "Unavailable",
 ]
@@ -45,3 +47,15 @@ class RunFailed(RunfoldError):
     """A run that was waited for ended as Failed; ``facts["error"]`` is its error as ``get_details()`` shows it."""
 
     default_code: ClassVar[str] = "run_failed"
+
+
+class SubmissionFailed(RunfoldError):
+    """A script could not be submitted: it, or its folder, is not there, or nothing could execute it."""
+
+    default_code: ClassVar[str] = "submission_failed"
+
+
+class NoRunContext(RunfoldError):
+    """The process is not a submitted run's, and an offline run was not wanted."""
+
+    default_code: ClassVar[str] = "no_run_context"

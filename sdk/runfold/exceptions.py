@@ -6,20 +6,24 @@ whatever a server answers, here any :class:`~runfold.errors.RunfoldError`.
 
 from __future__ import annotations
 
-from runfold.errors import Invalid, RunFailed, RunfoldError
+from runfold.errors import Invalid, NoRunContext, RunFailed, RunfoldError
 
 AzureMLException = RunfoldError
 ServiceException = RunfoldError
-RunEnvironmentException = RunfoldError
+RunEnvironmentException = NoRunContext
 ExperimentExecutionException = RunfoldError
+AzureMLAggregatedException = RunfoldError
+SnapshotException = RunfoldError
 UserErrorException = Invalid
 ActivityFailedException = RunFailed
 
 __all__ = [
     "ActivityFailedException",
+    "AzureMLAggregatedException",
     "AzureMLException",
     "ExperimentExecutionException",
     "RunEnvironmentException",
     "ServiceException",
+    "SnapshotException",
     "UserErrorException",
 ]

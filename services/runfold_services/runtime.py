@@ -7,13 +7,15 @@ import time
 from collections.abc import Sequence
 
 from runfold_events.contract.submission import Outcome, Submission, outcome_code
+from runfold_services.api.auth import Credentials
 from runfold_services.api.live import Live
 from runfold_services.api.reading import BodyBudget
+from runfold_services.api.run_tokens import RunScopes
 from runfold_services.backend import Backend
 from runfold_services.committer import Lanes
 from runfold_services.settings import ServerSettings
 from runfold_services.tally import ApiTally
-from runfold_services.threads import Places, Threads
+from runfold_services.threads import FileThreads, Places, Threads
 from runfold_services.upkeep import Upkeep
 
 
@@ -25,6 +27,9 @@ class Runtime:
         self.settings = settings
         self.threads = Threads(settings.query_threads) if places is None else places
         self.bodies = BodyBudget()
+        self.files = FileThreads()
+        self.credentials = Credentials()  # the application's
+        self.scopes = RunScopes()
         self.tally = ApiTally()
         self.upkeep = Upkeep(backend, self.threads, settings, on_marks=self.tally.keeper_marked)
         self.live = Live(backend, self.threads)
@@ -55,6 +60,7 @@ class Runtime:
             await self.threads.commit(self.backend.close)
         finally:
             await asyncio.to_thread(self.threads.stop)
+            await asyncio.to_thread(self.files.stop)
 
     def _committed(self, commands: int) -> None:
         self.tally.commits.add(commands)

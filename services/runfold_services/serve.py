@@ -35,7 +35,12 @@ def serve(role: RoleName, placed: Placed, settings: ServerSettings) -> None:
         from runfold_services.compose.postgres import open_api
         from runfold_services.server import serve_on_loop
 
-        serve_on_loop(lambda: open_api(placed.postgres, lease_s=settings.lease_s), settings)
+        serve_on_loop(
+            lambda: open_api(
+                placed.postgres, lease_s=settings.lease_s, files=settings.files, home=settings.home
+            ),
+            settings,
+        )
         return
     from runfold_services.role_process import OpenRole, serve_role
 

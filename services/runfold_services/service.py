@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from runfold_events.contract.submission import Outcome, Submission
 from runfold_events.ports import WriterMark
+from runfold_events.rules.run_state import RunState
 from runfold_projections.ports import Views
+from runfold_services.files.port import FileStore
 
 
 class HeartbeatAnswer(Struct, frozen=True):
@@ -30,6 +32,15 @@ class Service(Protocol):
     @property
     def views(self) -> Views:
         """The questions."""
+        ...
+
+    @property
+    def files(self) -> FileStore:
+        """Where contents of files are kept. Blocks, unlike all else here."""
+        ...
+
+    async def run_state(self, workspace: str, run_id: str) -> RunState:
+        """A run as the ledger has it, up to the last commit. ``NotFound``; ``Conflict`` when it was erased."""
         ...
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:

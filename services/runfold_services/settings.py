@@ -33,13 +33,15 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     fold_delay_s: float = 0.05  # how far views may be behind an append of this process
     fold_poll_s: float = 0.25  # how far they may be behind an append of another process
     lease_s: float = limits.LEASE_S
+    files: str | None = None  # where contents of files are kept; None: in the runfold home
+    home: Path | None = None  # the runfold home
     stream_keep_alive_s: float = 15.0  # a live stream says at least this often that it is there
 
 
 def settings_from_environment(
     environment: Mapping[str, str] | None = None, *, host: str = HOST_DEFAULT, port: int = PORT_DEFAULT
 ) -> ServerSettings:
-    """Settings with what ``RUNFOLD_TOKEN``, ``RUNFOLD_TOKENS_FILE`` and ``RUNFOLD_LOG*`` say.
+    """Settings with what ``RUNFOLD_TOKEN``, ``RUNFOLD_TOKENS_FILE``, ``RUNFOLD_FILES`` and ``RUNFOLD_LOG*`` say.
 
     Raises:
         Invalid: a variable has a value that it cannot have; the message names it.
@@ -51,6 +53,7 @@ def settings_from_environment(
         port=port,
         token=env.get("RUNFOLD_TOKEN") or None,
         tokens_file=Path(tokens_file) if tokens_file else None,
+        files=env.get("RUNFOLD_FILES") or None,
         log_format=cast("LogFormat", _one_of(env, "RUNFOLD_LOG_FORMAT", "auto", ("auto", "json", "console"))),
         log_level=cast(
             "LogLevel", _one_of(env, "RUNFOLD_LOG", "info", ("debug", "info", "warning", "error"))

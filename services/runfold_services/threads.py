@@ -82,6 +82,21 @@ class Threads:
             executor.shutdown(wait=True, cancel_futures=True)
 
 
+class FileThreads:
+    """Threads for what blocks on contents of files: a disk, or an object store far away. Apart from all others."""
+
+    def __init__(self, threads: int = 8) -> None:
+        self._executor = ThreadPoolExecutor(threads, "runfold-files")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` on one of them."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def stop(self) -> None:
+        """Finish what was begun, then end the threads. Blocks."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
 async def _run(executor: ThreadPoolExecutor, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(executor, lambda: run_sync(work()))

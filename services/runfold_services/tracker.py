@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from runfold_events.clock import Clock
 from runfold_events.contract import limits
-from runfold_events.contract.commands import MarkLost
+from runfold_events.contract.commands import EraseRun, MarkLost
 from runfold_events.contract.envelope import RecordedEvent
-from runfold_events.contract.errors import NotFound
+from runfold_events.contract.errors import NotFound, RunfoldError
 from runfold_events.contract.ids import run_stream, split_stream
 from runfold_events.contract.statuses import Status
-from runfold_events.contract.submission import Outcome, Submission
+from runfold_events.contract.submission import Accepted, Outcome, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.decision_state import run_state_of
 from runfold_events.ledger import Ledger
@@ -21,8 +22,17 @@ from runfold_events.ports import WriterMark
 from runfold_events.rules.run_state import RunState
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord, find_entry, list_entries
 from runfold_projections.ports import Views
+from runfold_services.files.admission import check_open
+from runfold_services.files.erasing import remove_unrecorded, sweep
+from runfold_services.files.port import FileStore
 from runfold_services.keeper import Keeper
 from runfold_services.service import HeartbeatAnswer
+
+T = TypeVar("T")
+RECORDED_WAIT_S: Final = (
+    10.0  # how long a removal waits for the views, to know who else has recorded a content
+)
+_log = logging.getLogger("runfold.files")
 
 
 class FoldingViews(Views, Protocol):
@@ -45,11 +55,13 @@ class Tracker:
         ledger: Ledger,
         views: FoldingViews,
         clock: Clock,
+        files: FileStore,
         *,
         lease_s: float = limits.LEASE_S,
         on_append: Callable[[], None] = lambda: None,
     ) -> None:
         self.views = views
+        self.files = files
         self.keeper = Keeper(ledger, clock)
         self._ledger = ledger
         self._store = ledger.store
@@ -58,10 +70,19 @@ class Tracker:
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """See :meth:`runfold_services.service.Service.submit`."""
+        erased = {
+            index: (run, await self._contents_of(*run))
+            for index, run in enumerate(map(_run_to_erase, submissions))
+            if run is not None
+        }
         try:
-            return await self._ledger.handle(submissions)
+            outcomes = await self._ledger.handle(submissions)
         finally:
             self.on_append()
+        for index, (run, sha256s) in erased.items():
+            if isinstance(outcomes[index], Accepted):
+                await self._erase_files(*run, sha256s)
+        return outcomes
 
     async def heartbeat(
         self, process_id: UUID, last_numbers: Mapping[str, int] | None = None
@@ -88,6 +109,51 @@ class Tracker:
         if not await self._store.heads([stream]):
             raise NotFound(f"there is no run {run_id!r}", facts={"run_id": run_id})
         return await self._store.writers(stream)
+
+    # Files
+
+    async def run_state(self, workspace: str, run_id: str) -> RunState:
+        """See :meth:`runfold_services.service.Service.run_state`."""
+        return check_open(await self._state(workspace, run_id), run_id)
+
+    async def recorded(self, workspace: str, sha256s: Sequence[str]) -> set[str]:
+        """See :class:`runfold_services.files.erasing.Desk`."""
+        await self.views.reach(await self.token(), RECORDED_WAIT_S)
+        return await self.views.recorded_contents(workspace, sha256s)
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        """See :class:`runfold_services.files.erasing.Desk`. Whoever drives this backend has threads for what blocks."""
+        return work()
+
+    async def sweep_files(self) -> int:
+        """Remove contents that uploads left which were never recorded; returns how many."""
+        return sum([await sweep(self, workspace) for workspace in await self.views.workspaces()])
+
+    async def _state(self, workspace: str, run_id: str) -> RunState | None:
+        stream = run_stream(workspace, run_id)
+        return run_state_of((await self._store.heads([stream])).get(stream))
+
+    async def _contents_of(self, workspace: str, run_id: str) -> tuple[str, ...]:
+        """What a run has recorded, asked before its erasure makes everybody forget it."""
+        state = await self._state(workspace, run_id)
+        return () if state is None else tuple(artifact.sha256 for artifact in state.artifacts.values())
+
+    async def _erase_files(self, workspace: str, run_id: str, sha256s: Sequence[str]) -> None:
+        """Remove an erased run's logs, and its contents that nobody else has recorded.
+
+        The erasure itself stands: what cannot be removed now is left for :meth:`sweep_files`, and said.
+        """
+        try:
+            await self.apart(lambda: self.files.remove_logs(workspace, run_id))
+            await remove_unrecorded(self, workspace, sha256s)
+        except RunfoldError as error:
+            _log.error(
+                "files of the erased run %s/%s are still in the file store (%s); erase it again, and "
+                "`runfold ledger vacuum` removes contents a day later",
+                workspace,
+                run_id,
+                error,
+            )
 
     @property
     def partitions(self) -> int:
@@ -137,6 +203,12 @@ class Tracker:
         finally:
             await self.views.close()
             await self._store.close()
+
+
+def _run_to_erase(submission: Submission) -> tuple[str, str] | None:
+    """Workspace and id of the run that a command erases; None for any other command."""
+    command = submission.command
+    return (submission.workspace, command.run_id) if isinstance(command, EraseRun) else None
 
 
 def _is_cancel_requested(state: RunState | None) -> bool:

@@ -66,7 +66,8 @@ STRANGE: Final[list[Content]] = [
 ]
 LIFE: Final[list[Content]] = [
     *[("start", {})] * 4,
-    *[("advance", {"status": status}) for status in ("Queued", "Preparing", "Finalizing", "Paused")],
+    *[("advance", {"status": status}) for status in ("Starting", "Queued", "Finalizing", "Paused")],
+    *[("claim", {})] * 2,
     *[
         (name, {})
         for name in ("request_cancel", "request_cancel", "request_cancel", "complete", "fail", "cancel")
@@ -120,6 +121,8 @@ def command_of(stream: Stream, name: str, given: Fields) -> Command:
         return c.LogMetrics(run_id=target, batch=Raw(b'{"series":[]}'))
     if name == "advance":
         return c.AdvanceRun(run_id=target, status=Status(given["status"]))
+    if name == "claim":
+        return c.AdvanceRun(run_id=target, status=Status.PREPARING, claim=True)
     if name == "remove_tags":
         return c.RemoveTags(run_id=target, keys=tuple(given["keys"]))
     if name == "record_artifact":
@@ -265,7 +268,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     ) -> tuple[Submission, Answer]:
         # A process has its lease before it holds anything.
         alive = self.model.leases.get(writer, 0) > self.model.now
-        holds = hold and alive and name in ("create", "start")
+        holds = hold and alive and name in ("create", "start", "claim")
         answer = self.model.handle(stream, writer, number, name, given, holds)
         if answer[0] != "no" or answer[-1]:
             self.sent.setdefault((stream, writer), {}).setdefault(number, (name, given))

@@ -10,6 +10,7 @@ import pytest
 
 from runfold_events.contract import commands as c
 from runfold_events.contract.commands import Command
+from runfold_events.contract.statuses import Status
 from runfold_events.contract.submission import Outcome
 from runfold_events.sync import run_sync
 from tests.support.checker import check_store
@@ -17,6 +18,7 @@ from tests.support.ledgers import A, B, Desk, desk, event_types, refused, run, t
 
 LEASE_S: Final = 120
 KEEPER: Final = UUID(int=0xEEE)
+C: Final = UUID(int=0xCCC)
 CREATE: Final = c.CreateRun(run_id="r", experiment="exp")
 RESUME: Final = c.CreateRun(run_id="r", experiment="exp", resume=True)
 START: Final = c.StartRun(run_id="r")
@@ -185,3 +187,45 @@ def test_a_refused_start_holds_nothing(store: Held) -> None:
     store.beat(B)
     refused(store.say(B, RESUME, hold=True), "run_ended")
     assert run_sync(store.store.held_by(B)) == []
+
+
+# Submitted runs: created by one process, claimed by another
+
+SUBMITTED: Final = c.CreateRun(run_id="s", experiment="exp", start=False)
+CLAIM: Final = c.AdvanceRun(run_id="s", status=Status.PREPARING, claim=True)
+
+
+def submitted(store: Held) -> None:
+    """A creates a run that is not started, and hands it in."""
+    taken(store.say(A, SUBMITTED, hold=True))
+    taken(store.say(A, c.AdvanceRun(run_id="s", status=Status.STARTING)))
+
+
+def test_who_only_creates_a_run_does_not_hold_it(store: Held) -> None:
+    submitted(store)
+    store.clock.advance(LEASE_S + 1)
+    assert not any(stream.endswith("/s") for stream in store.gone())
+
+
+def test_of_two_agents_that_claim_a_run_one_holds_it(store: Held) -> None:
+    submitted(store)
+    store.beat(B)
+    store.beat(C)
+    assert event_types(taken(store.say(B, CLAIM, hold=True))) == ["advanced"]
+    assert [stream.rpartition("/")[2] for stream in run_sync(store.store.held_by(B))] == ["s"]
+    refused(store.say(C, CLAIM, hold=True), "conflict")
+    assert run_sync(store.store.held_by(C)) == []
+    assert store.types("s") == ["created", "advanced", "advanced"], "a lost race is nobody's offence"
+
+
+def test_a_late_agent_cannot_claim_what_another_one_lost_or_ended(store: Held) -> None:
+    submitted(store)
+    store.beat(B)
+    taken(store.say(B, CLAIM, hold=True))
+    store.clock.advance(LEASE_S + 1)
+    taken(store.say(KEEPER, c.MarkLost(run_id="s")))
+    store.beat(C)
+    refused(store.say(C, CLAIM, hold=True), "conflict")
+    taken(store.say(C, c.FailRun(run_id="s")))
+    refused(store.say(C, CLAIM, hold=True), "run_ended")
+    assert run_sync(store.store.held_by(C)) == []

@@ -87,7 +87,7 @@ def test_a_rebuild_that_is_killed_goes_on_where_it_stood(tmp_path: Path, place: 
     assert folded.dump() == live
     assert seen[0][0] > 0
     assert seen == sorted(seen)
-    assert seen[-1][0] == seen[-1][1] == 5 * len(source.events[0])
+    assert seen[-1][0] == seen[-1][1] == len(all_projections()) * len(source.events[0])
     assert _tables(folded) == {"g2"}
     folded.close()
 

@@ -218,7 +218,7 @@ def test_a_projection_that_raises_stops_alone_and_skips_nothing(batch_events_max
     # Not the error's own text: it could quote what is erased later.
     assert states["runs"].error == f"run.archived {bad.id}: ValueError"
     assert {name: state.position for name, state in states.items() if name != "runs"} == dict.fromkeys(
-        ("children", "metrics", "experiments", "history"), end
+        ("children", "metrics", "experiments", "history", "artifacts"), end
     )
     with pytest.raises(Unavailable, match=r"view runs stopped at position \d+ of partition 0") as caught:
         run_sync(folded.views.runs(WORKSPACE, RunQuery()))
@@ -309,7 +309,7 @@ def test_an_engine_that_cannot_answer_stops_nothing(folded: Folded, monkeypatch:
         folded.catch_up()
     monkeypatch.setattr(RunsProjection, "apply", broken)
 
-    assert [state.error for state in run_sync(folded.views.states())] == [None] * 5
+    assert [state.error for state in run_sync(folded.views.states())] == [None] * len(all_projections())
     assert folded.dump() == refolded(folded.source)
 
 

@@ -21,6 +21,7 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.stores.sqlite import SqliteStore
 from runfold_events.sync import run_sync
+from runfold_services.compose.files import open_files
 from runfold_services.keeper import KeeperGuard
 from runfold_services.tracker import FoldingViews, Tracker
 
@@ -80,7 +81,11 @@ class World:
         self.store = store
         self.clock = clock
         self.tracker = Tracker(
-            Ledger(store, SystemIds()), cast(FoldingViews, NoViews()), clock, lease_s=LEASE_S
+            Ledger(store, SystemIds()),
+            cast(FoldingViews, NoViews()),
+            clock,
+            open_files(None, None),
+            lease_s=LEASE_S,
         )
 
     def process(self) -> Process:

@@ -16,10 +16,12 @@ from runfold_events.contract.statuses import Status
 from runfold_events.contract.submission import Accepted, EventRef, Outcome, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.ports import WriterMark
+from runfold_events.rules.run_state import RunState
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_projections.model import (
     ChildCounts,
     ExperimentView,
+    FileInfo,
     HistoryEntry,
     MetricSummary,
     Page,
@@ -30,6 +32,7 @@ from runfold_projections.model import (
     SeriesInfo,
 )
 from runfold_projections.ports import Views
+from runfold_services.compose.files import open_files
 from runfold_services.service import HeartbeatAnswer
 
 WHEN = datetime(2024, 5, 1, tzinfo=UTC)
@@ -77,6 +80,16 @@ class FakeViews:
     async def workspaces(self) -> list[str]:
         return sorted({workspace for workspace, _ in self.run_views})
 
+    async def files(self, workspace: str, run_id: str, *, prefix: str = "") -> list[FileInfo]:
+        await self.run(workspace, run_id)
+        return []
+
+    async def file(self, workspace: str, run_id: str, path: str) -> FileInfo:
+        raise NotFound(f"there is no file {path!r}", facts={"path": path})
+
+    async def recorded_contents(self, workspace: str, sha256s: Sequence[str]) -> set[str]:
+        return set()
+
     async def series(self, workspace: str, run_id: str, *, recursive: bool = False) -> list[SeriesInfo]:
         return [
             SeriesInfo(run_id=s.run_id, name=s.name, kind=s.kind, count=s.count) for s in self.series_data
@@ -113,6 +126,7 @@ class FakeBackend:
 
     def __init__(self) -> None:
         self.epoch = uuid4()
+        self.files = open_files(None, None)
         self.fake = FakeViews(self)
         self.views: Views = self.fake
         self.batches: list[list[Submission]] = []
@@ -183,6 +197,9 @@ class FakeBackend:
 
     async def release(self, process_id: UUID) -> None:
         self.released.append(process_id)
+
+    async def run_state(self, workspace: str, run_id: str) -> RunState:
+        raise NotFound(f"there is no run {run_id!r}", facts={"run_id": run_id})
 
     async def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
         await self.fake.run(workspace, run_id)

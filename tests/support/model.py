@@ -104,6 +104,8 @@ class Model:
             return self._experiment(stream[1], name, fields)
         run = self.runs.get(stream[1])
         if run is not None and run["erased"]:
+            if name == "claim":
+                return unrecorded("conflict")
             return NOTHING if name == "erase" else recorded("conflict")
         if name == "create":
             answer = (
@@ -113,12 +115,13 @@ class Model:
             return unrecorded("not_found")
         else:
             answer = getattr(self, f"_{name}")(run, fields, writer)
-        self._settle(self.runs.get(stream[1]), writer, name, hold and answer[0] != "no")
+        takes = name in ("start", "claim") or (name == "create" and (fields["start"] or fields.get("resume")))
+        self._settle(self.runs.get(stream[1]), writer, holds=bool(hold and takes and answer[0] != "no"))
         return answer
 
-    def _settle(self, run: Fields | None, writer: str, name: str, holds: bool) -> None:
+    def _settle(self, run: Fields | None, writer: str, *, holds: bool) -> None:
         """Who holds the run afterwards."""
-        if run is not None and holds and name in ("create", "start"):
+        if run is not None and holds:
             run["holders"].add(writer)
         if run is not None and (run["status"] in ENDS or run["erased"]):
             run["holders"].clear()
@@ -198,6 +201,13 @@ class Model:
         return (
             NOTHING if run["status"] == fields["status"] else self._become(run, fields["status"], "advanced")
         )
+
+    def _claim(self, run: Fields, fields: Fields, writer: str) -> Answer:
+        if run["status"] in ENDS:
+            return unrecorded("run_ended")
+        if self.live(run) - {writer} or run["status"] != "Starting":
+            return unrecorded("conflict")
+        return self._become(run, "Preparing", "advanced")
 
     def _request_cancel(self, run: Fields, fields: Fields, writer: str) -> Answer:
         if run["status"] in ENDS or not self.live(run):

@@ -85,10 +85,15 @@ class StartRun(RunCommand, frozen=True, tag="run.start"):
 
 
 class AdvanceRun(RunCommand, frozen=True, tag="run.advance"):
-    """Report a station between creation and end (see ``statuses.ADVANCE_TARGETS``)."""
+    """Report a station between creation and end (see ``statuses.ADVANCE_TARGETS``).
+
+    With ``claim`` an agent takes a submitted run: only one that waits in Starting, and that no other live process
+    holds. So of several agents one executes it, and a late one cannot take it again.
+    """
 
     status: Status
     details: str | None = None
+    claim: bool = False
 
 
 class RequestCancel(RunCommand, frozen=True, tag="run.request_cancel"):
@@ -221,6 +226,21 @@ Command = (
 
 ExperimentCommand = EnsureExperiment | UpdateExperiment
 INTERNAL_COMMANDS = (MarkLost, MarkFound)
+
+
+def takes_over(command: RunCommand) -> bool:
+    """True for the commands that only one process at a time may give: the sender would act for the run from then on."""
+    return isinstance(command, StartRun) or (isinstance(command, AdvanceRun) and command.claim)
+
+
+def holds(command: Command) -> bool:
+    """True for the commands after which the sender's process may hold the run.
+
+    A run that is only created is nobody's: it waits for whoever starts it.
+    """
+    if isinstance(command, CreateRun):
+        return command.start or command.resume
+    return isinstance(command, RunCommand) and takes_over(command)
 
 
 def command_type(command: Command) -> str:

@@ -37,6 +37,16 @@ ARTIFACTS_PER_RUN_MAX: Final = 10_000
 ARTIFACT_PATH_CHARS_MAX: Final = 1_024
 CONTENT_TYPE_CHARS_MAX: Final = 256
 
+# Contents of files, logs, snapshots
+FILE_BYTES_MAX: Final = 100 * 1024**3
+FILE_WAIT_S_MAX: Final = 60.0  # without a byte of an upload
+LOG_BYTES_MAX: Final = 10 * 1024**3
+LOG_APPEND_BYTES_MAX: Final = 4 * 1024 * 1024
+LOG_READ_BYTES_MAX: Final = 4 * 1024 * 1024
+LOGS_PER_RUN_MAX: Final = 1_000  # being written at once
+SNAPSHOT_BYTES_MAX: Final = 1024**3
+SNAPSHOT_FILES_MAX: Final = 10_000
+
 # Errors of a failed run
 ERROR_CODE_CHARS_MAX: Final = 256
 ERROR_MESSAGE_CHARS_MAX: Final = 32_768

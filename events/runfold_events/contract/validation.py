@@ -162,15 +162,21 @@ def _check_reason(command: c.RequestCancel | c.CancelRun | c.EraseRun) -> None:
     check_text(command.reason, "reason", limits.REASON_CHARS_MAX)
 
 
-def _check_artifact(command: c.RecordArtifact) -> None:
-    check_text(command.path, "path", limits.ARTIFACT_PATH_CHARS_MAX, 1)
-    check_text(command.content_type, "content_type", limits.CONTENT_TYPE_CHARS_MAX)
-    parts = command.path.split("/")
-    if "" in parts or "." in parts or ".." in parts or "\\" in command.path:
+def check_artifact_path(path: str, field: str = "path") -> str:
+    """Return ``path`` if a file of a run may have it: relative, ``/`` between names, none of them ``.`` or ``..``."""
+    check_text(path, field, limits.ARTIFACT_PATH_CHARS_MAX, 1)
+    parts = path.split("/")
+    if "" in parts or "." in parts or ".." in parts or "\\" in path:
         raise Invalid(
-            f"path must be relative, with / between non-empty names and no . or ..; got {command.path[:80]!r}",
-            facts={"field": "path", "limit": "a/b/c", "size": command.path[:80]},
+            f"{field} must be relative, with / between non-empty names and no . or ..; got {path[:80]!r}",
+            facts={"field": field, "limit": "a/b/c", "size": path[:80]},
         )
+    return path
+
+
+def _check_artifact(command: c.RecordArtifact) -> None:
+    check_artifact_path(command.path)
+    check_text(command.content_type, "content_type", limits.CONTENT_TYPE_CHARS_MAX)
     if not _SHA256_HEX.match(command.sha256):
         raise Invalid(
             "sha256 must be 64 hex digits",

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from runfold_events.contract import commands as c
 from runfold_events.contract import events as e
@@ -22,6 +23,14 @@ _TAKE: Final = Verdict.TAKE  # naming a member by its class costs as much as a r
 
 def decide(state: RunState | None, command: c.RunCommand, context: Context) -> Decision:
     """The events that ``command`` gives (none: nothing changes), or why it is refused."""
+    decision = _decide(state, command, context)
+    if isinstance(decision, Rejection) and isinstance(command, c.AdvanceRun) and command.claim:
+        # Of several agents all but one are refused, and none of them did anything that an audit should show.
+        return replace(decision, recorded=False)
+    return decision
+
+
+def _decide(state: RunState | None, command: c.RunCommand, context: Context) -> Decision:
     if state is not None and state.erased:
         return NOTHING if isinstance(command, c.EraseRun) else _erased(state)
     if isinstance(command, c.CreateRun):
@@ -33,7 +42,7 @@ def decide(state: RunState | None, command: c.RunCommand, context: Context) -> D
             facts={"run_id": command.run_id},
             recorded=False,
         )
-    if isinstance(command, c.StartRun) and context.held_by_other and state.status not in TERMINAL:
+    if c.takes_over(command) and context.held_by_other and state.status not in TERMINAL:
         return _conflict(state, command, "another process holds the run")
     verdict = ALLOWED[type(command)][state.status]
     if verdict is _TAKE:
@@ -129,6 +138,8 @@ def _start(state: RunState, command: c.StartRun, context: Context) -> Decision:
 
 
 def _advance(state: RunState, command: c.AdvanceRun, context: Context) -> Decision:
+    if command.claim and state.status is not Status.STARTING:
+        return _conflict(state, command, f"only a run in Starting can be claimed; it is {state.status}")
     if state.status is Status.CANCEL_REQUESTED and command.status is not Status.FINALIZING:
         return _conflict(state, command, "a cancel was requested; only Finalizing or an end can follow")
     if state.status is command.status and command.details is None:
@@ -263,7 +274,11 @@ def _record_artifact(state: RunState, command: c.RecordArtifact, context: Contex
     if there is not None:
         if there == Artifact(command.sha256, command.size_bytes):
             return NOTHING
-        return _conflict(state, command, f"artifact {command.path!r} exists with other content")
+        return _conflict(
+            state,
+            command,
+            f"Resource Conflict: ArtifactId ExperimentRun/dcid.{command.run_id}/{command.path} already exists.",
+        )
     if len(state.artifacts) >= limits.ARTIFACTS_PER_RUN_MAX:
         return _over("artifacts", limits.ARTIFACTS_PER_RUN_MAX, len(state.artifacts) + 1)
     return (

@@ -25,8 +25,14 @@ from runfold_events.sync import run_sync
 from runfold_projections.model import ChildCounts, RunQuery, SeriesInfo
 from runfold_projections.ports import Views
 from runfold_projections.testing.history import START_US, WORKSPACE, History, MemorySource, floats, table
+from runfold_projections.values import as_datetime
 
 T = TypeVar("T")
+
+
+def recorded(path: str, digit: str) -> e.ArtifactRecorded:
+    """A file of seven bytes was recorded, whose digest is all ``digit``."""
+    return e.ArtifactRecorded(path=path, sha256=digit * 64, size_bytes=7, content_type="text/plain")
 
 
 class OpenViews(Views, Protocol):
@@ -136,6 +142,8 @@ class ViewsContract(ABC):
 
     def test_an_erased_run_is_a_stub_everywhere(self, filled: Scene) -> None:
         self.ask(filled.views.reach(None))
+        filled.history.run("child", recorded("model.bin", "a"))
+        self.ask(filled.views.reach(None))
         filled.history.erase("child")
 
         run = self.ask(filled.views.run(WORKSPACE, "child"))
@@ -148,8 +156,48 @@ class ViewsContract(ABC):
             {},
         )
         assert self.ask(filled.views.metrics(WORKSPACE, "child")) == []
+        assert self.ask(filled.views.files(WORKSPACE, "child")) == []
         assert [entry.type for entry in self.ask(filled.views.history(WORKSPACE, "child"))] == ["run.erased"]
         assert self.ask(filled.views.child_counts(WORKSPACE, "root")).direct == {Status.COMPLETED: 1}
+
+    # Files
+
+    def test_files_are_listed_by_path(self, filled: Scene) -> None:
+        for path in ("outputs/b", "outputs/a", "Outputs/a", "outputs-b", f"{'long' * 200}/{'é' * 200}"):
+            filled.history.run("child", recorded(path, "a"))
+        filled.history.run("root", recorded("outputs/a", "b"))
+
+        found = self.ask(filled.views.files(WORKSPACE, "child"))
+        assert [file.path for file in found] == sorted(file.path for file in found)
+        assert len(found) == 5
+        under = self.ask(filled.views.files(WORKSPACE, "child", prefix="outputs/"))
+        assert [file.path for file in under] == ["outputs/a", "outputs/b"]
+        assert self.ask(filled.views.files(WORKSPACE, "child", prefix="\ud800")) == []
+        assert self.ask(filled.views.files(WORKSPACE, "beside")) == []
+
+    def test_a_file_is_what_its_event_said(self, filled: Scene) -> None:
+        event = filled.history.run("child", recorded("m", "a"))
+        file = self.ask(filled.views.file(WORKSPACE, "child", "m"))
+        assert (file.path, file.sha256, file.size_bytes, file.content_type) == (
+            "m",
+            "a" * 64,
+            7,
+            "text/plain",
+        )
+        assert file.recorded_at == as_datetime(event.recorded_at)
+        for run_id, path in (("child", "M"), ("root", "m"), ("nobody", "m"), ("child", "\x00")):
+            with pytest.raises(NotFound):
+                self.ask(filled.views.file(WORKSPACE, run_id, path))
+
+    def test_which_contents_somebody_has_recorded(self, filled: Scene) -> None:
+        filled.history.run("child", recorded("m", "a"))
+        filled.history.run("root", recorded("m", "a"))
+        filled.history.run("child", recorded("n", "b"))
+        asked = ["a" * 64, "b" * 64, "c" * 64]
+        assert self.ask(filled.views.recorded_contents(WORKSPACE, asked)) == {"a" * 64, "b" * 64}
+        assert self.ask(filled.views.recorded_contents("elsewhere", asked)) == set()
+        filled.history.erase("child")
+        assert self.ask(filled.views.recorded_contents(WORKSPACE, asked)) == {"a" * 64}
 
     # Lists
 
@@ -392,7 +440,7 @@ class ViewsContract(ABC):
         self.ask(filled.views.reach(None))
         states = self.ask(filled.views.states())
 
-        names = {"runs", "children", "metrics", "experiments", "history"}
+        names = {"runs", "children", "metrics", "experiments", "history", "artifacts"}
         partitions = range(self.PARTITIONS)
         assert {(s.projection, s.partition) for s in states} == {
             (name, p) for name in names for p in partitions

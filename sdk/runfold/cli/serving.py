@@ -35,7 +35,7 @@ def serve(options: Options, given: dict[str, Any]) -> int:
     settings = msgspec.structs.replace(settings_from_environment(), **given)
     home = (options.home or load_settings().home).expanduser().absolute()
     Session(options).output.note(f"runfold: serving the ledger in {home}")
-    serve_backend(open_embedded(home, background=False), settings)
+    serve_backend(open_embedded(home, background=False, files=settings.files), settings)
     return Exit.OK
 
 
@@ -44,6 +44,7 @@ def serve_role(
 ) -> int:
     """Be one process of the distributed set-up."""
     _refuse_others(options, "serve")
+    from runfold._settings import load_settings
     from runfold_services.serve import PORTS
     from runfold_services.serve import serve as serve_process
     from runfold_services.settings import settings_from_environment
@@ -51,7 +52,9 @@ def serve_role(
 
     name = cast("RoleName", role)
     placed = _placed(postgres, kafka)
-    settings = msgspec.structs.replace(settings_from_environment(port=PORTS[name]), **given)
+    settings = msgspec.structs.replace(
+        settings_from_environment(port=PORTS[name]), home=load_settings().home, **given
+    )
     if os.environ.get(SUPERVISED):
         end_with_parent()
     with server_extra():

@@ -16,7 +16,7 @@ from runfold_services.api.auth import Credentials, check_browser
 from runfold_services.api.operations import Operation
 from runfold_services.api.problems import encode_problem, problem_headers, problem_of
 from runfold_services.api.routes import OPERATIONS
-from runfold_services.api.serving import ACTOR_KEY, HEADERS_KEY, Endpoint, headers_of, send_problem
+from runfold_services.api.serving import ACTOR_KEY, HEADERS_KEY, PATH_KEY, Endpoint, headers_of, send_problem
 from runfold_services.runtime import Runtime
 from runfold_services.tally import ApiTally
 
@@ -29,6 +29,7 @@ def create_app(
     runtime: Runtime, credentials: Credentials, operations: Sequence[Operation] = OPERATIONS
 ) -> Gate:
     """The whole API as one ASGI application. It starts and stops ``runtime``."""
+    runtime.credentials = credentials
     litestar = Litestar(
         route_handlers=[_handler(operation, runtime) for operation in operations],
         exception_handlers={HTTPException: _routing_problem, Exception: _routing_problem},
@@ -52,6 +53,7 @@ class Gate:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             headers = scope[HEADERS_KEY] = headers_of(scope)
+            scope[PATH_KEY] = scope["path"]  # before the router tidies it up
             try:
                 _check_path(scope["path"])
                 check_browser(headers, scope["method"], self._credentials)
@@ -78,7 +80,7 @@ def _handler(operation: Operation, runtime: Runtime) -> HTTPRouteHandler:
     async def handle(request: Request[Any, Any, State]) -> ASGIApp:
         return endpoint
 
-    path = operation.path.replace("}", ":str}")
+    path = operation.path.replace("}", ":str}").replace("{file_path:str}", "{file_path:path}")
     # Litestar's status code is never used: the endpoint sends its own. 200 lets every method return something.
     return HTTPRouteHandler(path, http_method=[operation.method], name=operation.name, status_code=200)(
         handle

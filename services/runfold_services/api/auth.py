@@ -14,6 +14,7 @@ from msgspec import Struct
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, Unauthorized
 from runfold_events.contract.submission import Actor
+from runfold_services.api.run_tokens import make_token, read_token
 
 # Nobody is known without tokens: everybody on this machine is the same actor, and may do everything.
 ANONYMOUS: Final = Actor("anonymous", "anonymous", admin=True)
@@ -52,13 +53,25 @@ class Credentials:
                 "this server asks for a token: Authorization: Bearer …", facts={"field": "Authorization"}
             )
         digest = _digest(token.strip())
-        found: Actor | None = None
+        found: Actor | None = read_token(token.strip(), self._secrets())
         for credential in self._credentials:
             if hmac.compare_digest(digest, credential.digest):
                 found = credential.actor
         if found is None:
             raise Unauthorized("this token is not known", facts={"field": "Authorization"})
         return found
+
+    def run_token(self, actor: Actor, workspace: str, run_id: str) -> str | None:
+        """A token for one run, by the authority of ``actor``; None where no tokens are configured."""
+        secrets = self._secrets().get(actor.name)
+        return make_token(secrets[0], actor.name, workspace, run_id) if secrets else None
+
+    def _secrets(self) -> dict[str, list[bytes]]:
+        """What run tokens are signed with: the digests, which only the server knows."""
+        secrets: dict[str, list[bytes]] = {}
+        for credential in self._credentials:
+            secrets.setdefault(credential.actor.name, []).append(credential.digest)
+        return secrets
 
 
 def load_credentials(token: str | None, tokens_file: Path | None) -> Credentials:

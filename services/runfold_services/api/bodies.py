@@ -134,6 +134,13 @@ class ArtifactBody(_Body, frozen=True):
     content_type: str = "application/octet-stream"
 
 
+class FinishLogBody(_Body, frozen=True):
+    """Which log is complete."""
+
+    path: str
+    content_type: str = "text/plain; charset=utf-8"
+
+
 class HeartbeatBody(_Body, frozen=True):
     """``last_numbers``: per stream the last number that the process has used."""
 
@@ -158,6 +165,29 @@ class WriteAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_id: str | None = None
     events: tuple[EventRef, ...] = ()
     repeated: bool = False
+
+
+class FileAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file was stored and recorded. No events: it had been before, with the same content."""
+
+    token: str
+    path: str
+    sha256: str
+    size_bytes: int
+    content_type: str
+    events: tuple[EventRef, ...] = ()
+
+
+class StoredAnswer(Struct, frozen=True):
+    """Whether a content is in the file store."""
+
+    stored: bool
+
+
+class LogEnd(Struct, frozen=True):
+    """Where a log ends, in bytes: what to append next begins there."""
+
+    end: int
 
 
 class ChildrenAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -20,6 +20,7 @@ from runfold_events.contract.errors import Invalid, SequenceGap, Unauthorized
 from runfold_events.contract.ids import check_experiment_name, check_run_id, check_workspace_name
 from runfold_events.contract.submission import Accepted, Actor, Outcome, Refused, Submission
 from runfold_events.contract.tokens import Token, parse_token
+from runfold_events.contract.validation import check_artifact_path
 from runfold_projections.ports import Views
 from runfold_services.api.bodies import WriteAnswer
 from runfold_services.api.identity import Sender, new_writer, sender_of
@@ -33,6 +34,8 @@ DOOR: Final = "http"
 POSITION_HEADER: Final = "runfold-position"
 WAIT_HEADER: Final = "runfold-wait"
 WAIT_S_DEFAULT: Final = 5.0
+# "", api, v1, workspaces, {workspace}, runs, {run_id}, artifacts or logs
+_SEGMENTS_BEFORE_FILE: Final = 8
 T = TypeVar("T")
 
 
@@ -49,6 +52,9 @@ class Call:
         self.body = received.body
         self.body_bytes = received.body_bytes
         self.content_type = received.content_type
+        self.stream = received.stream
+        self.reached: str | None = None
+        self._raw_path = received.raw_path
 
     @cached_property
     def workspace(self) -> str:
@@ -61,6 +67,12 @@ class Call:
     @cached_property
     def experiment(self) -> str:
         return check_experiment_name(self.path["experiment"])
+
+    @cached_property
+    def file_path(self) -> str:
+        """The path of a file in its run: all that follows in the request's path, with nothing tidied up."""
+        before = _SEGMENTS_BEFORE_FILE
+        return check_artifact_path(self._raw_path.split("/", before)[before])
 
     @cached_property
     def sender(self) -> Sender:
@@ -200,11 +212,11 @@ class Call:
         return await self.runtime.threads.query(work)
 
     async def look_up(self, question: Callable[[Views], Coroutine[Any, Any, T]]) -> T:
-        """Ask the views for something that a command needs."""
+        """Ask the views for something that a command or a stream needs; where they stood is :attr:`reached` then."""
         views = self.runtime.backend.views
 
         async def work() -> T:
-            await self._reach()
+            self.reached = str(await self._reach())
             return await question(views)
 
         return await self.runtime.threads.query(work)

@@ -28,6 +28,7 @@ Commands go in, questions are answered from views; bodies are JSON or msgpack by
 JSON carries NaN and infinities as the strings "NaN", "Infinity", "-Infinity". Every error is a problem with a stable
 `code` and `facts`. See docs/http-api.md."""
 
+_ANY_BYTES: Final = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _NON_FINITE: Final = ["NaN", "Infinity", "-Infinity"]
 
 _PATH_PARAMETERS: Final[dict[str, Document]] = {
@@ -39,6 +40,8 @@ _PATH_PARAMETERS: Final[dict[str, Document]] = {
         "pattern": r"^[A-Za-z0-9_.\-]+$",
     },
     "process_id": {"type": "string", "format": "uuid"},
+    "file_path": {"type": "string", "maxLength": limits.ARTIFACT_PATH_CHARS_MAX},
+    "sha256": {"type": "string", "pattern": r"^[0-9a-f]{64}$"},
     "name": {"type": "string", "pattern": r"^[0-9]+-[0-9]+$"},
 }
 
@@ -147,6 +150,8 @@ def _operation(operation: Operation, schemas: Document) -> Document:
             "required": not operation.body_is_optional,
             "content": _both(_schema(operation.body)),
         }
+    if operation.body_is_stream:
+        told["requestBody"] = {"required": True, "content": _ANY_BYTES}
     return told
 
 
@@ -190,6 +195,8 @@ def _responses(operation: Operation) -> Document:
         response: Document = {"description": _MEANINGS.get(status, "done")}
         if operation.answer is not None:
             response["content"] = _both(_schema(operation.answer))
+        elif operation.answer_is_file:
+            response["content"] = _ANY_BYTES
         elif operation.answer_type is not None:
             response["content"] = {operation.answer_type: {"schema": {"type": "string"}}}
         if operation.is_command or operation.is_question:
@@ -217,11 +224,11 @@ def _problem_statuses(operation: Operation) -> set[int]:
         or operation.finds_one
     ):
         statuses.add(404)
-    if operation.is_command or operation.is_question:
+    if operation.is_command or operation.is_question or operation.tag == "files":
         statuses.add(409)
     if operation.is_command:
         statuses.add(422)
-    if operation.body is not None:
+    if operation.body is not None or operation.body_is_stream:
         statuses |= {408, 415}
     return statuses
 

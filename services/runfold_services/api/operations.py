@@ -11,6 +11,7 @@ from runfold_events.contract import limits
 
 if TYPE_CHECKING:
     from runfold_services.api.call import Call
+    from runfold_services.api.reading import BodyStream
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -23,6 +24,7 @@ class Answer(Struct, kw_only=True):
     content_type: str | None = None
     token: str | None = None
     location: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()  # besides what the fields above become
     stream: AsyncIterator[bytes] | None = None  # instead of ``body``
 
 
@@ -35,6 +37,8 @@ class Received(Struct, kw_only=True):
     body: Any
     body_bytes: int
     content_type: str
+    raw_path: str = ""  # as it was sent, apart from its %-escapes
+    stream: BodyStream | None = None
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -48,10 +52,12 @@ class Operation(Struct, frozen=True, kw_only=True):
     run: Callable[[Call], Awaitable[Answer]]
     answer: Any = None  # the type of a successful answer; None: no body
     answer_type: str | None = None  # its media type where it is neither JSON nor msgpack
+    answer_is_file: bool = False  # bytes, of the type that they were recorded with
     statuses: tuple[int, ...] = (200,)
     body: Any = None  # the type of the request body; None: no body is read
     body_is_raw: bool = False  # the body is kept byte for byte and not decoded here
     body_is_optional: bool = False
+    body_is_stream: bool = False  # the body is bytes of any type, which the operation reads piece by piece
     body_bytes_max: int = limits.REQUEST_BODY_BYTES_MAX
     query: type[Struct] | None = None
     is_command: bool = (

@@ -84,6 +84,27 @@ class SeriesParams(Struct, frozen=True, forbid_unknown_fields=True):
     recursive: bool = False
 
 
+class FilesParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which files: those whose path begins with ``prefix``."""
+
+    prefix: str = ""
+
+
+class AppendParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where in the log the body belongs, in bytes from its start."""
+
+    offset: Annotated[int, Meta(ge=0, le=limits.LOG_BYTES_MAX)]
+
+
+class LogPartParams(
+    Struct, frozen=True, forbid_unknown_fields=True, rename={"from_byte": "from", "bytes_max": "max"}
+):
+    """Which part of the log: from which byte on, and how many at most."""
+
+    from_byte: Annotated[int, Meta(ge=0, le=limits.INT64_MAX)] = 0
+    bytes_max: Annotated[int, Meta(ge=1, le=limits.LOG_READ_BYTES_MAX)] = limits.LOG_READ_BYTES_MAX
+
+
 class HistoryParams(Struct, frozen=True, forbid_unknown_fields=True):
     """From which ``stream_seq`` on, and how many."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+from runfold_events.contract import limits
 from runfold_events.contract.errors import LimitExceeded, RunfoldError, Unavailable
 
 BODY_WAIT_S_MAX: Final = 60.0
@@ -72,6 +74,71 @@ async def read_body(receive: Any, announced: str | None, bytes_max: int, budget:
         ) from None
     finally:
         budget.give_back(taken)
+
+
+class BodyStream:
+    """A body that is handed on while it arrives, so that its size is no matter of memory."""
+
+    def __init__(self, receive: Any, headers: Mapping[str, str], budget: BodyBudget) -> None:
+        announced = headers.get("content-length", "")
+        self.size: int | None = int(announced) if announced.isdecimal() else None
+        self.content_type = headers.get("content-type")
+        self.is_read = False
+        self._receive = receive
+        self._budget = budget
+
+    async def pieces(self, piece_bytes: int) -> AsyncIterator[bytes]:
+        """The body in pieces of that size, the last one smaller.
+
+        Raises:
+            RunfoldError: ``timeout``: nothing came for :data:`~runfold_events.contract.limits.FILE_WAIT_S_MAX`.
+            Unavailable: too much is being received at once.
+            ClientGone: the connection was closed before the body's end.
+        """
+        held = bytearray()
+        taken = 0
+        try:
+            while not self.is_read:
+                chunk = await self._next()
+                self._budget.take(len(chunk))
+                taken += len(chunk)
+                held += chunk
+                while len(held) >= piece_bytes:
+                    yield bytes(held[:piece_bytes])
+                    del held[:piece_bytes]
+                self._budget.give_back(taken - len(held))
+                taken = len(held)
+            if held:
+                yield bytes(held)
+        finally:
+            self._budget.give_back(taken)
+
+    async def whole(self, bytes_max: int) -> bytes:
+        """All of a small body; raises :class:`TooLargeBody` for more than ``bytes_max``."""
+        if self.size is not None and self.size > bytes_max:
+            raise _too_large(bytes_max, self.size)
+        held = b""
+        async for piece in self.pieces(bytes_max):
+            held += piece
+            if len(held) > bytes_max:
+                raise _too_large(bytes_max, len(held))
+        return held
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(limits.FILE_WAIT_S_MAX):
+                message = await self._receive()
+        except TimeoutError:
+            raise RunfoldError(
+                f"nothing of the body arrived for {limits.FILE_WAIT_S_MAX:.0f} s",
+                code="timeout",
+                facts={"field": "body", "limit": limits.FILE_WAIT_S_MAX},
+            ) from None
+        if message["type"] != "http.request":
+            raise ClientGone
+        self.is_read = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        return chunk
 
 
 async def linger(receive: Any) -> None:

@@ -28,12 +28,13 @@ from runfold_services.api.problems import (
     problem_headers,
     problem_of,
 )
-from runfold_services.api.reading import ClientGone, TooLargeBody, linger, read_body
+from runfold_services.api.reading import BodyStream, ClientGone, TooLargeBody, linger, read_body
 from runfold_services.runtime import Runtime
 from runfold_services.telemetry import trace_id_of
 
 ACTOR_KEY: Final = "runfold_actor"  # where the gate leaves the actor in an ASGI scope
 HEADERS_KEY: Final = "runfold_headers"  # and the headers, read once
+PATH_KEY: Final = "runfold_path"  # and the path as it was sent, apart from its %-escapes
 NOBODY: Final = Actor("anonymous", "anonymous")
 _log = structlog.stdlib.get_logger("runfold.api")
 _STDLIB_LOG: Final = logging.getLogger("runfold.api")
@@ -71,8 +72,10 @@ class Endpoint:
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> int | None:
         """Answer; the status, or None when nobody waited for it any more."""
+        call: Call | None = None
         try:
             call = await self._read(scope, receive)
+            await self._runtime.scopes.check(call)
             answer = await self.operation.run(call)
         except ClientGone:
             return None
@@ -84,7 +87,8 @@ class Endpoint:
         except TooLargeBody as error:
             return await send_problem(error, scope, send, unread=receive)
         except Exception as error:
-            return await send_problem(error, scope, send)
+            is_unread = call is not None and call.stream is not None and not call.stream.is_read
+            return await send_problem(error, scope, send, unread=receive if is_unread else None)
         await _send_answer(answer, receive, send)
         return answer.status
 
@@ -93,6 +97,10 @@ class Endpoint:
         headers = scope[HEADERS_KEY]
         query = read_parameters(scope["query_string"], self._query_type)
         raw, content_type = b"", JSON
+        stream = None
+        if operation.body_is_stream:
+            _refuse_encoded(headers)
+            stream = BodyStream(receive, headers, self._runtime.bodies)
         if operation.body is not None:
             _refuse_encoded(headers)
             # The type first: what has the wrong one is not worth reading.
@@ -108,6 +116,8 @@ class Endpoint:
             body=self._decode(raw, content_type),
             body_bytes=len(raw),
             content_type=content_type,
+            stream=stream,
+            raw_path=scope[PATH_KEY],
         )
         return Call(self._runtime, operation, scope.get(ACTOR_KEY, NOBODY), received)
 
@@ -166,6 +176,7 @@ async def _send_answer(answer: Answer, receive: Any, send: Any) -> None:
         headers.append((b"content-type", answer.content_type.encode()))
     if answer.token is not None:
         headers.append((b"runfold-position", answer.token.encode()))
+    headers += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers]
     if answer.location is not None:
         headers.append((b"location", answer.location.encode()))
     if answer.stream is not None:

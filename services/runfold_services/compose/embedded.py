@@ -17,6 +17,8 @@ from runfold_events.stores.sqlite.restore import mark_restored
 from runfold_events.sync import run_sync
 from runfold_projections.views import EmbeddedViews, open_sqlite_views
 from runfold_services.background import Background
+from runfold_services.compose.files import open_files
+from runfold_services.files.port import FileStore
 from runfold_services.tracker import Tracker
 
 LEDGER_FILE: Final = "ledger.db"
@@ -27,9 +29,16 @@ class EmbeddedTracker(Tracker):
     """A tracker over one SQLite file, with what only an embedded ledger can do."""
 
     def __init__(
-        self, store: SqliteStore, views: EmbeddedViews, clock: Clock, *, lease_s: float, has_background: bool
+        self,
+        store: SqliteStore,
+        views: EmbeddedViews,
+        clock: Clock,
+        files: FileStore,
+        *,
+        lease_s: float,
+        has_background: bool,
     ) -> None:
-        super().__init__(Ledger(store, SystemIds()), views, clock, lease_s=lease_s)
+        super().__init__(Ledger(store, SystemIds()), views, clock, files, lease_s=lease_s)
         self.store = store
         self.embedded_views = views
         self._background = Background(self, lease_s=lease_s) if has_background else None
@@ -64,6 +73,7 @@ def open_embedded(
     background: bool = True,
     clock: Clock | None = None,
     lease_s: float = limits.LEASE_S,
+    files: str | None = None,
 ) -> EmbeddedTracker:
     """The service over the SQLite file of ``home``, which is created if need be; ``":memory:"`` keeps nothing.
 
@@ -76,15 +86,17 @@ def open_embedded(
         background: fold and keep leases in a thread of this process. A server does both on its own threads.
         clock: the store's clock.
         lease_s: how long a process may be silent before its runs are marked NotResponding.
+        files: where contents of files are kept, see :func:`~runfold_services.compose.files.open_files`.
 
     Raises:
         Invalid: the file is not a ledger, is newer than this program, or lies on a network file system.
         Unavailable: the file cannot be opened.
     """
     clock = clock or SystemClock()
+    kept = open_files(files, None if str(home) == MEMORY else Path(home))
     store = SqliteStore.open(_prepared(home), clock=clock)
     tracker = EmbeddedTracker(
-        store, open_sqlite_views(store), clock, lease_s=lease_s, has_background=background
+        store, open_sqlite_views(store), clock, kept, lease_s=lease_s, has_background=background
     )
     if not background:
         return tracker

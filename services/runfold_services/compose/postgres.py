@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 
 from runfold_events.clock import Clock, SystemClock
 from runfold_events.contract import limits
@@ -21,11 +23,14 @@ from runfold_projections.runner import Folder
 from runfold_projections.server_views import ServerViews
 from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.views import all_projections
+from runfold_services.compose.files import open_files
+from runfold_services.files.port import FileStore
 from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.projector import Projector, ProjectorSettings
 from runfold_services.roles import ProjectorRole
 from runfold_services.tracker import Tracker
 
+T = TypeVar("T")
 FRESH_S_MAX: Final = 1.0  # how long a question that names no position waits for what was answered here
 
 
@@ -37,11 +42,13 @@ class ServerTracker(Tracker):
         store: PostgresStore,
         views: ServerViews,
         clock: Clock,
+        files: FileStore,
         *,
         lease_s: float,
         projector: Projector | None,
     ) -> None:
-        super().__init__(Ledger(store, SystemIds(), partitions_at_once=True), views, clock, lease_s=lease_s)
+        ledger = Ledger(store, SystemIds(), partitions_at_once=True)
+        super().__init__(ledger, views, clock, files, lease_s=lease_s)
         self.store = store
         self.projector = projector
         self._answered: Token | None = None
@@ -73,6 +80,10 @@ class ServerTracker(Tracker):
             return await self.views.reach(None)
         return self._reached
 
+    async def apart(self, work: Callable[[], T]) -> T:
+        """See :class:`Tracker`. The event loop answers others meanwhile."""
+        return await asyncio.to_thread(work)
+
     async def close(self) -> None:
         """Release everything; nothing is folded first, since projectors go on where they stand."""
         if self.projector is not None:
@@ -91,6 +102,8 @@ async def open_server(
     connections_max: int = 8,
     clock: Clock | None = None,
     lease_s: float = limits.LEASE_S,
+    files: str | None = None,
+    home: Path | None = None,
 ) -> ServerTracker:
     """The service over the event store at ``dsn`` and its views.
 
@@ -101,11 +114,14 @@ async def open_server(
         connections_max: to each of the two.
         clock: for what the lease keeper says.
         lease_s: how long a process may be silent before its runs are marked NotResponding.
+        files: where contents of files are kept, see :func:`~runfold_services.compose.files.open_files`.
+        home: the runfold home, for ``files`` that name no place.
 
     Raises:
         Invalid: there is no store, or no place for views.
         Unavailable: Postgres does not answer, or the views are of a newer version.
     """
+    kept = open_files(files, home)
     async with contextlib.AsyncExitStack() as opened:
         store = await PostgresStore.open(dsn, connections_max=connections_max)
         opened.push_async_callback(store.close)
@@ -121,7 +137,7 @@ async def open_server(
             await prepare(store, view_store, projections)
         views = ServerViews(store, view_store, projections)
         opened.pop_all()
-    return ServerTracker(store, views, clock or SystemClock(), lease_s=lease_s, projector=projector)
+    return ServerTracker(store, views, clock or SystemClock(), kept, lease_s=lease_s, projector=projector)
 
 
 @asynccontextmanager
@@ -156,7 +172,13 @@ async def open_projector_role(postgres: PostgresSettings) -> AsyncGenerator[Proj
         yield ProjectorRole(projector)
 
 
-async def open_api(postgres: PostgresSettings, *, lease_s: float = limits.LEASE_S) -> ServerTracker:
+async def open_api(
+    postgres: PostgresSettings,
+    *,
+    lease_s: float = limits.LEASE_S,
+    files: str | None = None,
+    home: Path | None = None,
+) -> ServerTracker:
     """What an API process serves; projectors elsewhere keep its views.
 
     Raises:
@@ -168,6 +190,8 @@ async def open_api(postgres: PostgresSettings, *, lease_s: float = limits.LEASE_
         views_dsn=postgres.views_dsn,
         connections_max=postgres.connections_max,
         lease_s=lease_s,
+        files=files,
+        home=home,
     )
 
 

@@ -389,7 +389,7 @@ def test_a_store_that_ends_before_its_views_is_an_alarm(dsn: str) -> None:
         assert {place[1] for place in projector.status.alarms} == {partition}
         assert all("events are missing" in alarm for alarm in projector.status.alarms.values())
         source.epoch = UUID(int=0xF)
-        await until(lambda: len(projector.status.alarms) == 5 * PARTITIONS)
+        await until(lambda: len(projector.status.alarms) == len(all_projections()) * PARTITIONS)
         await projector.stop()
         await store.close()
 

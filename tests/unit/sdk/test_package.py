@@ -17,8 +17,10 @@ from runfold_events.contract import errors as contract_errors
 from tests.support.repository import ON_WHEEL, ROOT, SOURCE_ROOTS
 
 PUBLIC = {
+    "Artifact",
     "VERSION",
     "Conflict",
+    "Environment",
     "Experiment",
     "Invalid",
     "LimitExceeded",
@@ -27,10 +29,12 @@ PUBLIC = {
     "PropertyImmutable",
     "Rejection",
     "Run",
+    "RunConfiguration",
     "RunEnded",
     "RunFailed",
     "RunRejected",
     "RunfoldError",
+    "ScriptRunConfig",
     "Unauthorized",
     "Unavailable",
     "Workspace",
@@ -80,7 +84,7 @@ def test_errors_are_the_contracts() -> None:
     own = {name: kind for name, kind in vars(contract_errors).items() if isinstance(kind, type)}
     kinds = {name for name, kind in own.items() if issubclass(kind, contract_errors.RunfoldError)}
 
-    assert set(errors.__all__) == kinds | {"RunFailed"}
+    assert set(errors.__all__) == kinds | {"NoRunContext", "RunFailed", "SubmissionFailed"}
     assert all(getattr(errors, name) is own[name] for name in kinds)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from runfold.cli.commands.agents import agent
 from runfold.cli.commands.experiments import experiment
 from runfold.cli.commands.ledger import ledger, rebuild
 from runfold.cli.commands.runs import run
@@ -66,6 +67,7 @@ def root(context: click.Context) -> None:
 
 root.add_command(run)
 root.add_command(experiment)
+root.add_command(agent)
 root.add_command(up)
 root.add_command(serve)
 root.add_command(stack)

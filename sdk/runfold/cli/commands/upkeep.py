@@ -139,6 +139,7 @@ def vacuum(session: Session) -> Answer:
 
     with opened(session, "ledger vacuum") as (home, tracker):
         before = _bytes(ledger_path(home))
+        run_sync(tracker.sweep_files())
         run_sync(tracker.vacuum())
         after = _bytes(ledger_path(home))
     facts = {"home": str(home), "bytes_before": before, "bytes_after": after}
@@ -161,6 +162,7 @@ def opened(
         Invalid: the options name a server.
         NotFound: there is no ledger in the home.
     """
+    from runfold._settings import load_settings
     from runfold_services.compose import ledger_path, open_embedded
 
     home = session.home(f"runfold {purpose}")
@@ -169,7 +171,7 @@ def opened(
             f"there is no ledger in {home}; --home DIR or RUNFOLD_HOME says where it is",
             facts={"field": "--home", "size": str(home)},
         )
-    tracker = open_embedded(home, background=False)
+    tracker = open_embedded(home, background=False, files=load_settings().files)
     try:
         yield home, tracker
     finally:

@@ -113,6 +113,10 @@ def advance(status: str) -> c.AdvanceRun:
     return c.AdvanceRun(run_id=RUN, status=Status(status))
 
 
+def claim() -> c.AdvanceRun:
+    return c.AdvanceRun(run_id=RUN, status=Status.PREPARING, claim=True)
+
+
 def advanced(status: str) -> e.RunAdvanced:
     return e.RunAdvanced(status=Status(status))
 
@@ -142,6 +146,11 @@ TABLE: Final = (
     row(advance("Preparing"), ANYBODY, "++++++=+ + + x+ !!!", advanced("Preparing"), "Preparing"),
     row(advance("Queued"), ANYBODY, "+++++++= + + x+ !!!", advanced("Queued"), "Queued"),
     row(advance("Finalizing"), ANYBODY, "++++++++ + + += !!!", advanced("Finalizing"), "Finalizing"),
+    # An agent claims what waits in Starting, and nothing that another process holds. Refusals are only answered (o).
+    row(
+        claim(), ("nobody ever", "gone", "holder"), "oooo+ooo o o oo ooo", advanced("Preparing"), "Preparing"
+    ),
+    row(claim(), ("other", "both"), "oooooooo o o oo ooo"),
     # With a live holder a cancel is a request; without one the run is canceled at once.
     row(
         c.RequestCancel(run_id=RUN, reason="why"),
@@ -241,7 +250,12 @@ TABLE: Final = (
 def letter(decision: Decision, expected: AnyEvent | None) -> str:
     """The answer as the table writes it."""
     if isinstance(decision, Rejection):
-        letters = {("run_ended", True): "!", ("conflict", True): "x"}
+        letters = {
+            ("run_ended", True): "!",
+            ("conflict", True): "x",
+            ("run_ended", False): "o",
+            ("conflict", False): "o",
+        }
         return letters.get((decision.code, decision.recorded), "?")
     if not decision:
         return "="
@@ -383,7 +397,9 @@ def erased_run() -> Given:
 
 @pytest.mark.parametrize("line", TABLE, ids=lambda line: f"{type(line.command).__name__}-{line.who[0]}")
 def test_every_command_on_an_erased_run_is_refused(line: Row) -> None:
-    erased_run().when(line.command, **WHO[line.who[0]]).refused("conflict", run_id=RUN, erased=True)
+    erased_run().when(line.command, **WHO[line.who[0]]).refused(
+        "conflict", recorded="o" not in line.answers, run_id=RUN, erased=True
+    )
 
 
 def test_erasing_again_changes_nothing() -> None:

@@ -1,0 +1,1 @@
+"""The ``artifacts`` projection: which files each run has recorded."""

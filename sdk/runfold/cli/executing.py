@@ -1,0 +1,78 @@
+"""What ``runfold agent`` does: an agent over this command's workspace."""
+
+# The CLI is part of the SDK and goes where a handle has no method.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runfold._agent_runs import WorkspaceRuns
+from runfold._settings import load_settings
+from runfold.cli.exits import Exit
+from runfold_services.agent.agent import Agent, AgentSettings
+from runfold_services.agent.job import JobSettings
+from runfold_services.agent.presence import Presence, agents_folder
+from runfold_services.agent.processes import LocalExecutor
+from runfold_services.settings import settings_from_environment
+from runfold_services.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from runfold.cli.session import Session
+    from runfold_services.agent.folders import Keep
+
+RUNS_AT_ONCE_MIN: Final = 2
+
+
+def execute(
+    session: Session,
+    name: str | None,
+    runs_at_once: int | None,
+    once: bool,
+    idle: float | None,
+    keep: Keep,
+    folder: Path | None,
+    alone: bool,
+) -> int:
+    """Be an agent until told to stop, or idle for long enough."""
+    workspace = session.workspace
+    name = name or platform.node() or "agent"
+    place = agents_folder(load_settings().home if workspace._url else workspace._home, workspace.name)
+    presence = Presence(place)
+    if workspace._url is None and not presence.enter(alone=alone):
+        session.output.note("runfold: an agent looks after this ledger already")
+        return Exit.OK
+    settings = settings_from_environment()
+    configure_logging(settings.log_format, settings.log_level)
+    runs = WorkspaceRuns(workspace)
+    agent = Agent(
+        runs,
+        LocalExecutor(),
+        AgentSettings(
+            job=JobSettings(root=folder or place, agent_name=name, keep=keep, environment=dict(os.environ)),
+            runs_at_once=runs_at_once or max(RUNS_AT_ONCE_MIN, os.cpu_count() or 1),
+            idle_s_max=idle,
+            once=once,
+        ),
+    )
+
+    def told(number: int, frame: object) -> None:
+        agent.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+    session.output.note(f"runfold agent {name} ready: workspace {workspace.name!r} in {workspace.location}")
+    agent.run(lambda: _nothing_waits(presence, agent, alone=alone))
+    return Exit.OK
+
+
+def _nothing_waits(presence: Presence, agent: Agent, *, alone: bool) -> bool:
+    """Give the lock up and look once more: who submitted before that saw an agent, and started none."""
+    presence.leave()
+    if not agent.has_work():
+        return True
+    return not presence.enter(alone=alone)

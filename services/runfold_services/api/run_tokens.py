@@ -1,0 +1,202 @@
+"""Tokens that are good for one run: what an agent gives to the script that it executes.
+
+A script is whatever somebody submitted, and must not get the agent's own credential. Its token carries the run, and is
+signed with what the server knows of the credential that the agent used: so nothing is stored, every server with the
+same credentials knows it, and it is void once that credential is. It reaches the run and everything below it, and
+nothing else; and it ends soon after the run has.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from runfold_events.contract.commands import CommandBatch, CreateRun, RunCommand
+from runfold_events.contract.errors import NotFound, Unauthorized
+from runfold_events.contract.submission import Actor
+
+if TYPE_CHECKING:
+    from runfold_projections.model import RunView
+    from runfold_services.api.call import Call
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+PREFIX: Final = "rft1."
+AFTER_END_S: Final = 60.0  # for what was on its way when the run ended
+LOOK_AGAIN_S: Final = 2.0  # whether the run has ended
+RUNS_REMEMBERED: Final = 10_000
+_PURPOSE: Final = b"runfold run token 1\0"
+# Without a run in their path, and harmless: a process speaks of itself.
+_OF_PROCESSES: Final = frozenset({"heartbeat", "releaseProcess"})
+_WITH_QUERY: Final = frozenset({"queryRuns", "countRuns"})
+_NEVER: Final = frozenset({"createRunToken", "eraseRun"})
+
+
+class RunActor(Actor, frozen=True):
+    """Somebody who has the token of a run. The name is that of whoever got it."""
+
+    workspace: str = ""
+    run_id: str = ""
+
+
+class _Claims(Struct, frozen=True, array_like=True):
+    workspace: str
+    run_id: str
+    actor: str
+    issued_at: int  # seconds since the epoch; makes two tokens of one run differ
+
+
+def make_token(secret: bytes, actor: str, workspace: str, run_id: str) -> str:
+    """A token for a run, signed with ``secret``."""
+    payload = msgspec.msgpack.encode(_Claims(workspace, run_id, actor, int(time.time())))
+    return f"{PREFIX}{_text(payload)}.{_text(_signature(secret, payload))}"
+
+
+def read_token(token: str, secrets_of: dict[str, list[bytes]]) -> RunActor | None:
+    """Whom a token stands for; None when it is none, or not signed with a secret of the actor that it names."""
+    if not token.startswith(PREFIX):
+        return None
+    first, _, second = token.removeprefix(PREFIX).partition(".")
+    try:
+        payload, signature = urlsafe_b64decode(first), urlsafe_b64decode(second)
+        claims = msgspec.msgpack.decode(payload, type=_Claims)
+    except (ValueError, msgspec.MsgspecError):
+        return None
+    for secret in secrets_of.get(claims.actor, []):
+        if hmac.compare_digest(_signature(secret, payload), signature):
+            return RunActor(claims.actor, "token", workspace=claims.workspace, run_id=claims.run_id)
+    return None
+
+
+def _signature(secret: bytes, payload: bytes) -> bytes:
+    return hmac.digest(secret, _PURPOSE + payload, sha256)
+
+
+def _text(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode()
+
+
+class RunScopes:
+    """Keeps who has a run's token to that run's tree. What never changes, which runs are below which, is remembered."""
+
+    def __init__(self) -> None:
+        self._below: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._seen_alive: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    async def check(self, call: Call) -> None:
+        """Let the call pass, or raise.
+
+        Raises:
+            Unauthorized: ``forbidden``: it is about something else than the run's tree; or the run has ended.
+        """
+        actor = call.actor
+        if not isinstance(actor, RunActor):
+            return
+        await self._check_alive(call, actor)
+        name = call.operation.name
+        if name in _NEVER:
+            raise _forbidden(actor, f"{name} is not for scripts")
+        if name in _OF_PROCESSES:
+            return
+        if name == "submitCommands":
+            await self._check_commands(call, actor, call.body)
+            return
+        if "workspace" not in call.path:
+            raise _forbidden(actor, f"{name} concerns more than the run")
+        self._check_workspace(actor, call.workspace)
+        if "run_id" in call.path:
+            await self._check_run(call, actor, call.run_id)
+        elif name in _WITH_QUERY:
+            await self._check_run(call, actor, call.body.parent_run_id or call.body.ancestor_run_id)
+        elif name == "showExperiment":
+            await self._check_experiment(call, actor)
+        else:
+            raise _forbidden(actor, f"{name} concerns more than the run")
+
+    async def _check_alive(self, call: Call, actor: RunActor) -> None:
+        key = (actor.workspace, actor.run_id)
+        if time.monotonic() - self._seen_alive.get(key, float("-inf")) < LOOK_AGAIN_S:
+            return
+        view = await self._view(call, actor, actor.run_id)
+        if view is None or (
+            view.ended_at is not None and time.time() - view.ended_at.timestamp() > AFTER_END_S
+        ):
+            raise Unauthorized(
+                f"this token was good for run {actor.run_id!r}, which has ended",
+                facts={"field": "Authorization"},
+            )
+        _remember(self._seen_alive, key, time.monotonic())
+
+    async def _check_commands(self, call: Call, actor: RunActor, batch: CommandBatch) -> None:
+        self._check_workspace(actor, batch.workspace)
+        made: set[str] = set()  # by this batch
+        for item in batch.commands:
+            command = item.command
+            if not isinstance(command, RunCommand):
+                raise _forbidden(actor, "experiments are not its to change")
+            if command.run_id in made:
+                continue
+            if isinstance(command, CreateRun):
+                await self._check_creation(call, actor, command, made)
+                made.add(command.run_id)
+            else:
+                await self._check_run(call, actor, command.run_id)
+
+    async def _check_creation(self, call: Call, actor: RunActor, command: CreateRun, made: set[str]) -> None:
+        """A new run below, or one again that is below: ``resume`` would otherwise open any run."""
+        if command.parent_run_id not in made:
+            await self._check_run(call, actor, command.parent_run_id)
+        there = await self._view(call, actor, command.run_id)
+        if there is not None and actor.run_id not in there.path:
+            raise _forbidden(actor, f"run {command.run_id!r} is another one's")
+
+    def _check_workspace(self, actor: RunActor, workspace: str) -> None:
+        if workspace != actor.workspace:
+            raise _forbidden(actor, f"workspace {workspace!r} is another one")
+
+    async def _check_run(self, call: Call, actor: RunActor, run_id: str | None) -> None:
+        if run_id == actor.run_id:
+            return
+        key = (actor.workspace, actor.run_id, run_id or "")
+        if key in self._below:
+            return
+        view = None if run_id is None else await self._view(call, actor, run_id)
+        if view is None or actor.run_id not in view.path:
+            raise _forbidden(
+                actor, f"run {run_id!r} is not below it" if run_id else "the question is not about it"
+            )
+        _remember(self._below, key, None)
+
+    async def _check_experiment(self, call: Call, actor: RunActor) -> None:
+        view = await self._view(call, actor, actor.run_id)
+        if view is None or view.experiment != call.path.get("experiment"):
+            raise _forbidden(actor, "its run belongs to another experiment")
+
+    async def _view(self, call: Call, actor: RunActor, run_id: str) -> RunView | None:
+        try:
+            return await call.look_up(lambda views: views.run(actor.workspace, run_id))
+        except NotFound:
+            return None
+
+
+def _remember(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > RUNS_REMEMBERED:
+        kept.popitem(last=False)
+
+
+def _forbidden(actor: RunActor, why: str) -> Unauthorized:
+    return Unauthorized(
+        f"this token is good for run {actor.run_id!r} and what is below it: {why}",
+        code="forbidden",
+        facts={"run_id": actor.run_id},
+    )

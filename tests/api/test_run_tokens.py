@@ -1,0 +1,159 @@
+"""Tokens that are good for one run: what scripts get from their agents."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from runfold_services.api import run_tokens
+from runfold_services.compose import open_embedded
+from runfold_services.server import Server
+from runfold_services.settings import ServerSettings
+from tests.support.http_server import Client, Reply, running
+
+W = "/api/v1/workspaces/default"
+ALICE = {"Authorization": "Bearer alice-token"}
+BOB = {"Authorization": "Bearer bob-token"}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """A server with two who may come in."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "tokens").write_text("alice alice-token admin\nbob bob-token\n")
+    settings = ServerSettings(port=0, tokens_file=folder / "tokens", stop_s=5.0)
+    with running(open_embedded(folder / "home", background=False), settings) as server:
+        yield server
+
+
+class Script:
+    """A run, its child, another run, and somebody with the run's token."""
+
+    def __init__(self, client: Client, owner: dict[str, str]) -> None:
+        self.client = client
+        self.owner = owner
+        client.post(f"{W}/experiments", {"experiment": "e"}, owner)
+        self.run = self.made({})
+        self.child = self.made({"parent_run_id": self.run})
+        self.other = self.made({})
+        token = client.post(f"{W}/runs/{self.run}/token", headers=owner).json["token"]
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def made(self, fields: dict[str, Any]) -> str:
+        reply = self.client.post(f"{W}/runs", {"experiment": "e"} | fields, self.owner)
+        return str(reply.json["run_id"])
+
+    def get(self, path: str) -> Reply:
+        return self.client.get(f"{W}{path}", self.headers)
+
+    def post(self, path: str, body: Any = None) -> Reply:
+        return self.client.post(f"{W}{path}", body, self.headers)
+
+    def tag(self, run_id: str, **tags: str) -> Reply:
+        return self.client.request("PATCH", f"{W}/runs/{run_id}/tags", {"set": tags}, self.headers)
+
+    def command(self, **command: Any) -> Reply:
+        body = {"workspace": "default", "commands": [{"command": command}]}
+        return self.client.post("/api/v1/commands", body, self.headers)
+
+
+@pytest.fixture
+def script(guarded: Server) -> Generator[Script]:
+    with Client(guarded.url) as client:
+        yield Script(client, ALICE)
+
+
+def test_a_run_token_reaches_the_run_and_what_is_below_it(script: Script) -> None:
+    for run_id in (script.run, script.child):
+        assert script.get(f"/runs/{run_id}").status == 200
+        assert script.tag(run_id, k="v").status == 200
+        assert script.command(type="run.set_tags", run_id=run_id, tags={"k": "w"}).status == 200
+    assert script.get("/experiments/e").status == 200
+    listed = script.client.post(f"{W}/runs:query", {"parent_run_id": script.run}, script.headers)
+    assert [row["run_id"] for row in listed.json["rows"]] == [script.child]
+
+
+def test_a_script_makes_runs_below_its_own(script: Script) -> None:
+    first, second = f"{script.run}-a", f"{script.run}-b"
+    commands = [
+        {"type": "run.create", "run_id": first, "experiment": "e", "parent_run_id": script.run},
+        {"type": "run.create", "run_id": second, "experiment": "e", "parent_run_id": first},
+        {"type": "run.complete", "run_id": second},
+    ]
+    body = {"workspace": "default", "commands": [{"command": command} for command in commands]}
+    reply = script.client.post("/api/v1/commands", body, script.headers)
+    assert [outcome["outcome"] for outcome in reply.json["outcomes"]] == ["accepted"] * 3
+    assert script.get(f"/runs/{second}").json["status"] == "Completed"
+
+
+def test_a_run_token_reaches_nothing_else(script: Script) -> None:
+    other = script.other
+    replies = [
+        script.get(f"/runs/{other}"),
+        script.tag(other, k="v"),
+        script.command(type="run.set_tags", run_id=other, tags={"k": "v"}),
+        script.command(type="run.create", run_id="mine", experiment="e"),
+        script.command(type="run.create", run_id="mine", experiment="e", parent_run_id=other),
+        script.command(
+            type="run.create", run_id=other, experiment="e", parent_run_id=script.run, resume=True
+        ),
+        script.command(type="experiment.ensure", experiment="another"),
+        script.get("/runs"),
+        script.get("/experiments"),
+        script.get("/experiments/another"),
+        script.client.post(f"{W}/runs:query", {}, script.headers),
+        script.client.post(f"{W}/runs:query", {"parent_run_id": other}, script.headers),
+        script.client.get(f"/api/v1/workspaces/w2/runs/{script.run}", script.headers),
+        script.client.get("/api/v1/events?partition=0&from=0", script.headers),
+        script.post(f"/runs/{script.run}/token"),
+        script.client.request("DELETE", f"{W}/runs/{script.run}", headers=script.headers),
+    ]
+    assert [(reply.status, reply.code) for reply in replies] == [(403, "forbidden")] * len(replies)
+
+
+def test_a_run_token_ends_soon_after_its_run(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    script.client.post(f"{W}/runs/{script.run}/complete", headers=ALICE)
+    assert script.tag(script.run, late="1").status == 200  # what was on its way
+    monkeypatch.setattr(run_tokens, "AFTER_END_S", 0.0)
+    monkeypatch.setattr(run_tokens, "LOOK_AGAIN_S", 0.0)
+    time.sleep(0.01)
+    reply = script.tag(script.run, late="2")
+    assert (reply.status, reply.code) == (401, "unauthorized")
+    refused = script.client.post(f"{W}/runs/{script.run}/token", headers=ALICE)
+    assert (refused.status, refused.code) == (409, "run_ended")
+
+
+def test_a_run_token_is_of_who_got_it_and_of_nobody_else(guarded: Server) -> None:
+    secrets = {"alice": [b"a" * 32], "bob": [b"b" * 32]}
+    token = run_tokens.make_token(secrets["bob"][0], "bob", "default", "r")
+    actor = run_tokens.read_token(token, secrets)
+    assert actor is not None
+    assert (actor.name, actor.source, actor.admin, actor.run_id) == ("bob", "token", False, "r")
+    forged = run_tokens.make_token(secrets["bob"][0], "alice", "default", "r")
+    assert run_tokens.read_token(forged, secrets) is None
+    payload, _, signature = token.partition(".")[2].partition(".")
+    for broken in (
+        "rft1.",
+        "rft1.a.b",
+        f"rft1.{payload}.",
+        f"rft1.{payload}.{signature[:-4]}AAA=",
+        f"rft1.{payload[:-4]}AAAA.{signature}",
+        "rft1.é.é",
+    ):
+        assert run_tokens.read_token(broken, secrets) is None
+    with Client(guarded.url) as client:
+        reply = client.get(f"{W}/runs/r", {"Authorization": f"Bearer {token}"})
+        assert (reply.status, reply.code) == (401, "unauthorized")
+
+
+def test_where_no_tokens_are_asked_for_there_are_none(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with (
+        running(open_embedded(tmp_path_factory.mktemp("open"), background=False)) as server,
+        Client(server.url) as client,
+    ):
+        client.post(f"{W}/experiments", {"experiment": "e"})
+        run_id = client.post(f"{W}/runs", {"experiment": "e"}).json["run_id"]
+        assert client.post(f"{W}/runs/{run_id}/token").json == {"token": None}
