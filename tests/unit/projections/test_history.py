@@ -13,6 +13,7 @@ from runfold_events.sync import run_sync
 from runfold_projections.history.words import WORDS, words_for
 from runfold_projections.model import HistoryEntry
 from runfold_projections.testing.history import WORKSPACE
+from runfold_projections.views import all_projections
 from tests.projections.support import Folded
 
 REFUSED = e.CommandRejected(
@@ -151,7 +152,7 @@ def test_what_this_version_does_not_know_is_listed_all_the_same(folded: Folded) 
         "alice (os) recorded run.odd",
     ]
     assert [entry.body for entry in entries] == [{"type": "run.invented_later", "x": 1}, None]
-    assert [state.error for state in run_sync(folded.views.states())] == [None] * 5
+    assert [state.error for state in run_sync(folded.views.states())] == [None] * len(all_projections())
 
 
 def test_after_erasure_the_trail_begins_with_it(folded: Folded) -> None:

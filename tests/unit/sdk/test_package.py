@@ -19,6 +19,7 @@ from tests.support.repository import ON_WHEEL, ROOT, SOURCE_ROOTS
 PUBLIC = {
     "Artifact",
     "VERSION",
+    "Artifact",
     "Conflict",
     "Environment",
     "Experiment",

@@ -18,6 +18,7 @@ _ENVIRONMENT: Final = {
         ("RUNFOLD_POSTGRES_VIEWS", "Another database for the views. Default: the same."),
         ("RUNFOLD_KAFKA", "Bootstrap servers; RUNFOLD_KAFKA_* say more: docs/operating.md."),
         ("RUNFOLD_TOKEN", "The one credential of the API; RUNFOLD_TOKENS_FILE names a file with several."),
+        ("RUNFOLD_FILES", "Where the API keeps contents of files: a folder, or s3://bucket/prefix."),
         ("RUNFOLD_LOG", "How much to log where --log-level does not say it; RUNFOLD_LOG_FORMAT: how."),
     ],
 }
