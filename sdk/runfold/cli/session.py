@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runfold_projections.model import (
         ChildCounts,
         ExperimentView,
+        FileInfo,
         HistoryEntry,
         RunQuery,
         RunView,
@@ -208,6 +209,13 @@ class Session:
             entries += page
             if len(page) < HISTORY_PAGE_ROWS:
                 return entries
+
+    def files(self, run_id: str, prefix: str) -> list[FileInfo]:
+        """The recorded files of a run whose path begins with ``prefix``, without what runfold keeps for itself."""
+        from runfold._downloads import HIDDEN_PREFIX
+
+        found = self._ask(lambda transport, workspace, at: transport.files(workspace, run_id, prefix, at))
+        return [file for file in found if not file.path.startswith(HIDDEN_PREFIX)]
 
     def series(
         self, run_id: str, names: tuple[str, ...], *, recursive: bool, points_max: int | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from runfold.cli.commands.run_changes import add_changes
+from runfold.cli.commands.run_files import add_files
 from runfold.cli.commands.run_list import list_runs
 from runfold.cli.options import StatusChoice, run_argument
 from runfold.cli.session import Session, with_session
@@ -136,3 +137,4 @@ def metrics(
 
 
 add_changes(run)
+add_files(run)
