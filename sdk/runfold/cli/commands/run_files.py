@@ -83,7 +83,7 @@ def upload(session: Session, run_id: str, paths: tuple[Path, ...], name: str | N
 )
 @with_session
 def download(session: Session, run_id: str, prefix: str, directory: Path) -> None:
-    """Download the files whose path begins with PREFIX, without it all of them.
+    """Download files whose path begins with PREFIX; without it, all.
 
     A log that is being written comes as far as it goes.
     """
