@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import bulk, lifecycle, lists, logging_cost, points
+from benchmarks import bulk, families, lifecycle, lists, logging_cost, points
 from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
 from benchmarks.place import Place
 from benchmarks.processes import server
@@ -41,7 +41,7 @@ def _groups(console: Console, sizes: Sizes, folder: Path, url: str) -> list[Grou
     ]
     groups = [_basics(folder, commits)]
     with progress_bar(console) as bar:
-        task = bar.add_task("", total=len(steps) + 1)
+        task = bar.add_task("", total=len(steps) + 2)
         for name, work in steps:
             bar.update(task, description=name)
             groups.append(work())
@@ -49,7 +49,17 @@ def _groups(console: Console, sizes: Sizes, folder: Path, url: str) -> list[Grou
         bar.update(task, description="lists")
         groups.append(_lists(bar, sizes, folder))
         bar.advance(task)
+        bar.update(task, description="families")
+        groups.append(_families(sizes, folder))
+        bar.advance(task)
     return groups
+
+
+def _families(sizes: Sizes, folder: Path) -> Group:
+    """In a ledger of their own, like the lists."""
+    with server(folder / "families") as url:
+        places = [Place(home=str(folder / "families")), Place(url=url)]
+        return families.measure(sizes, places, url, folder)
 
 
 def _lists(bar: Progress, sizes: Sizes, folder: Path) -> Group:

@@ -20,6 +20,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     clients: int = 8
     runs: int = 60  # per client; three commands each
     children: int = 1_000
+    family: int = 200  # children whose metrics are read together
     listed_runs: int = 10_000
     questions: int = 20
     # Distributed
@@ -39,6 +40,7 @@ QUICK: Final = Sizes(
     clients=2,
     runs=5,
     children=50,
+    family=10,
     listed_runs=1_000,
     questions=3,
     flood_runs=32,

@@ -96,10 +96,8 @@ class ViewQueries:
     async def series(self, workspace: str, run_id: str, *, recursive: bool = False) -> list[SeriesInfo]:
         _stream(workspace, run_id)
         async with self._reading("runs", "metrics") as (run_view, view):
-            found: list[SeriesInfo] = []
-            for one in await _run_ids(run_view, workspace, run_id, recursive):
-                found.extend(await metrics.series_infos(view, run_stream(workspace, one), one))
-            return found
+            runs = await _run_ids(run_view, workspace, run_id, recursive)
+            return await metrics.series_infos(view, {run_stream(workspace, one): one for one in runs})
 
     async def metrics(
         self,
@@ -117,11 +115,9 @@ class ViewQueries:
         if names and not known:
             return []
         async with self._reading("runs", "metrics") as (run_view, view):
-            found: list[SeriesData] = []
-            for one in await _run_ids(run_view, workspace, run_id, recursive):
-                stream = run_stream(workspace, one)
-                found.extend(await metrics.series_data(view, stream, one, known, points_max))
-            return found
+            runs = await _run_ids(run_view, workspace, run_id, recursive)
+            streams: dict[str, str] = {run_stream(workspace, one): one for one in runs}
+            return await metrics.series_data(view, streams, known, points_max)
 
     async def history(
         self, workspace: str, run_id: str, *, from_seq: int = 1, limit: int = 1_000

@@ -20,8 +20,22 @@ from runfold_services.stack import Stack
 from tests.support.repository import ROOT
 from tests.support.stack import folder_of_the_run
 
-QUESTIONS = ("Disk", "log()", "Points a second", "One synchronous command", "Many children", "Lists")
-DISTRIBUTED_QUESTIONS = ("Limits", "One command at 50 commands/s", "Kafka command topic", "CPU seconds")
+QUESTIONS = (
+    "Disk",
+    "log()",
+    "Points a second",
+    "One synchronous command",
+    "Many children",
+    "Lists",
+    "Metrics of a family",
+)
+DISTRIBUTED_QUESTIONS = (
+    "Limits",
+    "One command at 50 commands/s",
+    "Kafka command topic",
+    "CPU seconds",
+    "Metrics of",
+)
 DISTRIBUTED_UNITS = {"ms", "rows/s", "records/s", "batches/s", "points/s", "CPU s/1,000"}
 DISTRIBUTED_AIMS = [
     "HTTP: acknowledged, p50",
@@ -31,6 +45,7 @@ DISTRIBUTED_AIMS = [
     "100 points a command",
     "1 point a command: all",
     "100 points a command: all",
+    "get_metrics(recursive=True), HTTP",
 ]
 PROCESSES = {"decider", "relay", "projector", "broker", "postgres", "all"}
 ROW = Measured(name="command p50", unit="ms", values=(3.0, 1.0, 2.0), raw=0.5, raw_name="commit", aim=15.0)

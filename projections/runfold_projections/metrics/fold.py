@@ -134,7 +134,7 @@ class _Batch:
         """The tails of all series that fill a chunk now, which leave their table for that."""
         keys = [(s.key,) for s in self._series.values() if s.fills_chunk and s.stored % CHUNK_POINTS]
         found: dict[int, list[Part]] = {}
-        for key, body in await self._tx.fetch_many("tail_to_fold", keys):
+        for key, body in await self._tx.fetch_many("tail", keys):
             found.setdefault(key, []).extend(unpack_parts(body))
         await self._tx.execute_many("remove_tail", keys)
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 from operator import le
 from typing import Any, Final
@@ -20,6 +20,7 @@ from runfold_projections.model import SeriesData, SeriesInfo
 from runfold_projections.projection import Row, ViewSnapshot
 
 NUMPY_FROM_POINTS: Final = 2_048
+SERIES_AT_ONCE: Final = 1_000  # whose unsealed points are asked for together
 NO_TIME: Final = limits.INT64_MAX
 
 Source = tuple[bytes, int, int, int]  # writer_id, writer_seq, index of the first point, number of points
@@ -34,29 +35,44 @@ class _Points(Struct):
     columns: dict[str, list[Any]]
 
 
-async def series_infos(view: ViewSnapshot, stream: str, run_id: str) -> list[SeriesInfo]:
-    """What there is, in the order in which the names first came."""
-    rows = await view.fetch("all_series", (stream,))
+async def series_infos(view: ViewSnapshot, runs: Mapping[str, str]) -> list[SeriesInfo]:
+    """What there is of some runs (ids by stream), in the order in which the names first came."""
+    rows = await view.fetch_many("all_series", [(stream,) for stream in runs])
     return [
-        SeriesInfo(run_id=run_id, name=name, kind=kind, count=count, columns=tuple(_names(columns)))
-        for _, name, kind, columns, count in rows
+        SeriesInfo(run_id=runs[stream], name=name, kind=kind, count=count, columns=tuple(_names(columns)))
+        for stream, _, name, kind, columns, count in rows
     ]
 
 
 async def series_data(
-    view: ViewSnapshot, stream: str, run_id: str, names: Sequence[str], points_max: int | None
+    view: ViewSnapshot, runs: Mapping[str, str], names: Sequence[str], points_max: int | None
 ) -> list[SeriesData]:
-    """The named series, or all."""
+    """The named series, or all, of some runs (ids by stream).
+
+    Whatever the number of runs, there are few questions: their answers travel together.
+    """
     if names:
-        rows = await view.fetch_many("one_series", [(stream, name) for name in dict.fromkeys(names)])
+        wanted = [(stream, name) for stream in runs for name in dict.fromkeys(names)]
+        rows = await view.fetch_many("one_series", wanted)
     else:
-        rows = await view.fetch("all_series", (stream,))
-    return [await _series(view, run_id, row, points_max) for row in rows]
+        rows = await view.fetch_many("all_series", [(stream,) for stream in runs])
+    found: list[SeriesData] = []
+    for first in range(0, len(rows), SERIES_AT_ONCE):
+        some = rows[first : first + SERIES_AT_ONCE]
+        tails: dict[int, list[Part]] = {}
+        for key, body in await view.fetch_many("tail", [(row[1],) for row in some]):
+            tails.setdefault(key, []).extend(unpack_parts(body))
+        for stream, key, *about in some:
+            tail = tails.pop(key, [])
+            found.append(await _series(view, runs[stream], (key, *about), tail, points_max))
+    return found
 
 
-async def _series(view: ViewSnapshot, run_id: str, row: Row, points_max: int | None) -> SeriesData:
+async def _series(
+    view: ViewSnapshot, run_id: str, row: Row, tail: Sequence[Part], points_max: int | None
+) -> SeriesData:
     key, name, kind, columns, count = row
-    points = await _load(view, key, count, _names(columns), points_max)
+    points = await _load(view, key, count, _names(columns), tail, points_max)
     order = _order(points)
     if points_max is not None and len(points.times) > points_max:
         order = (range(len(points.times)) if order is None else order)[len(points.times) - points_max :]
@@ -80,10 +96,14 @@ def _picked(values: list[Any], order: Sequence[int] | None) -> list[Any]:
 
 
 async def _load(
-    view: ViewSnapshot, key: int, count: int, names: Sequence[str], points_max: int | None
+    view: ViewSnapshot,
+    key: int,
+    count: int,
+    names: Sequence[str],
+    tail: Sequence[Part],
+    points_max: int | None,
 ) -> _Points:
     points = _Points([], [], [], {name: [] for name in names})
-    tail = [part for row in await view.fetch("tail", (key,)) for part in unpack_parts(row[0])]
     if count >= CHUNK_POINTS:
         first = 0
         if points_max is not None and points_max < count:
@@ -156,7 +176,10 @@ def _integers(raw: bytes) -> array[int]:
 
 
 def _steps(raw: bytes) -> list[int | None]:
-    return [None if step == NO_STEP else step for step in _integers(raw)]
+    steps = _integers(raw)
+    if NO_STEP not in steps:
+        return list(steps)
+    return [None if step == NO_STEP else step for step in steps]
 
 
 def _order(points: _Points) -> Sequence[int] | None:

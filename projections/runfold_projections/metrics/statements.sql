@@ -3,9 +3,6 @@
 -- name: series_to_fold
 SELECT stream, name, series_key, kind, columns, count FROM {p}series WHERE stream = $1 AND name = $2;
 
--- name: tail_to_fold
-SELECT series_key, body FROM {p}tail WHERE series_key = $1 ORDER BY first;
-
 -- name: write_series
 INSERT INTO {p}series (series_key, stream, name, kind, columns, count) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (series_key) DO UPDATE SET columns = excluded.columns, count = excluded.count;
@@ -41,13 +38,13 @@ DELETE FROM {p}column WHERE series_key = $1;
 -- Reading: used by fold and queries
 
 -- name: tail
-SELECT body FROM {p}tail WHERE series_key = $1 ORDER BY first;
+SELECT series_key, body FROM {p}tail WHERE series_key = $1 ORDER BY first;
 
 -- name: all_series
-SELECT series_key, name, kind, columns, count FROM {p}series WHERE stream = $1 ORDER BY series_key;
+SELECT stream, series_key, name, kind, columns, count FROM {p}series WHERE stream = $1 ORDER BY series_key;
 
 -- name: one_series
-SELECT series_key, name, kind, columns, count FROM {p}series WHERE stream = $1 AND name = $2;
+SELECT stream, series_key, name, kind, columns, count FROM {p}series WHERE stream = $1 AND name = $2;
 
 -- name: chunk_bounds
 SELECT chunk, time_min, time_max FROM {p}chunk WHERE series_key = $1 ORDER BY chunk;

@@ -19,6 +19,7 @@ from runfold_projections.metrics import chunks, codec, queries
 from runfold_projections.metrics.chunks import CHUNK_POINTS
 from runfold_projections.model import SeriesData
 from runfold_projections.projection import FoldError
+from runfold_projections.stores.sqlite import SqliteTables
 from runfold_projections.testing.history import WORKSPACE, floats, table
 from tests.projections.support import Folded, refolded
 
@@ -33,6 +34,48 @@ def folded() -> Folded:
 
 def read(folded: Folded, name: str = "loss", **options: Any) -> SeriesData:
     return run_sync(folded.views.metrics(WORKSPACE, "r", names=(name,), **options))[0]
+
+
+def test_the_metrics_of_a_family_take_as_many_questions_as_those_of_two(
+    folded: Folded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a network each question is a journey; their number must not grow with the children."""
+    asked: list[str] = []
+    tables = SqliteTables
+
+    def counted(name: str) -> Any:
+        original = getattr(tables, name)
+
+        async def call(self: SqliteTables, statement: str, *rest: Any) -> Any:
+            asked.append(statement)
+            return await original(self, statement, *rest)
+
+        return call
+
+    def questions() -> list[str]:
+        asked.clear()
+        found = run_sync(folded.views.metrics(WORKSPACE, "r", recursive=True))
+        assert len(found) == 2 * children
+        assert {(one.run_id, one.name) for one in found} == {
+            (f"c{child}", name) for child in range(children) for name in ("loss", "acc")
+        }
+        return list(asked)
+
+    children = 0
+    seen: list[list[str]] = []
+    for wanted in (2, 30):
+        for child in range(children, wanted):
+            folded.history.create(f"c{child}", parent="r")
+            folded.history.log(f"c{child}", "loss", [1.0 * child, 2.0])
+            folded.history.log(f"c{child}", "acc", [0.5])
+        children = wanted
+        folded.catch_up()
+        with monkeypatch.context() as patched:
+            for name in ("fetch", "fetch_many", "fetch_compiled"):
+                patched.setattr(tables, name, counted(name))
+            seen.append(questions())
+
+    assert seen[0] == seen[1]
 
 
 def bits(values: list[float]) -> bytes:
