@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _DEFAULT_TYPE: Final = "application/octet-stream"
 _RECORDED_AT_ONCE: Final = 100
+_LEDGER: Final = "ledger.db"
+_LEDGER_LOCK: Final = "ledger.db.lock"
+_BESIDE_A_LEDGER: Final = frozenset({"agents", "files"})
 _log = logging.getLogger("runfold")
 _STORES_MAX: Final = 5  # of one content, while others erase runs that have the same
 
@@ -145,13 +148,35 @@ def _opened(source: Path | BinaryIO) -> Generator[tuple[BinaryIO, int | None]]:
         yield source, None
 
 
+def is_of_a_ledger(path: Path) -> bool:
+    """Whether a file is an embedded ledger's own.
+
+    A process that has the ledger open must not open and close such a file: on POSIX systems that gives up the locks by
+    which SQLite's processes know of one another, and what they write afterwards is lost to this one.
+    """
+    return path.name.startswith(_LEDGER) and (path.parent / _LEDGER_LOCK).exists()
+
+
+def ledger_names(names: Iterable[str]) -> frozenset[str]:
+    """Of the names in a folder, those that a ledger made whose home the folder is; none where it is no home."""
+    there = frozenset(names)
+    if _LEDGER_LOCK not in there:
+        return frozenset()
+    return frozenset(name for name in there if name.startswith(_LEDGER) or name in _BESIDE_A_LEDGER)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a local file to be read.
 
     Raises:
         FileNotFoundError: there is none.
-        Invalid: it is a folder, a device, a pipe or the like.
+        Invalid: it is a folder, a device, a pipe or the like, or an embedded ledger's own file.
     """
+    if is_of_a_ledger(path):
+        raise Invalid(
+            f"{path} belongs to an embedded ledger and is not read beside it; `runfold ledger export` makes a copy",
+            facts={"field": "path", "limit": "no file of a ledger", "size": str(path)[:200]},
+        )
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

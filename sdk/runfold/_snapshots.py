@@ -17,7 +17,7 @@ from uuid import uuid5
 
 from msgspec import Struct
 
-from runfold._files import is_inside, open_regular
+from runfold._files import is_inside, ledger_names, open_regular
 from runfold._ignore import NEVER, Rule, is_ignored, rules_of
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, LimitExceeded
@@ -74,10 +74,11 @@ def _below(folder: Path, root: Path, place: str, rules: list[tuple[str, Rule]]) 
     rules = [*rules, *((place, rule) for rule in rules_of(folder))]
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
+    left_out = NEVER | ledger_names(entry.name for entry in found)
     for entry in found:
         path = place + entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
-        if entry.name in NEVER or is_ignored(path, is_folder, rules):
+        if entry.name in left_out or is_ignored(path, is_folder, rules):
             continue
         if is_folder:
             yield from _below(Path(entry.path), root, path + "/", rules)
