@@ -116,6 +116,7 @@ class ExperimentView(Struct, frozen=True, kw_only=True):
     description: str | None = None
     tags: Tags = {}
     archived: bool = False
+    archived_at: datetime | None = None
     created_at: datetime
     created_by: str
     last_activity_at: datetime

@@ -9,6 +9,7 @@
 Errors are in :mod:`runfold.errors`, Azure ML's names for them in :mod:`runfold.exceptions`.
 """
 
+from runfold._compute import ComputeTarget
 from runfold._experiment import Experiment
 from runfold._journal import Rejection
 from runfold._metric import Metric
@@ -38,6 +39,7 @@ __version__ = VERSION
 __all__ = [
     "VERSION",
     "Artifact",
+    "ComputeTarget",
     "Conflict",
     "Environment",
     "Experiment",

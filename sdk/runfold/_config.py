@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from runfold._settings import check_url
 from runfold_events.contract.errors import Invalid
-from runfold_events.contract.ids import check_workspace_name
+from runfold_events.contract.ids import check_experiment_name, check_workspace_name
 
 FOLDER: Final = ".azureml"
 FILE_NAME: Final = "config.json"
@@ -37,6 +37,7 @@ class Config(Struct, frozen=True, kw_only=True):
     subscription_id: str | None = None
     resource_group: str | None = None
     url: str | None = None
+    experiment: str | None = None  # of a folder that was attached with one
 
 
 def find_config(start: Path, file_name: str | None = None) -> Path | None:
@@ -66,27 +67,31 @@ def read_config(path: Path) -> Config:
     place = _place(known)
     if place is None:
         raise _missing(path)
-    subscription_id, resource_group, workspace = place
+    subscription_id, resource_group, workspace, experiment = place
     url = known.get("url")
     return Config(
         workspace=check_workspace_name(workspace, "workspace_name"),
         subscription_id=subscription_id,
         resource_group=resource_group,
         url=check_url(url, "url") if isinstance(url, str) and url else None,
+        experiment=None if experiment is None else check_experiment_name(experiment, "projects"),
     )
 
 
-def _place(content: dict[str, Any]) -> tuple[str | None, str | None, str] | None:
+_Place = tuple[str | None, str | None, str, str | None]  # subscription, resource group, workspace, experiment
+
+
+def _place(content: dict[str, Any]) -> _Place | None:
     scope = content.get("Scope")
     if isinstance(scope, str):
         return _from_scope(scope)
     workspace = content.get("workspace_name")
     if not isinstance(workspace, str) or not workspace:
         return None
-    return _text(content.get("subscription_id")), _text(content.get("resource_group")), workspace
+    return _text(content.get("subscription_id")), _text(content.get("resource_group")), workspace, None
 
 
-def _from_scope(scope: str) -> tuple[str | None, str | None, str] | None:
+def _from_scope(scope: str) -> _Place | None:
     parts = scope.strip("/").split("/")
     pairs = dict(zip(parts[::2], parts[1::2], strict=False))
     # "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w[/projects/p]":
@@ -94,7 +99,8 @@ def _from_scope(scope: str) -> tuple[str | None, str | None, str] | None:
     workspace = pairs.get("workspaces")
     if not workspace:
         return None
-    return _text(pairs.get("subscriptions")), _text(pairs.get("resourceGroups")), workspace
+    experiment = _text(pairs.get("projects"))
+    return _text(pairs.get("subscriptions")), _text(pairs.get("resourceGroups")), workspace, experiment
 
 
 def _text(value: Any) -> str | None:
@@ -126,6 +132,8 @@ def write_config(config: Config, folder: Path, file_name: str) -> Path:
         f"/resourceGroups/{config.resource_group or _UNNAMED}"
         f"/providers/Microsoft.MachineLearningServices/workspaces/{config.workspace}"
     )
+    if config.experiment is not None:
+        scope += f"/projects/{config.experiment}"
     content: dict[str, Any] = {"Id": None, "Scope": scope}
     if config.url is not None:
         content["url"] = config.url

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runfold._filters import Filter, label_filter, labels, status_filter, text
 from runfold_events.contract.commands import Command, CreateRun, EnsureExperiment, UpdateExperiment
-from runfold_events.contract.errors import Invalid
+from runfold_events.contract.errors import Conflict, Invalid, NotFound
 from runfold_events.contract.ids import check_experiment_name, check_run_id, experiment_id
 
 if TYPE_CHECKING:
     import builtins
+    from datetime import datetime
+    from pathlib import Path
 
     from runfold._run import Run
     from runfold._script_run import ScriptRun
@@ -123,6 +125,11 @@ class Experiment:
     def archived(self) -> bool:
         """Whether it is hidden from lists, as it was when last read."""
         return self._seen().archived
+
+    @property
+    def archived_time(self) -> datetime | None:
+        """When it was archived (UTC), as it was when last read; None: it is not."""
+        return self._seen().archived_at
 
     # Runs
 
@@ -247,11 +254,11 @@ class Experiment:
             include_archived=include_archived,
         )
 
-    def _runs(self, query: RunQuery) -> Iterator[Run]:
+    def _runs(self, query: RunQuery, *, rehydrate: bool = True) -> Iterator[Run]:
         from runfold._run import run_of_view
 
         for view in self._workspace._pages(query):
-            yield run_of_view(self, view)
+            yield run_of_view(self, view, rehydrate=rehydrate)
 
     # Tags and archive
 
@@ -283,6 +290,71 @@ class Experiment:
                 facts={"field": "new_name", "limit": "None", "size": new_name[:80]},
             )
         self._call(UpdateExperiment(experiment=self._name, archived=False))
+
+    @staticmethod
+    def delete(workspace: Workspace, experiment_id: str) -> None:
+        """Take an experiment without runs out of the lists. The ledger forgets nothing, so it is archived for good.
+
+        Raises:
+            NotFound: there is no experiment with this id.
+            Conflict: it has runs; archive it, or have an administrator erase what they hold.
+        """
+        views = workspace._ask(lambda transport, at: transport.experiments(workspace.name, True, at))
+        found = next((view for view in views if str(view.experiment_id) == str(experiment_id)), None)
+        if found is None:
+            raise NotFound(
+                f"there is no experiment with the id {str(experiment_id)[:80]!r}",
+                facts={"experiment_id": str(experiment_id)[:80]},
+            )
+        if found.runs:
+            raise Conflict(
+                f"Only empty experiments can be deleted: {found.experiment!r} has {sum(found.runs.values())} runs. "
+                "Archive it instead",
+                facts={"experiment": found.experiment, "runs": sum(found.runs.values())},
+            )
+        Experiment._existing(workspace, found.experiment, found).archive()
+
+    @staticmethod
+    def from_directory(path: str | Path, auth: object = None) -> Experiment:
+        """The experiment that a folder was attached to by ``runfold folder attach``, searched for upwards.
+
+        Raises:
+            Invalid: no configuration file is found, or it names no experiment.
+        """
+        from pathlib import Path
+
+        from runfold import _config
+        from runfold._workspace import Workspace
+
+        workspace = Workspace.from_config(path, auth)
+        start = Path(path).expanduser().absolute()
+        found = start if start.is_file() else _config.find_config(start)
+        name = None if found is None else _config.read_config(found).experiment
+        if name is None:
+            raise Invalid(
+                f"{found} names no experiment; attach the folder with one: runfold folder attach -e NAME",
+                facts={"field": "path", "limit": "a Scope with /projects/NAME", "size": str(path)[:80]},
+            )
+        return Experiment(workspace, name)
+
+    @property
+    def identity(self) -> str:
+        """What log lines call the experiment."""
+        return f"{type(self).__name__}#{self.id}"
+
+    @classmethod
+    def get_docs_url(cls) -> str:
+        """Azure ML's page about the class, whose names and signatures these are."""
+        from runfold._run_azure import DOCS_URL
+
+        return f"{DOCS_URL}.experiment(class)?view=azure-ml-py"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        from runfold._run_azure import html_table
+
+        cells = {"Name": self._name, "Workspace": self._workspace.name, "Report Page": self.get_portal_url()}
+        return html_table(cells)
 
     def refresh(self) -> None:
         """Read tags and archiving again."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from runfold._filters import Filter
+from runfold._run_azure import RunAzure, typed_run
 from runfold._run_charts import RunCharts
 from runfold._run_children import RunChildren
 from runfold._run_reading import RunReading
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SCRIPT_RUN_TYPE: Final = "azureml.scriptrun"
 
 
-class Run(RunWaiting, RunCharts, RunChildren, RunReading, RunSnapshots):
+class Run(RunWaiting, RunCharts, RunChildren, RunReading, RunSnapshots, RunAzure):
     """A handle on a run that exists: ``Run(experiment, run_id)``. It only attaches: who leaves changes nothing.
 
     New runs come from :meth:`runfold.Experiment.start_logging`, :meth:`child_run` and :meth:`create_children`; these
@@ -67,7 +68,8 @@ class Run(RunWaiting, RunCharts, RunChildren, RunReading, RunSnapshots):
         """
         from runfold._experiment import run_query
 
-        return experiment._runs(run_query(experiment, type, tags, properties, status, include_children))
+        query = run_query(experiment, type, tags, properties, status, include_children)
+        return experiment._runs(query, rehydrate=_rehydrate_runs)
 
     @classmethod
     def get_context(
@@ -134,13 +136,19 @@ def create_runs(experiment: Experiment, commands: list[CreateRun], *, interrupt:
     return runs
 
 
-def run_of_view(experiment: Experiment, view: RunView) -> Run:
-    """A handle on a run as a list or question showed it."""
+def run_of_view(experiment: Experiment, view: RunView, *, rehydrate: bool = True) -> Run:
+    """A handle on a run as a list or question showed it; of the kind that was registered for its type.
+
+    Without ``rehydrate`` always an ordinary one.
+    """
     if view.experiment != experiment.name:
         from runfold._experiment import Experiment
 
         experiment = Experiment._existing(experiment.workspace, view.experiment)
-    run = _class_of(view.run_type)()
+    typed = typed_run(experiment, view) if rehydrate else None
+    if typed is not None:
+        return typed
+    run = _class_of(view.run_type if rehydrate else None)()
     run._bind(experiment, view.run_id, view=view)
     return run
 

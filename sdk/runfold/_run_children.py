@@ -121,7 +121,7 @@ class RunChildren(RunBase):
             parent_run_id=None if recursive else self._run_id,
             ancestor_run_id=self._run_id if recursive else None,
         )
-        return self._experiment._runs(query)
+        return self._experiment._runs(query, rehydrate=_rehydrate_runs)
 
     def child_counts(self) -> ChildCounts:
         """How many direct children, and how many descendants, have which status. Ours."""

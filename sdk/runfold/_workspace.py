@@ -8,12 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from runfold import _config, _process
 from runfold._connection import Connection
 from runfold._settings import Settings, check_url, load_settings
 from runfold._transport import Transport
+from runfold.errors import NeedsAzure
+from runfold_events.contract.errors import Conflict
 from runfold_events.contract.ids import check_workspace_name
 
 if TYPE_CHECKING:
@@ -28,6 +30,23 @@ _NEXT_PAGES_ROWS: Final = 500
 _FLUSH_BEFORE_QUERY_S: Final = 10.0
 _MEMORY: Final = ":memory:"
 _EMBEDDED_BASE: Final = "http://127.0.0.1:8765"  # where `runfold up` shows what the embedded ledger holds
+
+# Members of Azure ML's workspaces that stand for something in Azure.
+_NEED_AZURE: Final = frozenset(
+    {
+        "compute_targets",
+        "datasets",
+        "datastores",
+        "environments",
+        "get_default_compute_target",
+        "get_default_datastore",
+        "get_default_keyvault",
+        "images",
+        "models",
+        "set_default_datastore",
+        "webservices",
+    }
+)
 
 _told: set[str] = set()  # homes that this process has named on stderr
 
@@ -120,6 +139,42 @@ class Workspace:
             auth,
             url=load_settings().url or config.url,
         )
+
+    @staticmethod
+    def get(
+        name: str | None = None,
+        auth: object = None,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        location: str | None = None,
+    ) -> Workspace:
+        """The workspace ``name``; there is nothing that it could lack. The other arguments mean nothing here."""
+        return Workspace(subscription_id, resource_group, name, auth)
+
+    @staticmethod
+    def create(
+        name: str,
+        auth: object = None,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        location: str | None = None,
+        create_resource_group: bool = True,
+        sku: str = "basic",
+        exist_ok: bool = False,
+        **kwargs: Any,
+    ) -> Workspace:
+        """The workspace ``name``. A workspace is a name: it comes into being with its first experiment.
+
+        Raises:
+            Conflict: it has experiments already; not with ``exist_ok``.
+        """
+        workspace = Workspace(subscription_id, resource_group, name, auth)
+        if not exist_ok and workspace._ask(lambda transport, at: transport.experiments(name, True, at)):
+            raise Conflict(
+                f"the workspace {name!r} has experiments already; open it: Workspace.get({name!r})",
+                facts={"workspace": name},
+            )
+        return workspace
 
     def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
         """Write ``.azureml/config.json`` under ``path`` (default: the current folder) for :meth:`from_config`."""
@@ -222,6 +277,27 @@ class Workspace:
             limit,
         )
         return _eager_first(rows)
+
+    def get_mlflow_tracking_uri(self, with_auth: bool = False) -> NoReturn:
+        """There is no MLflow server here.
+
+        Raises:
+            NeedsAzure: always.
+        """
+        raise NeedsAzure(
+            "get_mlflow_tracking_uri needs Azure's MLflow server. Log by run.log, run.log_params and run.tag",
+            facts={"call": "get_mlflow_tracking_uri"},
+        )
+
+    if not TYPE_CHECKING:  # a checker would take every name for a member
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say of members that stand for services of Azure why they are not there; ``hasattr`` stays False."""
+            if name in _NEED_AZURE:
+                raise AttributeError(
+                    f"Workspace.{name} needs Azure itself: runfold keeps runs and their files"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"Workspace(Name: {self._name},\nLocation: {self.location})"

@@ -1,5 +1,6 @@
-"""What a caller can catch. The tree is drawn in :mod:`runfold_events.contract.errors`; three kinds are the SDK's own.
+"""What a caller can catch. The tree is drawn in :mod:`runfold_events.contract.errors`; four kinds are the SDK's own.
 
+``NeedsAzure`` is raised by members that are there for their signature and have nothing to stand on outside of Azure.
 ``RunFailed`` is what :meth:`runfold.Run.wait_for_completion` raises for a run that ended as Failed.
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "IdempotencyConflict",
     "Invalid",
     "LimitExceeded",
+    "NeedsAzure",
     "NoRunContext",
     "NotFound",
     "PositionNotReached",
@@ -41,6 +43,12 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
 ]
+
+
+class NeedsAzure(RunfoldError):
+    """The call needs a service of Azure itself; ``facts["call"]`` names it. Nothing was done."""
+
+    default_code: ClassVar[str] = "needs_azure"
 
 
 class RunFailed(RunfoldError):

@@ -23,7 +23,7 @@ class ExperimentsProjection:
     """Experiments, the status and last activity of each of their runs, and counts by status."""
 
     name = "experiments"
-    version = 1
+    version = 2
     tables: Tables = (
         ("experiment", "experiment_id"),
         ("run", "stream"),
@@ -50,7 +50,7 @@ class _Experiment(Struct):
     experiment: str
     description: str | None
     tags: Tags
-    archived: bool
+    archived_at: int | None
     created_at: int
     created_by: str
     updated_at: int
@@ -114,14 +114,14 @@ class _Batch:
                 experiment=body.experiment,
                 description=body.description,
                 tags=body.tags,
-                archived=False,
+                archived_at=None,
                 created_at=recorded.recorded_at,
                 created_by=recorded.actor,
                 updated_at=recorded.recorded_at,
             )
         elif isinstance(body, e.ExperimentUpdated):
             experiment = await self._experiment(recorded.stream)
-            _update(experiment, body)
+            _update(experiment, body, recorded.recorded_at)
             experiment.updated_at = recorded.recorded_at
 
     async def _experiment(self, stream: str) -> _Experiment:
@@ -149,10 +149,10 @@ class _Batch:
         await self._tx.execute_many("remove_zero", [key for key, change in changed if change < 0])
 
 
-def _update(experiment: _Experiment, body: e.ExperimentUpdated) -> None:
+def _update(experiment: _Experiment, body: e.ExperimentUpdated, at: int) -> None:
     tags = {**experiment.tags, **body.set_tags}
     experiment.tags = {key: value for key, value in tags.items() if key not in body.removed_tags}
     if body.description is not UNSET:
         experiment.description = body.description
     if body.archived is not UNSET:
-        experiment.archived = body.archived
+        experiment.archived_at = (experiment.archived_at or at) if body.archived else None

@@ -16,7 +16,7 @@ from runfold_projections.values import as_datetime
 async def experiments(view: ViewSnapshot, workspace: str, include_archived: bool) -> list[ExperimentView]:
     """All experiments of a workspace, newest activity first; equals by name."""
     rows = await view.fetch("all_experiments", (workspace,))
-    found = [await _experiment(view, row) for row in rows if include_archived or not row[5]]
+    found = [await _experiment(view, row) for row in rows if include_archived or row[5] is None]
     return sorted(found, key=lambda one: (-one.last_activity_at.timestamp(), one.experiment))
 
 
@@ -32,7 +32,7 @@ async def workspaces(view: ViewSnapshot) -> list[str]:
 
 
 async def _experiment(view: ViewSnapshot, row: Row) -> ExperimentView:
-    key, workspace, name, description, tags, archived, created_at, created_by, updated_at, run_at = row
+    key, workspace, name, description, tags, archived_at, created_at, created_by, updated_at, run_at = row
     counts = await view.fetch("counts", (key,))
     return ExperimentView(
         workspace=workspace,
@@ -40,7 +40,8 @@ async def _experiment(view: ViewSnapshot, row: Row) -> ExperimentView:
         experiment_id=UUID(bytes=key),
         description=description,
         tags=msgspec.json.decode(tags, type=Tags),
-        archived=bool(archived),
+        archived=archived_at is not None,
+        archived_at=None if archived_at is None else as_datetime(archived_at),
         created_at=as_datetime(created_at),
         created_by=created_by,
         last_activity_at=as_datetime(max(updated_at, run_at or 0)),

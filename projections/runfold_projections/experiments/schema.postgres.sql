@@ -5,7 +5,7 @@ CREATE TABLE {p}experiment (
     experiment text COLLATE "C" NOT NULL,
     description text COLLATE "C",
     tags text COLLATE "C" NOT NULL,
-    archived smallint NOT NULL,
+    archived_at bigint,
     created_at bigint NOT NULL,
     created_by text COLLATE "C" NOT NULL,
     updated_at bigint NOT NULL

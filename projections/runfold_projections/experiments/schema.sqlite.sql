@@ -5,7 +5,7 @@ CREATE TABLE {p}experiment (
     experiment TEXT NOT NULL,
     description TEXT,
     tags TEXT NOT NULL,
-    archived INTEGER NOT NULL,
+    archived_at INTEGER,
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL,
     updated_at INTEGER NOT NULL

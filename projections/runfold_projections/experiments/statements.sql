@@ -1,15 +1,15 @@
 -- Writing: used by the fold
 
 -- name: experiment_to_fold
-SELECT experiment_id, workspace, experiment, description, tags, archived, created_at, created_by, updated_at
+SELECT experiment_id, workspace, experiment, description, tags, archived_at, created_at, created_by, updated_at
 FROM {p}experiment WHERE experiment_id = $1;
 
 -- name: write_experiment
 INSERT INTO {p}experiment
-    (experiment_id, workspace, experiment, description, tags, archived, created_at, created_by, updated_at)
+    (experiment_id, workspace, experiment, description, tags, archived_at, created_at, created_by, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (experiment_id) DO UPDATE SET
-    description = excluded.description, tags = excluded.tags, archived = excluded.archived,
+    description = excluded.description, tags = excluded.tags, archived_at = excluded.archived_at,
     updated_at = excluded.updated_at;
 
 -- name: run_to_fold
@@ -29,12 +29,12 @@ DELETE FROM {p}count WHERE experiment_id = $1 AND partition = $2 AND status = $3
 -- Reading: used by the queries
 
 -- name: all_experiments
-SELECT e.experiment_id, e.workspace, e.experiment, e.description, e.tags, e.archived, e.created_at, e.created_by,
+SELECT e.experiment_id, e.workspace, e.experiment, e.description, e.tags, e.archived_at, e.created_at, e.created_by,
        e.updated_at, (SELECT max(r.updated_at) FROM {p}run r WHERE r.experiment_id = e.experiment_id)
 FROM {p}experiment e WHERE e.workspace = $1;
 
 -- name: experiment_by_name
-SELECT e.experiment_id, e.workspace, e.experiment, e.description, e.tags, e.archived, e.created_at, e.created_by,
+SELECT e.experiment_id, e.workspace, e.experiment, e.description, e.tags, e.archived_at, e.created_at, e.created_by,
        e.updated_at, (SELECT max(r.updated_at) FROM {p}run r WHERE r.experiment_id = e.experiment_id)
 FROM {p}experiment e WHERE e.workspace = $1 AND e.experiment = $2;
 

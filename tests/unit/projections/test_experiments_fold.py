@@ -30,6 +30,10 @@ def test_an_experiment_changes_as_its_events_say(folded: Folded) -> None:
 
     folded.history.update_experiment(archived=True, description=None)
     assert (view(folded).archived, view(folded).description) == (True, None)
+    archived_at = view(folded).archived_at
+    assert archived_at is not None
+    folded.history.update_experiment(archived=True)
+    assert view(folded).archived_at == archived_at
     assert run_sync(folded.views.experiments(WORKSPACE)) == []
     assert run_sync(folded.views.experiments(WORKSPACE, include_archived=True)) == [view(folded)]
 

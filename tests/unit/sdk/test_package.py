@@ -19,7 +19,7 @@ from tests.support.repository import ON_WHEEL, ROOT, SOURCE_ROOTS
 PUBLIC = {
     "Artifact",
     "VERSION",
-    "Artifact",
+    "ComputeTarget",
     "Conflict",
     "Environment",
     "Experiment",
@@ -85,7 +85,7 @@ def test_errors_are_the_contracts() -> None:
     own = {name: kind for name, kind in vars(contract_errors).items() if isinstance(kind, type)}
     kinds = {name for name, kind in own.items() if issubclass(kind, contract_errors.RunfoldError)}
 
-    assert set(errors.__all__) == kinds | {"NoRunContext", "RunFailed", "SubmissionFailed"}
+    assert set(errors.__all__) == kinds | {"NeedsAzure", "NoRunContext", "RunFailed", "SubmissionFailed"}
     assert all(getattr(errors, name) is own[name] for name in kinds)
 
 
