@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from runfold._files import Upload, upload
 from runfold._filters import is_mapping
+from runfold._settings import azureml_wish
 from runfold.environment import PYTHON
 from runfold.errors import SubmissionFailed
 from runfold.runconfig import LOCAL, RunConfiguration
 from runfold_events.contract.errors import Invalid
 from runfold_services.agent.definition import (
+    AZUREML,
     DEFINITION_BYTES_MAX,
     DEFINITION_PATH,
     RunDefinition,
@@ -105,9 +108,9 @@ def definition_of(config: RunConfiguration, snapshot_id: str) -> RunDefinition:
 
 
 def _variables(config: RunConfiguration) -> dict[str, str]:
-    """Those of the environment, and over them those of the run."""
+    """Those of the environment, over them those of the run; a script's imports mean what they mean here."""
     given = {**config.environment.environment_variables, **config.environment_variables}
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = {AZUREML: "1"} if _stands_in_for_azureml() else {}
     for name, value in given.items():
         if value is None:
             continue
@@ -119,6 +122,12 @@ def _variables(config: RunConfiguration) -> dict[str, str]:
             )
         variables[str(name)] = text
     return variables
+
+
+def _stands_in_for_azureml() -> bool:
+    """This process does, or whoever started it (`RUNFOLD_AZUREML=1 runfold run submit-script …`) asked for it."""
+    azureml = sys.modules.get("runfold.azureml")
+    return azureml_wish() is not None or (azureml is not None and bool(azureml.is_installed()))
 
 
 def _warnings(config: RunConfiguration) -> list[str]:

@@ -13,7 +13,14 @@ from runfold._settings import load_settings
 
 # An agent that a script starts is no part of that script's run, and speaks to the file, not to a server.
 _OF_A_RUN: Final = frozenset(
-    {"RUNFOLD_RUN_ID", "RUNFOLD_EXPERIMENT", "RUNFOLD_ERROR_FILE", "RUNFOLD_URL", "RUNFOLD_TOKEN"}
+    {
+        "RUNFOLD_RUN_ID",
+        "RUNFOLD_EXPERIMENT",
+        "RUNFOLD_ERROR_FILE",
+        "RUNFOLD_URL",
+        "RUNFOLD_TOKEN",
+        "RUNFOLD_AZUREML",
+    }
 )
 LOG_BYTES_MAX: Final = 4 * 1024 * 1024
 _log = logging.getLogger("runfold")

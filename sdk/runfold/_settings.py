@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -66,6 +66,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         traceparent=_traceparent(env.get("TRACEPARENT", "")),
         agent_idle_s=_seconds(env, "RUNFOLD_AGENT_IDLE_S", AGENT_IDLE_S_DEFAULT),
     )
+
+
+def azureml_wish(environ: Mapping[str, str] | None = None) -> Literal["install", "force"] | None:
+    """What ``RUNFOLD_AZUREML`` asks of ``python -m runfold``: to stand in for ``azureml``, by ``force`` if need be."""
+    env = os.environ if environ is None else environ
+    if env.get("RUNFOLD_AZUREML", "").strip().lower() == "force":
+        return "force"
+    return "install" if _flag(env, "RUNFOLD_AZUREML") else None
 
 
 def check_url(url: str, field: str) -> str:

@@ -16,6 +16,8 @@ AGENT_LOG_PATH: Final = "system_logs/agent_log.txt"  # what its agent has to say
 RUN_TYPE: Final = "azureml.scriptrun"
 SNAPSHOT_PROPERTY: Final = "ContentSnapshotId"
 OUTPUTS: Final = "outputs"
+AZUREML: Final = "RUNFOLD_AZUREML"  # among a script's variables: its `import azureml` is to find runfold
+_NO: Final = frozenset({"", "0", "false", "no", "off"})
 WhenLost = Literal["fail", "again"]
 
 
@@ -54,6 +56,11 @@ class RunDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     grace_s: float = 3.0
     warnings: tuple[str, ...] = ()
     configuration: dict[str, Any] = {}
+
+    @property
+    def speaks_azureml(self) -> bool:
+        """Whether the script is started so that its ``import azureml`` finds runfold."""
+        return self.environment_variables.get(AZUREML, "").strip().lower() not in _NO
 
 
 def encode_definition(definition: RunDefinition) -> bytes:

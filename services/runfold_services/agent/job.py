@@ -356,4 +356,7 @@ def _words(definition: RunDefinition) -> tuple[str, ...]:
     if definition.command is not None:
         return definition.command
     interpreter = sys.executable if definition.interpreter == "python" else definition.interpreter
-    return (interpreter, definition.script or "", *definition.arguments)
+    script = (definition.script or "", *definition.arguments)
+    if definition.speaks_azureml:
+        return (interpreter, "-m", "runfold", *script)
+    return (interpreter, *script)
