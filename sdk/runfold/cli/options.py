@@ -13,21 +13,29 @@ from msgspec import Struct
 
 from runfold_events.contract.statuses import Status
 
-Format = Literal["json", "jsonc", "table", "tsv", "yaml", "none"]
-FORMATS: Final[tuple[Format, ...]] = ("json", "jsonc", "table", "tsv", "yaml", "none")
+Format = Literal["json", "jsonc", "table", "tsv", "yaml", "yamlc", "none"]
+FORMATS: Final[tuple[Format, ...]] = ("json", "jsonc", "table", "tsv", "yaml", "yamlc", "none")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _META: Final = "runfold.options"
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What the global options said; None where the environment or a default decides."""
+    """What the global options said; None where the environment or a default decides.
+
+    ``azure`` says that the command was spoken to as ``az ml``: answers have Azure ML's keys then.
+    """
 
     output: Format | None = None
     query: str | None = None
     workspace: str | None = None
     url: str | None = None
     home: Path | None = None
+    path: Path | None = None
+    subscription_id: str | None = None
+    resource_group: str | None = None
+    output_metadata_file: Path | None = None
+    azure: bool = False
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
@@ -36,6 +44,11 @@ class Options(Struct, frozen=True, kw_only=True):
 def options_of(context: click.Context) -> Options:
     """The global options given so far, the innermost winning."""
     return Options(**context.meta.get(_META, {}))
+
+
+def speak_azure(context: click.Context) -> None:
+    """From here on down the tree the command line is spoken to as ``az ml``."""
+    context.meta.setdefault(_META, {})["azure"] = True
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -66,7 +79,31 @@ GLOBAL_OPTIONS: Final[tuple[click.Option, ...]] = (
         type=click.Path(path_type=Path, file_okay=False),
         help="Where the embedded ledger is. Default: RUNFOLD_HOME, else the user's data directory.",
     ),
-    _option("-q", "--quiet", is_flag=True, default=None, help="Say nothing but the answer and errors."),
+    _option(
+        "--path",
+        metavar="DIR",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Look for config.json from this folder upwards. Default: the current one.",
+    ),
+    _option(
+        "-t",
+        "--output-metadata-file",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write the answer into this new file too, as JSON.",
+    ),
+    # Azure's commands take these everywhere; `folder attach` keeps them, elsewhere they have nothing to say.
+    _option("-g", "--resource-group", metavar="NAME", hidden=True, help="As in Azure; means nothing here."),
+    _option("--subscription-id", "--subscription", metavar="ID", hidden=True, help="Likewise."),
+    _option(
+        "-q",
+        "--quiet",
+        "--only-show-errors",
+        "quiet",
+        is_flag=True,
+        default=None,
+        help="Say nothing but the answer and errors.",
+    ),
     _option("-v", "--verbose", is_flag=True, default=None, help="Say more about what is done, on stderr."),
     _option("--debug", is_flag=True, default=None, help="Show the traceback of an error."),
 )
@@ -132,6 +169,14 @@ def run_argument(command: Command) -> Command:
     )
     argument = click.argument("run_id", metavar="RUN", required=False, shell_complete=complete)
     return cast("Command", option(argument(called)))
+
+
+def in_experiment(command: Command) -> Command:
+    """``-e/--experiment NAME`` on a command about one run: only if the run belongs to it."""
+    option = click.option(
+        "-e", "--experiment", "--experiment-name", metavar="NAME", help="Only if the run belongs to it."
+    )
+    return option(command)
 
 
 def complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

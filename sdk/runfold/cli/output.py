@@ -27,8 +27,9 @@ class Output:
 
     @property
     def format(self) -> Format:
-        """As asked for, else a table for people and JSON for programs."""
-        return self._options.output or ("table" if self.out.isatty() else "json")
+        """As asked for, else a table for people and JSON for programs; of ``az ml`` always JSON, as in Azure."""
+        for_people = self.out.isatty() and not self._options.azure
+        return self._options.output or ("table" if for_people else "json")
 
     def console(self, *, force_colour: bool = False) -> Console:
         """A console on stdout; honours NO_COLOR and COLUMNS."""
@@ -55,7 +56,14 @@ class Output:
         self._after.append(text)
 
     def answer(self, answer: Answer) -> None:
-        """Print ``answer``, reshaped by --query if there is one, then what was to come after it."""
+        """Print ``answer``, reshaped by --query if there is one, then what was to come after it.
+
+        Raises:
+            FileExistsError: the file for it has come into being since the command began.
+        """
+        if self._options.output_metadata_file is not None:
+            with self._options.output_metadata_file.open("x", encoding="utf-8") as file:
+                self._formats().write_json(answer.data, file)
         self._print(answer)
         self.out.flush()
         for text in self._after:
@@ -74,6 +82,8 @@ class Output:
                 self._formats().write_jsonc(data, self.console(force_colour=True))
             case "yaml":
                 self._formats().write_yaml(data, self.out)
+            case "yamlc":
+                self._formats().write_yamlc(data, self.console(force_colour=True))
             case "tsv":
                 self._formats().write_tsv(data, () if queried else answer.columns, self.out)
             case "table":

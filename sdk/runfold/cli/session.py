@@ -22,6 +22,7 @@ from runfold_events.contract.errors import Invalid, NotFound
 from runfold_events.contract.ids import check_experiment_name, check_run_id
 
 if TYPE_CHECKING:
+    from runfold._config import Config
     from runfold._run import Run
     from runfold._transport import Transport
     from runfold._workspace import Workspace
@@ -69,21 +70,19 @@ class Session:
         if self._workspace is None:
             from runfold._workspace import Workspace
 
-            name, url, home = self._place()
+            name, url, home = self.place()
             self._workspace = Workspace(workspace_name=name, url=url, home=home)
             self.output.detail(f"runfold: workspace {name!r} in {self._workspace.location}")
         return self._workspace
 
-    def _place(self) -> tuple[str, str | None, Path | None]:
+    def place(self) -> tuple[str, str | None, Path | None]:
         """Workspace, and either a server or the home of the embedded ledger."""
-        from runfold._config import find_config, read_config
         from runfold._settings import load_settings
 
         if self.options.url is not None and self.options.home is not None:
             raise click.UsageError("--url and --home exclude each other: a server has a home of its own")
         settings = load_settings()
-        found = find_config(Path.cwd())
-        config = None if found is None else read_config(found)
+        config = self.config
         name = self.options.workspace or (config.workspace if config else settings.workspace)
         url = self.options.url or settings.url or (config.url if config else None)
         if self.options.home is not None or url is None:
@@ -91,9 +90,17 @@ class Session:
         return name, url, None
 
     @property
+    def config(self) -> Config | None:
+        """What the config.json says that is found from ``--path``, else from the current folder."""
+        from runfold._config import find_config, read_config
+
+        found = find_config((self.options.path or Path()).expanduser().absolute())
+        return None if found is None else read_config(found)
+
+    @property
     def url(self) -> str | None:
         """The server that is asked; None where the embedded ledger in the home is."""
-        return self._place()[1]
+        return self.place()[1]
 
     def home(self, purpose: str) -> Path:
         """The folder of the embedded ledger.
@@ -101,7 +108,7 @@ class Session:
         Raises:
             Invalid: a server is asked instead, whose file is not in reach.
         """
-        _, url, home = self._place()
+        _, url, home = self.place()
         if home is None:
             raise Invalid(
                 f"{purpose} works on the file itself, not through {url}; run it where the file is, with --home DIR",
@@ -111,7 +118,7 @@ class Session:
 
     def facts(self) -> dict[str, Any]:
         """Versions, and where this command would look."""
-        name, url, home = self._place()
+        name, url, home = self.place()
         return {
             "version": VERSION,
             "python": platform.python_version(),
@@ -128,13 +135,22 @@ class Session:
         workspace = self.workspace
         return workspace._ask(lambda transport, at: question(transport, workspace.name, at))
 
-    def find(self, run_id: str) -> RunView:
+    def find(self, run_id: str, experiment: str | None = None) -> RunView:
         """The run with this id, or the only one whose id begins so.
 
         Raises:
-            NotFound: no run's id begins so.
+            NotFound: no run's id begins so, or the run is not in ``experiment``, where one is named.
             Invalid: several do, or no run's id can.
         """
+        found = self._find(run_id)
+        if experiment is not None and found.experiment != experiment:
+            raise NotFound(
+                f"run {found.run_id!r} is not in experiment {experiment!r} but in {found.experiment!r}",
+                facts={"field": "--experiment", "size": experiment},
+            )
+        return found
+
+    def _find(self, run_id: str) -> RunView:
         check_run_id(run_id, "RUN")
         try:
             return self._ask(lambda transport, workspace, at: transport.run(workspace, run_id, at))
@@ -244,12 +260,20 @@ class Session:
         connection.call(stream, command, strict=True)  # type: ignore[arg-type]  # RunCommand is the base of the union
 
 
+def check_new(file: Path | None) -> None:
+    """Refuse to overwrite a file that ``-t`` names, before the command has done anything."""
+    if file is not None and file.exists():
+        raise click.UsageError(f"-t/--output-metadata-file names a file that is there already: {file}")
+
+
 def with_session(command: Callable[Concatenate[Session, P], T]) -> Callable[P, T]:
     """Pass a session for the options of the present command, and close it afterwards."""
 
     @functools.wraps(command)
     def called(*args: P.args, **kwargs: P.kwargs) -> T:
-        with Session(options_of(click.get_current_context())) as session:
+        options = options_of(click.get_current_context())
+        check_new(options.output_metadata_file)
+        with Session(options) as session:
             return command(session, *args, **kwargs)
 
     return called

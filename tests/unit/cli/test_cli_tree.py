@@ -54,7 +54,12 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "runfold run archive",
         "runfold run restore",
         "runfold run erase",
+        "runfold run update",
         "runfold experiment list",
+        "runfold folder attach",
+        "runfold az login",
+        "runfold az ml run list",
+        "runfold completion",
         "runfold up",
         "runfold rebuild",
         "runfold ledger check",
@@ -149,7 +154,7 @@ def test_heavy_libraries_wait_until_they_are_needed() -> None:
     ("arguments", "said"),
     [
         (["run", "lits"], "did you mean list?"),
-        (["nosuch"], "there are: run, experiment, up"),
+        (["nosuch"], "there are: run, experiment, agent, folder, up"),
         (["run", "list", "--lats"], "--last"),
         (["run", "list", "--last", "0"], "--last"),
         (["run", "list", "--last", "x"], "'x' is not a valid integer range"),
@@ -218,7 +223,7 @@ def test_the_shell_completes_commands_options_and_statuses() -> None:
     assert completions("runfold run list --status Can") == ["CancelRequested", "Canceled"] or completions(
         "runfold run list --status Can"
     ) == [str(status) for status in Status if status.startswith("Can")]
-    assert completions("runfold -o y") == ["yaml"]
+    assert completions("runfold -o y") == ["yaml", "yamlc"]
 
 
 def test_completing_a_run_never_fails() -> None:

@@ -10,29 +10,29 @@ from runfold.cli.render.data import run_data
 from runfold.cli.render.statuses import is_plain, status_text
 from runfold.cli.session import Session
 from runfold_events.contract.commands import ArchiveRun, EraseRun, RestoreRun
-from runfold_events.contract.errors import NotFound, RunfoldError
+from runfold_events.contract.errors import RunfoldError
 from runfold_events.contract.statuses import Status
 from runfold_projections.model import RunView
 
 
-def check_experiment(run: RunView, experiment: str | None) -> None:
-    """Raise ``NotFound`` when ``experiment`` is named and the run is in another one."""
-    if experiment is not None and run.experiment != experiment:
-        raise NotFound(
-            f"run {run.run_id!r} is not in experiment {experiment!r} but in {run.experiment!r}",
-            facts={"field": "--experiment", "size": experiment},
-        )
-
-
-def cancel(session: Session, run: RunView, reason: str | None, *, cascade: bool) -> Answer:
-    """Ask for the end and wait for it; says so when the run has not ended by then."""
+def cancel(session: Session, run: RunView, reason: str | None, *, cascade: bool) -> RunView:
+    """Ask for the end and wait for it; says so when the run has not ended by then. Gives the run as it is then."""
     session.cancel(run.run_id, reason, cascade=cascade)
     after = session.find(run.run_id)
     if after.status is Status.CANCEL_REQUESTED:
         session.output.note(
             f"runfold: the run was asked to end and has not ended yet; look again: runfold run show {run.run_id}"
         )
-    return _standing(after)
+    return after
+
+
+def canceled_answer(session: Session, run: RunView) -> Answer | None:
+    """How the run stands; under ``az ml`` Azure ML's sentence, and only where it is true."""
+    if not session.options.azure:
+        return _standing(run)
+    if run.status is Status.CANCELED:
+        session.output.out.write("Experiment run canceled successfully.\n")
+    return None
 
 
 def archive(session: Session, run: RunView, *, archived: bool) -> Answer:

@@ -25,14 +25,16 @@ def experiment() -> None:
 def list_experiments(session: Session, archived: bool) -> None:
     """List the experiments of a workspace with their runs by status."""
     from runfold.cli.answer import Answer
+    from runfold.cli.render import azure
     from runfold.cli.render import experiments as shown
     from runfold.cli.render.data import experiment_data
 
     found = session.experiments(include_archived=archived)
+    in_azures_keys = session.options.azure
     session.output.answer(
         Answer(
-            [experiment_data(one) for one in found],
+            [azure.experiment_data(one) if in_azures_keys else experiment_data(one) for one in found],
             lambda console: shown.experiments_table(console, found),
-            shown.TSV_COLUMNS,
+            azure.EXPERIMENT_TSV_COLUMNS if in_azures_keys else shown.TSV_COLUMNS,
         )
     )

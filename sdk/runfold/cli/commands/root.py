@@ -7,7 +7,10 @@ from typing import Final
 import click
 
 from runfold.cli.commands.agents import agent
+from runfold.cli.commands.azure import az
+from runfold.cli.commands.completion import completion
 from runfold.cli.commands.experiments import experiment
+from runfold.cli.commands.folders import folder
 from runfold.cli.commands.ledger import ledger, rebuild
 from runfold.cli.commands.runs import run
 from runfold.cli.commands.server import serve, up
@@ -29,7 +32,7 @@ _SECTIONS: Final = {
         ("NO_COLOR", "No colours."),
     ],
     "Completion": [
-        ("bash", 'eval "$(_RUNFOLD_COMPLETE=bash_source runfold)"; likewise zsh_source, fish_source')
+        ("runfold completion", "Completes commands, options, statuses and run ids in your shell.")
     ],
 }
 
@@ -68,10 +71,13 @@ def root(context: click.Context) -> None:
 root.add_command(run)
 root.add_command(experiment)
 root.add_command(agent)
+root.add_command(folder)
 root.add_command(up)
 root.add_command(serve)
 root.add_command(stack)
 root.add_command(rebuild)
 root.add_command(ledger)
 root.add_command(unreadable)
+root.add_command(az)
+root.add_command(completion)
 root.add_command(version)

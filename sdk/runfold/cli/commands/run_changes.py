@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from runfold.cli.options import KeyValue, run_argument
+from runfold.cli.options import KeyValue, in_experiment, run_argument
 from runfold.cli.session import Session, with_session
 from runfold.cli.tree import Branch, Leaf
 
@@ -40,15 +40,56 @@ def tag(
 
 @click.command(
     cls=Leaf,
+    short_help="Change a run's tags, name for people, description.",
+    examples=[
+        ("add or change a tag", "runfold run update RUN --add-tag quality='fantastic run'"),
+        ("name the run for people", "runfold run update RUN --display-name 'the best of May'"),
+    ],
+)
+@run_argument
+@in_experiment
+@click.option(
+    "--add-tag",
+    "tags",
+    type=KeyValue(),
+    multiple=True,
+    help="Add or change this tag; may be repeated. KEY alone is a tag without a value.",
+)
+@click.option("--display-name", metavar="TEXT", help="A name for people.")
+@click.option("--description", metavar="TEXT", help="Free text.")
+@with_session
+def update(
+    session: Session,
+    run_id: str,
+    experiment: str | None,
+    tags: tuple[tuple[str, str | None], ...],
+    display_name: str | None,
+    description: str | None,
+) -> None:
+    """Change what may be changed about a run: tags, the name for people, the description. Prints the run then."""
+    from runfold.cli.commands.one_run import show_answer
+
+    if not tags and display_name is None and description is None:
+        raise click.UsageError("say what to change: --add-tag KEY=VALUE, --display-name or --description")
+    run = session.handle(session.find(run_id, experiment).run_id)
+    if tags:
+        run.set_tags(dict(tags))
+    if display_name is not None:
+        run.display_name = display_name
+    if description is not None:
+        run.description = description
+    session.output.answer(show_answer(session, session.find(run.id)))
+
+
+@click.command(
+    cls=Leaf,
     examples=[
         ("ask a run to end", "runfold run cancel RUN --reason 'diverged'"),
         ("with everything below it", "runfold run cancel RUN --cascade"),
     ],
 )
 @run_argument
-@click.option(
-    "-e", "--experiment", "--experiment-name", metavar="NAME", help="Only if the run belongs to it."
-)
+@in_experiment
 @click.option("--reason", metavar="TEXT", help="Why; kept in the run's history.")
 @click.option("--cascade", is_flag=True, help="Cancel what is below it too: each by a command of its own.")
 @with_session
@@ -60,9 +101,10 @@ def cancel(session: Session, run_id: str, experiment: str | None, reason: str | 
     """
     from runfold.cli.commands import endings
 
-    run = session.find(run_id)
-    endings.check_experiment(run, experiment)
-    session.output.answer(endings.cancel(session, run, reason, cascade=cascade))
+    after = endings.cancel(session, session.find(run_id, experiment), reason, cascade=cascade)
+    answer = endings.canceled_answer(session, after)
+    if answer is not None:
+        session.output.answer(answer)
 
 
 @click.command(
@@ -110,5 +152,5 @@ def restore(session: Session, run_id: str) -> None:
 
 def add_changes(run: Branch) -> None:
     """Put the commands of this module under ``runfold run``."""
-    for command in (tag, cancel, archive, restore, erase):
+    for command in (tag, update, cancel, archive, restore, erase):
         run.add_command(command)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from runfold.cli.options import KeyValue, StatusChoice
 from runfold.cli.session import Session, with_session
 from runfold.cli.tree import Leaf
+
+if TYPE_CHECKING:
+    from runfold.cli.answer import Answer
+    from runfold_projections.model import RunView
 
 LAST_DEFAULT: Final = 10
 _MINIMAL: Final = ("run_id", "run_type", "status", "started_at", "ended_at", "target", "tags")
@@ -69,7 +73,10 @@ _MINIMAL: Final = ("run_id", "run_type", "status", "started_at", "ended_at", "ta
     "--minimal", is_flag=True, help="Short for --fields with id, type, status, times, target and tags."
 )
 @click.option("--include-children", is_flag=True, help="Child runs too, not only those without a parent.")
-@click.option("--parent", "--parent-run-id", metavar="RUN", help="Children of this run.")
+@click.option(
+    "--parent", "--parent-run-id", "--pipeline-run-id", "parent", metavar="RUN", help="Children of this run."
+)
+@click.option("--target", "--compute-target-name", "target", metavar="NAME", help="Submitted to this target.")
 @click.option("--archived", is_flag=True, help="Archived runs too.")
 @click.option("--count", is_flag=True, help="Only how many match.")
 @with_session
@@ -79,8 +86,6 @@ def list_runs(session: Session, /, **given: Any) -> None:
     --query works on what --last has left; --filter, --tag and the other options choose among all runs.
     """
     from runfold.cli.answer import Answer
-    from runfold.cli.render import runs as shown
-    from runfold.cli.render.data import run_data
 
     query, fields = _query(session, given)
     if given["count"]:
@@ -91,15 +96,24 @@ def list_runs(session: Session, /, **given: Any) -> None:
     found = session.runs(query, last)
     if given["last"] is None and last is not None and len(found) == last:
         session.more(query, shown=last)
-    if not found and query.experiment is not None:
-        session.check_experiment(query.experiment)
-    session.output.answer(
-        Answer(
-            [run_data(one, fields) for one in found],
-            lambda console: shown.runs_table(console, found, fields=fields),
-            fields or shown.TSV_COLUMNS,
-        )
-    )
+    if not found and given["experiment"] is not None:
+        session.check_experiment(given["experiment"])
+    session.output.answer(_answer(session, found, fields, minimal=given["minimal"]))
+
+
+def _answer(session: Session, found: list[RunView], fields: tuple[str, ...], *, minimal: bool) -> Answer:
+    from runfold.cli.answer import Answer
+    from runfold.cli.render import azure
+    from runfold.cli.render import runs as shown
+    from runfold.cli.render.data import run_data
+
+    if session.options.azure and minimal:
+        data, columns = [azure.minimal_data(one) for one in found], azure.MINIMAL_TSV_COLUMNS
+    elif session.options.azure and not fields:
+        data, columns = [azure.run_data(one) for one in found], azure.TSV_COLUMNS
+    else:
+        data, columns = [run_data(one, fields) for one in found], fields or shown.TSV_COLUMNS
+    return Answer(data, lambda console: shown.runs_table(console, found, fields=fields), columns)
 
 
 def _query(session: Session, given: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
@@ -112,8 +126,8 @@ def _query(session: Session, given: dict[str, Any]) -> tuple[Any, tuple[str, ...
     properties, property_keys = _pairs(given["properties"])
     parent = given["parent"]
     query = RunQuery(
-        experiment=given["experiment"],
-        filter=given["expression"],
+        experiment=_experiment(session, given),
+        filter=_with_target(given["expression"], given["target"]),
         order_by=given["order_by"],
         fields=fields,
         tags=tags,
@@ -126,6 +140,22 @@ def _query(session: Session, given: dict[str, Any]) -> tuple[Any, tuple[str, ...
         include_archived=given["archived"],
     )
     return query, fields
+
+
+def _experiment(session: Session, given: dict[str, Any]) -> str | None:
+    """As asked for; of ``az ml`` else the one that the folder is attached to, as in Azure."""
+    named: str | None = given["experiment"]
+    if named is not None or not session.options.azure or given["parent"]:
+        return named
+    config = session.config
+    return None if config is None else config.experiment
+
+
+def _with_target(expression: str | None, target: str | None) -> str | None:
+    if target is None:
+        return expression
+    of_target = "target = '{}'".format(target.replace("'", "''"))
+    return of_target if expression is None else f"({expression}) and {of_target}"
 
 
 def _fields(text: str | None, *, minimal: bool) -> tuple[str, ...]:

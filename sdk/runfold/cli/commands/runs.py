@@ -7,7 +7,8 @@ import click
 from runfold.cli.commands.run_changes import add_changes
 from runfold.cli.commands.run_files import add_files
 from runfold.cli.commands.run_list import list_runs
-from runfold.cli.options import StatusChoice, run_argument
+from runfold.cli.commands.submitted import add_submitted
+from runfold.cli.options import StatusChoice, in_experiment, run_argument
 from runfold.cli.session import Session, with_session
 from runfold.cli.tree import Branch
 from runfold_events.contract.statuses import Status
@@ -32,17 +33,13 @@ run.add_command(list_runs)
     ],
 )
 @run_argument
+@in_experiment
 @with_session
-def show(session: Session, run_id: str) -> None:
+def show(session: Session, run_id: str, experiment: str | None) -> None:
     """Show one run: status, times, tags, properties, parameters, metrics, its children by status."""
-    from runfold.cli.answer import Answer
-    from runfold.cli.render import runs as shown
-    from runfold.cli.render.data import counts_data, run_data
+    from runfold.cli.commands.one_run import show_answer
 
-    found = session.find(run_id)
-    counts = session.child_counts(found.run_id)
-    data = {**run_data(found), "children": counts_data(counts)}
-    session.output.answer(Answer(data, lambda console: shown.card(console, found, counts), shown.TSV_COLUMNS))
+    session.output.answer(show_answer(session, session.find(run_id, experiment)))
 
 
 @run.command(
@@ -138,3 +135,4 @@ def metrics(
 
 add_changes(run)
 add_files(run)
+add_submitted(run)

@@ -47,6 +47,21 @@ def write_yaml(data: Any, out: TextIO) -> None:
     yaml.safe_dump(data, out, sort_keys=False, allow_unicode=True, width=110)
 
 
+def write_yamlc(data: Any, console: Console) -> None:
+    """YAML in colours."""
+    import io
+
+    from rich.syntax import Syntax
+
+    text = io.StringIO()
+    write_yaml(data, text)
+    drawn = Syntax(text.getvalue(), "yaml", theme="ansi_dark", background_color="default").highlight(
+        text.getvalue()
+    )
+    drawn.rstrip()
+    console.print(drawn, soft_wrap=True)
+
+
 def write_tsv(data: Any, columns: Sequence[str], out: TextIO) -> None:
     """A line per row, values between tabs, no header. Absent is empty; what is nested is compact JSON.
 

@@ -21,7 +21,7 @@ from runfold_events.contract.statuses import Status
 from runfold_projections.model import ChildCounts, RunView
 
 # The columns of `-o tsv`: these names, in this order, for ever.
-TSV_COLUMNS: Final = (
+TSV_COLUMNS: Final[tuple[str, ...]] = (
     "run_id",
     "experiment",
     "number",
