@@ -1,0 +1,191 @@
+"""The rows of the parity table. Ids are for ever; the words are ours."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Row(NamedTuple):
+    """One capability. Tier 1: the document and its notebooks; 2: common elsewhere; 3: completeness."""
+
+    id: str
+    group: str
+    tier: int
+    capability: str
+
+
+def _rows(group: str, *rows: tuple[str, int, str]) -> tuple[Row, ...]:
+    return tuple(Row(row_id, group, tier, words) for row_id, tier, words in rows)
+
+
+ROWS: Final[tuple[Row, ...]] = (
+    *_rows(
+        "Workspace",
+        (
+            "WS-01",
+            1,
+            "from_config() finds the file upwards; an ancestor's .azureml/ beats a plain config.json",
+        ),
+        ("WS-02", 1, "from_config() reads both layouts of the file; Scope wins"),
+        ("WS-03", 2, "write_config() writes .azureml/config.json with a Scope"),
+        ("WS-04", 2, "experiments: active ones by name"),
+        ("WS-05", 2, "get_run() and Run.get() reach runs of every experiment; unknown ids are an error"),
+    ),
+    *_rows(
+        "Experiment",
+        ("EX-01", 1, "the constructor makes it once and then finds it by name"),
+        ("EX-02", 1, "names are checked: 1 to 255 letters, digits, - and _"),
+        ("EX-03", 1, "start_logging() gives a Running run with an id, target local"),
+        ("EX-04", 2, "start_logging() takes outputs, snapshot, run id, names, description, tags"),
+        ("EX-05", 1, "submit() returns at once, with an id of experiment, time and chance"),
+        ("EX-06", 1, "get_runs() is lazy, newest first, roots only"),
+        ("EX-07", 1, "get_runs() by properties: equal, all of them"),
+        ("EX-08", 1, "get_runs() by tags: equal, all of them"),
+        ("EX-09", 1, "get_runs() by a tag's key alone, with whatever value"),
+        ("EX-10", 1, "get_runs() by tags and properties together"),
+        ("EX-11", 2, "get_runs() by type, and with children"),
+        ("EX-12", 3, "list, delete, archive, reactivate"),
+        ("EX-13", 3, "tags of experiments; what was read stays until refresh()"),
+        ("EX-14", 2, "a filter of the wrong type fails in the call, not while iterating"),
+    ),
+    *_rows(
+        "Run: identity",
+        ("RN-01", 1, "id, number, type, name, experiment"),
+        ("RN-02", 1, "Run(experiment, id) is the same run; unknown ids are an error"),
+        ("RN-03", 1, "repr: four lines"),
+        ("RN-04", 2, "display_name and description can be read and set"),
+        ("RN-05", 3, "Run.list by status; list_by_compute"),
+        ("RN-06", 3, "add_type_provider: handles of one's own kind; twice is a ValueError"),
+    ),
+    *_rows(
+        "Run: status",
+        ("ST-01", 1, "fifteen statuses"),
+        ("ST-02", 1, "three of them are the end"),
+        ("ST-03", 1, "get_status() reads anew until the end"),
+        ("ST-04", 2, "get_detailed_status(): status and details"),
+        ("ST-05", 1, "get_details(): its keys; an end time only once there is one"),
+        ("ST-06", 1, "get_details_with_logs() and get_all_logs(): contents and files"),
+        ("ST-07", 1, "wait_for_completion(): details; Failed raises, Canceled does not"),
+        ("ST-08", 1, "wait_for_completion(show_output=True): header, logs as they grow, summary"),
+        ("ST-09", 2, "wait_for_completion: wait_post_processing, raise_on_error"),
+        ("ST-10", 3, "a run without heartbeats is NotResponding, and comes back"),
+    ),
+    *_rows(
+        "Run: lifecycle",
+        ("LC-01", 1, "complete(): what was logged first, then Completed"),
+        ("LC-02", 1, "fail() with nothing, a text, an exception, a code; details show it"),
+        ("LC-03", 2, "fail() with another type: TypeError, and nothing happened"),
+        ("LC-04", 1, "cancel() of an interactive run"),
+        ("LC-05", 1, "cancel() of a submitted run stops its processes"),
+        ("LC-06", 1, "fail() of a submitted run ends it as Failed"),
+        ("LC-07", 1, "a verb on a run that has ended: defined and always the same"),
+        ("LC-08", 1, "with: Running inside, Completed after"),
+        ("LC-09", 1, "with and an exception: Failed with the error, which goes on"),
+        ("LC-10", 2, "with and KeyboardInterrupt or SystemExit: ended, and they go on"),
+        ("LC-11", 2, "fail() or cancel() inside with stands"),
+        ("LC-12", 2, "start() and flush()"),
+    ),
+    *_rows(
+        "Children",
+        ("CH-01", 1, "child_run() with and without a name"),
+        ("CH-02", 1, "create_children(count): a list, numbered by a tag"),
+        ("CH-03", 2, "create_children(tag_key, tag_values): one for each value"),
+        ("CH-04", 2, "create_children: five ways to be wrong have their five texts"),
+        ("CH-05", 1, "submit_child(): the parent is set"),
+        ("CH-06", 1, "get_children(): a generator of direct children"),
+        ("CH-07", 1, "get_children(recursive=True): all below, not the run itself"),
+        ("CH-08", 2, "get_children() by tags, properties, type, status"),
+        ("CH-09", 1, "parent: None for a root"),
+        ("CH-10", 1, "statuses of parent and child are independent"),
+        ("CH-11", 2, "grandchildren know the root"),
+    ),
+    *_rows(
+        "Tags",
+        ("TG-01", 1, "tag(key, value): the last one stands"),
+        ("TG-02", 1, "tag(key): a tag without a value"),
+        ("TG-03", 1, "numbers become text"),
+        ("TG-04", 1, "get_tags() and tags"),
+        ("TG-05", 2, "set_tags() merges"),
+        ("TG-06", 2, "remove_tags(): unknown keys do not matter"),
+        ("TG-07", 1, "tags after the end"),
+    ),
+    *_rows(
+        "Properties",
+        ("PR-01", 1, "add_properties() and get_properties()"),
+        ("PR-02", 1, "another value for a key: an error, and nothing changes"),
+        ("PR-03", 1, "the same value again is accepted"),
+        ("PR-04", 2, "{} does nothing; what is no text becomes text"),
+        ("PR-05", 1, "nothing deletes a property"),
+        ("PR-06", 2, "git and snapshot properties come by themselves, addresses without credentials"),
+    ),
+    *_rows(
+        "Metrics",
+        ("MT-01", 1, "log once: the value; more often: a list in order"),
+        ("MT-02", 1, "text, bool, float and int come back as they went"),
+        ("MT-03", 1, "NumPy's types"),
+        ("MT-04", 2, "NaN and infinities are kept, None is not"),
+        ("MT-05", 2, "log of a list: an error that names log_list"),
+        ("MT-06", 1, "log_list, of a generator too"),
+        ("MT-07", 1, "log_row twenty times: columns"),
+        ("MT-08", 1, "log_table: columns; uneven ones are an error"),
+        ("MT-09", 1, "log_image of a plot or a file: a file and its aml:// address"),
+        ("MT-10", 1, "3,000 rows of 15 columns: all there, in order"),
+        ("MT-11", 3, "confusion matrix, accuracy table, residuals, predictions: JSON files"),
+        ("MT-12", 1, "get_metrics(name); {} for an unknown one"),
+        ("MT-13", 2, "get_metrics(recursive=True): by run, empty ones left out"),
+        ("MT-14", 3, "get_metrics(populate=True): the files' contents"),
+        ("MT-15", 2, "a list or table of one reads back as a single value"),
+        ("MT-16", 2, "step and description are kept"),
+        ("MT-17", 1, "order holds under concurrent batches"),
+        ("MT-18", 1, "what is delivered twice counts once"),
+        ("MT-19", 2, "a process that ends without complete() loses nothing"),
+        ("MT-20", 2, "several kinds under one name can be read"),
+        ("MT-21", 1, "refused values are reported and never keep a run from ending"),
+    ),
+    *_rows(
+        "Files",
+        ("FI-01", 1, "upload_file, upload_files, upload_folder"),
+        ("FI-02", 2, "a name that is taken: a conflict"),
+        ("FI-03", 1, "get_file_names()"),
+        ("FI-04", 1, "download_file and download_files; a missing one names those there are"),
+        ("FI-05", 1, "outputs/ at the end, logs/ while it runs"),
+        ("FI-06", 1, "take_snapshot once; restore_snapshot gives a zip"),
+        ("FI-07", 1, ".amlignore and .gitignore leave files out"),
+        ("FI-08", 3, "sizes and numbers of files have limits that errors name"),
+    ),
+    *_rows(
+        "Context",
+        ("CX-01", 1, "Run.get_context() in a submitted script: that run"),
+        ("CX-02", 1, "Run.get_context() elsewhere: an offline run with the full interface"),
+        ("CX-03", 2, "allow_offline=False: RunEnvironmentException"),
+        ("CX-04", 2, "in a submitted script the exit code ends the run, not its verbs"),
+    ),
+    *_rows(
+        "Submission",
+        ("SC-01", 1, "ScriptRunConfig: script, arguments, run configuration, and which wins"),
+        ("SC-02", 1, "RunConfiguration: target, Docker, save and load"),
+        ("SC-03", 1, "a script's exit code: Completed or Failed"),
+        ("SC-04", 1, "its log files"),
+        ("SC-05", 2, "a missing script, and a configuration of an unknown kind"),
+    ),
+    *_rows(
+        "Command line",
+        ("CL-01", 1, "folder attach: files written, JSON printed"),
+        ("CL-02", 1, "run submit-script -c -e script; waits unless --async"),
+        ("CL-03", 1, "run list --experiment-name: the ten newest roots"),
+        ("CL-04", 2, "run list: --last --status --tags --parent-run-id --minimal"),
+        ("CL-05", 1, "run show -r"),
+        ("CL-06", 1, "run cancel -r -w -e"),
+        ("CL-07", 1, "run update --add-tag"),
+        ("CL-08", 1, "--query: the document's three expressions"),
+        ("CL-09", 2, "-o json, jsonc, yaml, yamlc, table, tsv, none"),
+        ("CL-10", 3, "run download-logs, run monitor-logs, experiment list"),
+    ),
+    *_rows(
+        "Wire",
+        ("WI-01", 2, "the run history endpoints, spoken to by the unmodified SDK"),
+        ("WI-02", 2, "its filter grammar"),
+        ("WI-03", 2, "its error bodies"),
+    ),
+    *_rows("Limits", ("LM-01", 2, "limits are enforced with an error that names them")),
+)
