@@ -33,6 +33,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RUNFOLD_HOME", str(home))
     monkeypatch.delenv("RUNFOLD_URL", raising=False)
     monkeypatch.delenv("RUNFOLD_TOKEN", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)  # of the terminal where the suite was started
     return home
 
 

@@ -86,7 +86,7 @@ TAMPERINGS: Final = {
         kinds=[findings.DOUBLED, findings.VIEW],
     ),
     "a run has another status in a view": tampering(
-        "UPDATE runfold_views.view_experiments_v1_g1_run SET status = 'Failed'", kinds=[findings.VIEW]
+        "UPDATE runfold_views.view_experiments_v2_g1_run SET status = 'Failed'", kinds=[findings.VIEW]
     ),
     "a child is counted for another status": tampering(
         "UPDATE runfold_views.view_children_v1_g1_count SET descendants = descendants + 1",
@@ -96,7 +96,12 @@ TAMPERINGS: Final = {
         "DELETE FROM runfold_views.view_history_v1_g1_entry WHERE stream_seq = 3", kinds=[findings.VIEW]
     ),
     "points are missing in a series": tampering(
-        "DELETE FROM runfold_views.view_metrics_v1_g1_tail WHERE first = 2", kinds=[findings.VIEW]
+        "DELETE FROM runfold_views.view_metrics_v2_g1_tail WHERE first = (SELECT max(first) FROM "
+        "runfold_views.view_metrics_v2_g1_tail)",
+        kinds=[findings.VIEW],
+    ),
+    "a file is missing": tampering(
+        "DELETE FROM runfold_views.view_artifacts_v1_g1_file WHERE size_bytes = 60", kinds=[findings.VIEW]
     ),
 }
 

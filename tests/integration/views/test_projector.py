@@ -385,7 +385,7 @@ def test_a_store_that_ends_before_its_views_is_an_alarm(dsn: str) -> None:
         await until(lambda: projector.status.events == sum(map(len, source.events)))
         partition = next(n for n, events in enumerate(source.events) if events)
         del source.events[partition][-1]
-        await until(lambda: len(projector.status.alarms) == 5)
+        await until(lambda: len(projector.status.alarms) == len(all_projections()))
         assert {place[1] for place in projector.status.alarms} == {partition}
         assert all("events are missing" in alarm for alarm in projector.status.alarms.values())
         source.epoch = UUID(int=0xF)

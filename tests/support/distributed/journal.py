@@ -37,6 +37,7 @@ EFFECTS: Final[dict[str, tuple[str, ...]]] = {
     "run.add_properties=": (),
     "run.set_tags": ("run.tags_set",),
     "run.remove_tags": ("run.tags_removed",),
+    "run.record_artifact": ("run.artifact_recorded",),
     "run.advance": ("run.advanced",),
     "run.complete": ("run.completed",),
     "run.complete!": ("run.command_rejected",),

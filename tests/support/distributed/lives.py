@@ -18,6 +18,7 @@ TAGS_EVERY: Final = 40
 CONFLICT_EVERY: Final = 90
 NOTHING_EVERY: Final = 110
 UNTAG_EVERY: Final = 130
+FILE_EVERY: Final = 60
 
 
 class Step(NamedTuple):
@@ -70,6 +71,9 @@ def _between(run_id: str, number: int) -> Iterator[Step]:
         yield Step("run.add_properties!", {"run_id": run_id, "properties": {"author": "somebody else"}})
     if number % NOTHING_EVERY == 0:
         yield Step("run.add_properties=", {"run_id": run_id, "properties": {"author": run_id}})
+    if number % FILE_EVERY == 0:
+        content = {"sha256": f"{number:064x}", "size_bytes": number}
+        yield Step("run.record_artifact", {"run_id": run_id, "path": f"outputs/{number}.bin", **content})
     if number % UNTAG_EVERY == 0:
         yield Step("run.remove_tags", {"run_id": run_id, "keys": ["n"]})
 

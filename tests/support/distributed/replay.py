@@ -147,6 +147,7 @@ class Replay:
         self.runs: dict[str, Run] = {}
         self.experiments: dict[str, dict[str, Any]] = {}
         self.history: dict[tuple[str, int], tuple[Any, ...]] = {}
+        self.files: dict[tuple[str, int], tuple[Any, ...]] = {}  # by stream and number of the event
         self.unknown: Counter[str] = Counter()
 
     def take(self, event: Stored) -> None:
@@ -181,7 +182,7 @@ class Replay:
             "experiment": body["experiment"],
             "description": body.get("description"),
             "tags": body.get("tags", {}),
-            "archived": False,
+            "archived_at": None,
             "created_at": event.recorded_at,
             "created_by": event.actor,
             "updated_at": event.recorded_at,
@@ -203,6 +204,10 @@ class Replay:
             row["tags"] = {key: value for key, value in row["tags"].items() if key not in body["keys"]}
         elif event.type == "run.command_rejected":
             row["rejections"] += 1
+        elif event.type == "run.artifact_recorded":
+            facts = (body["path"], row["workspace"], body["sha256"], body["size_bytes"])
+            kind = body.get("content_type", "application/octet-stream")
+            self.files[event.stream, event.stream_seq] = (*facts, kind, event.recorded_at)
         else:
             self.unknown[event.type] += 1
 

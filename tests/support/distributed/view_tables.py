@@ -11,7 +11,7 @@ import msgspec
 from tests.support.distributed.findings import DOUBLED, VIEW, Findings
 from tests.support.distributed.replay import CHUNK_POINTS, Chunk, Metric, Replay
 
-VIEWS: Final = ("runs", "children", "metrics", "experiments", "history")
+VIEWS: Final = ("runs", "children", "metrics", "experiments", "history", "artifacts")
 JSON_COLUMNS: Final = frozenset({"path", "tags", "properties", "params", "error"})
 FLAGS: Final = frozenset({"archived", "erased"})
 
@@ -36,6 +36,7 @@ class ViewsCheck:
             "children": (self._children,),
             "experiments": (self._experiments,),
             "history": (self._history,),
+            "artifacts": (self._files,),
         }
         for view in VIEWS:
             if view in comparable:
@@ -211,6 +212,11 @@ class ViewsCheck:
         )
         rows = await self._table("history", "entry", columns)
         self._compare("line", self._replay.history, {(row[0], row[1]): tuple(row[2:]) for row in rows})
+
+    async def _files(self) -> None:
+        columns = "stream, stream_seq, path, workspace, sha256, size_bytes, content_type, recorded_at"
+        rows = await self._table("artifacts", "file", columns)
+        self._compare("file", self._replay.files, {(row[0], row[1]): tuple(row[2:]) for row in rows})
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -21,6 +21,7 @@ UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 @pytest.fixture
 def run() -> Iterator[Run]:
+    _context._offline.clear()  # of a test before  # pyright: ignore[reportPrivateUsage]
     made = Run.get_context()
     yield made
     made._connection.close()  # pyright: ignore[reportPrivateUsage]
