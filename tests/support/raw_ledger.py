@@ -80,7 +80,7 @@ def _column(column: dict[str, Any]) -> list[Any]:
     codec = column["codec"]
     if codec != "raw":
         data = zstandard.ZstdDecompressor().decompress(data, max_output_size=count * 8)
-    if codec == "shuffle-zstd":
+    if codec.endswith("shuffle-zstd"):
         data = b"".join(bytes(data[place::count]) for place in range(count))
     values = list(struct.unpack(f"<{count}{letter}", data))
-    return list(itertools.accumulate(values)) if codec == "delta-zstd" else values
+    return list(itertools.accumulate(values)) if codec.startswith("delta-") else values

@@ -101,7 +101,7 @@ TAMPERINGS: Final = {
         kinds=[findings.VIEW],
     ),
     "a file is missing": tampering(
-        "DELETE FROM runfold_views.view_artifacts_v1_g1_file WHERE size_bytes = 60", kinds=[findings.VIEW]
+        "DELETE FROM runfold_views.view_artifacts_v1_g1_file WHERE size_bytes = 7", kinds=[findings.VIEW]
     ),
 }
 

@@ -18,7 +18,7 @@ TAGS_EVERY: Final = 40
 CONFLICT_EVERY: Final = 90
 NOTHING_EVERY: Final = 110
 UNTAG_EVERY: Final = 130
-FILE_EVERY: Final = 60
+FILE_EVERY: Final = 7
 
 
 class Step(NamedTuple):
