@@ -218,6 +218,15 @@ def test_of_two_agents_that_claim_a_run_one_holds_it(store: Held) -> None:
     assert store.types("s") == ["created", "advanced", "advanced"], "a lost race is nobody's offence"
 
 
+def test_who_will_not_hold_a_run_cannot_claim_it(store: Held) -> None:
+    """As with curl, or through the door of Kafka: nobody would notice that it is gone."""
+    submitted(store)
+    store.beat(B)
+    refused(store.say(B, CLAIM), "conflict")
+    taken(store.say(B, CLAIM, hold=True))
+    assert store.types("s") == ["created", "advanced", "advanced"]
+
+
 def test_a_late_agent_cannot_claim_what_another_one_lost_or_ended(store: Held) -> None:
     submitted(store)
     store.beat(B)

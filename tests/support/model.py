@@ -114,7 +114,8 @@ class Model:
         elif run is None:
             return unrecorded("not_found")
         else:
-            answer = getattr(self, f"_{name}")(run, fields, writer)
+            refused = name == "claim" and not hold and run["status"] not in ENDS
+            answer = unrecorded("conflict") if refused else getattr(self, f"_{name}")(run, fields, writer)
         takes = name in ("start", "claim") or (name == "create" and (fields["start"] or fields.get("resume")))
         self._settle(self.runs.get(stream[1]), writer, holds=bool(hold and takes and answer[0] != "no"))
         return answer

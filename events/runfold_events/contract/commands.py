@@ -88,7 +88,8 @@ class AdvanceRun(RunCommand, frozen=True, tag="run.advance"):
     """Report a station between creation and end (see ``statuses.ADVANCE_TARGETS``).
 
     With ``claim`` an agent takes a submitted run: only one that waits in Starting, and that no other live process
-    holds. So of several agents one executes it, and a late one cannot take it again.
+    holds. So of several agents one executes it, and a late one cannot take it again. A sender that will not hold the
+    run is refused: nobody would notice that it is gone.
     """
 
     status: Status

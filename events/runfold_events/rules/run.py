@@ -140,6 +140,10 @@ def _start(state: RunState, command: c.StartRun, context: Context) -> Decision:
 def _advance(state: RunState, command: c.AdvanceRun, context: Context) -> Decision:
     if command.claim and state.status is not Status.STARTING:
         return _conflict(state, command, f"only a run in Starting can be claimed; it is {state.status}")
+    if command.claim and not context.will_hold:
+        return _conflict(
+            state, command, "only a process that will hold the run can claim it: send it with hold"
+        )
     if state.status is Status.CANCEL_REQUESTED and command.status is not Status.FINALIZING:
         return _conflict(state, command, "a cancel was requested; only Finalizing or an end can follow")
     if state.status is command.status and command.details is None:

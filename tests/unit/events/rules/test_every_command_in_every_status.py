@@ -67,6 +67,7 @@ WHO: Final[dict[str, dict[str, bool]]] = {
 HELD: Final = ("holder", "other", "both")
 NOT_HELD: Final = ("nobody ever", "gone")
 ANYBODY: Final = tuple(WHO)
+WHO.update({f"agent, {who}": facts | {"will_hold": True} for who, facts in tuple(WHO.items())})
 
 METRICS: Final = b'{"series":[]}'
 DIGEST: Final = "ab" * 32
@@ -148,9 +149,15 @@ TABLE: Final = (
     row(advance("Finalizing"), ANYBODY, "++++++++ + + += !!!", advanced("Finalizing"), "Finalizing"),
     # An agent claims what waits in Starting, and nothing that another process holds. Refusals are only answered (o).
     row(
-        claim(), ("nobody ever", "gone", "holder"), "oooo+ooo o o oo ooo", advanced("Preparing"), "Preparing"
+        claim(),
+        ("agent, nobody ever", "agent, gone", "agent, holder"),
+        "oooo+ooo o o oo ooo",
+        advanced("Preparing"),
+        "Preparing",
     ),
-    row(claim(), ("other", "both"), "oooooooo o o oo ooo"),
+    row(claim(), ("agent, other", "agent, both"), "oooooooo o o oo ooo"),
+    # Who will not hold the run cannot claim it: it would be in Preparing for ever, and nobody would notice.
+    row(claim(), ANYBODY, "oooooooo o o oo ooo"),
     # With a live holder a cancel is a request; without one the run is canceled at once.
     row(
         c.RequestCancel(run_id=RUN, reason="why"),
