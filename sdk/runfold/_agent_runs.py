@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from runfold import _definition, _files
 from runfold._experiment import Experiment
 from runfold._journal import Stream
+from runfold._local_agent import embedded_place
 from runfold._run import Run
 from runfold._workspace import Workspace
 from runfold_events.contract.commands import (
@@ -51,12 +52,21 @@ class WorkspaceRuns:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
         return self._in_status(Status.STARTING, runs_max)
 
+    def waiting_below(self, parents: Sequence[str], runs_max: int) -> list[RunView]:
+        """See :class:`~runfold_services.agent.ports.AgentRuns`."""
+        found: list[RunView] = []
+        for start in range(0, len(parents), IDS_PER_QUESTION):
+            listed = _listed(parents[start : start + IDS_PER_QUESTION])
+            found += self._in_status(Status.STARTING, runs_max, f"parent_run_id in ({listed})")
+        return found
+
     def lost(self, runs_max: int) -> list[RunView]:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
         return self._in_status(Status.NOT_RESPONDING, runs_max)
 
-    def _in_status(self, status: Status, runs_max: int) -> list[RunView]:
+    def _in_status(self, status: Status, runs_max: int, condition: str | None = None) -> list[RunView]:
         query = RunQuery(
+            filter=condition,
             status=(status,),
             run_type=RUN_TYPE,
             order_by="created_at",
@@ -78,9 +88,8 @@ class WorkspaceRuns:
         return found
 
     def _statuses(self, run_ids: Sequence[str]) -> dict[str, Status]:
-        listed = ", ".join(f'"{run_id}"' for run_id in run_ids)
         query = RunQuery(
-            filter=f"run_id in ({listed})",
+            filter=f"run_id in ({_listed(run_ids)})",
             include_children=True,
             include_archived=True,
             fields=("run_id", "status"),
@@ -199,8 +208,13 @@ class WorkspaceRuns:
             "RUNFOLD_WORKSPACE": workspace.name,
         }
         if workspace._url is None:
-            return variables | {"RUNFOLD_HOME": str(workspace._home)}
+            return variables | embedded_place(workspace._home, self._connection.files)
         token = self._connection.transport().run_token(workspace.name, run_id)
         return (
             variables | {"RUNFOLD_URL": workspace._url} | ({} if token is None else {"RUNFOLD_TOKEN": token})
         )
+
+
+def _listed(run_ids: Sequence[str]) -> str:
+    """Run ids as the filter language has lists; none of them holds a quote."""
+    return ", ".join(f'"{run_id}"' for run_id in run_ids)

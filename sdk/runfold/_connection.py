@@ -47,8 +47,10 @@ class Connection:
         linger_s: float = LINGER_S,
         outage_wait_s: float = OUTAGE_WAIT_S,
         clock: Callable[[], float] = time.monotonic,
+        files: str | None = None,
     ) -> None:
         self._open_transport = open_transport
+        self.files = files  # where an embedded ledger's contents are, for processes that are to open it too
         self._linger_s = linger_s
         self._outage_wait_s = outage_wait_s
         self._clock = clock

@@ -56,7 +56,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     return Settings(
         home=_home(env),
-        files=env.get("RUNFOLD_FILES") or None,
+        files=_files(env),
         url=_url(env.get("RUNFOLD_URL", "")),
         token=env.get("RUNFOLD_TOKEN") or None,
         workspace=check_workspace_name(
@@ -103,6 +103,15 @@ def _home(env: Mapping[str, str]) -> Path:
     import platformdirs  # its import costs more than the rest of this module, and is seldom needed in tests
 
     return Path(platformdirs.user_data_dir("runfold", appauthor=False))
+
+
+def _files(env: Mapping[str, str]) -> str | None:
+    named = env.get("RUNFOLD_FILES")
+    if not named:
+        return None
+    from runfold_services.settings import absolute_place
+
+    return absolute_place(named)
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

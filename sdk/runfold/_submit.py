@@ -118,4 +118,4 @@ def _ensure_agent(experiment: Experiment) -> None:
     if workspace._url is None:
         from runfold import _local_agent
 
-        _local_agent.ensure(workspace._home, workspace.name)
+        _local_agent.ensure(workspace._home, workspace.name, workspace._connection.files)

@@ -366,7 +366,8 @@ def _connect(url: str | None, token: str | None, home: Path, settings: Settings)
             ("http", url, token), lambda: Connection(lambda: _open_http(url, token, settings))
         )
     return _process.shared_connection(
-        ("embedded", str(home)), lambda: Connection(lambda: _open_embedded(home, settings))
+        ("embedded", str(home)),
+        lambda: Connection(lambda: _open_embedded(home, settings), files=settings.files),
     )
 
 

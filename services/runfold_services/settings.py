@@ -47,18 +47,28 @@ def settings_from_environment(
         Invalid: a variable has a value that it cannot have; the message names it.
     """
     env = os.environ if environment is None else environment
-    tokens_file = env.get("RUNFOLD_TOKENS_FILE")
+    tokens_file = absolute_place(env.get("RUNFOLD_TOKENS_FILE"))
     return ServerSettings(
         host=host,
         port=port,
         token=env.get("RUNFOLD_TOKEN") or None,
         tokens_file=Path(tokens_file) if tokens_file else None,
-        files=env.get("RUNFOLD_FILES") or None,
+        files=absolute_place(env.get("RUNFOLD_FILES")),
         log_format=cast("LogFormat", _one_of(env, "RUNFOLD_LOG_FORMAT", "auto", ("auto", "json", "console"))),
         log_level=cast(
             "LogLevel", _one_of(env, "RUNFOLD_LOG", "info", ("debug", "info", "warning", "error"))
         ),
     )
+
+
+def absolute_place(place: str | None) -> str | None:
+    """A folder as it is from everywhere, so that processes with another current folder mean the same; None: none.
+
+    Addresses such as ``s3://bucket/prefix`` are what they are.
+    """
+    if not place:
+        return None
+    return place if "://" in place else str(Path(place).expanduser().absolute())
 
 
 def _one_of(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:

@@ -35,6 +35,11 @@ class MemoryRuns:
         self._enter()
         return self.shelf.views(Status.STARTING)[:runs_max]
 
+    def waiting_below(self, parents: Sequence[str], runs_max: int) -> list[RunView]:
+        self._enter()
+        views = self.shelf.views(Status.STARTING)
+        return [view for view in views if view.parent_run_id in parents][:runs_max]
+
     def lost(self, runs_max: int) -> list[RunView]:
         self._enter()
         return self.shelf.views(Status.NOT_RESPONDING)[:runs_max]

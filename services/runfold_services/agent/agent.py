@@ -134,8 +134,18 @@ class Agent:
         """Waiting runs; one that could not be had is left alone for a while, whatever holds it."""
         now = time.monotonic()
         self._refused = {run_id: at for run_id, at in self._refused.items() if now - at < REFUSED_S}
-        views = self._runs.waiting(self._settings.runs_at_once + len(self._jobs) + len(self._refused))
+        views_max = self._settings.runs_at_once + len(self._jobs) + len(self._refused)
+        views = self._runs.waiting(views_max)
+        if len(views) >= views_max:
+            views += self._waiting_below_ours({view.run_id for view in views}, views_max)
         return [view for view in views if view.run_id not in self._jobs and view.run_id not in self._refused]
+
+    def _waiting_below_ours(self, seen: set[str], views_max: int) -> list[RunView]:
+        """Children of what is executed here, behind however many older runs: their parents may wait for them."""
+        lenders = set(self._parents.values())
+        parents = [run_id for run_id in self._jobs if run_id not in lenders]  # whose place nobody has yet
+        views = self._runs.waiting_below(parents, views_max) if parents else []
+        return [view for view in views if view.run_id not in seen]
 
     def _has_place(self, view: RunView) -> bool:
         return has_place(view.parent_run_id, self._parents, self._settings.runs_at_once)

@@ -25,6 +25,10 @@ class AgentRuns(Protocol):
         """Runs in Starting, the oldest first."""
         ...
 
+    def waiting_below(self, parents: Sequence[str], runs_max: int) -> list[RunView]:
+        """Runs in Starting that are direct children of one of these, the oldest first."""
+        ...
+
     def lost(self, runs_max: int) -> list[RunView]:
         """Submitted runs that are NotResponding: their agent is gone."""
         ...

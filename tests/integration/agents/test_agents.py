@@ -294,3 +294,27 @@ run.wait_for_completion(wait_post_processing=True)
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
     assert starts() == 2
     assert [entry.name for entry in os.scandir(lock.parent) if entry.name.startswith("run-")] == []
+
+
+def test_a_relative_folder_of_files_is_the_same_one_for_agent_and_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name means what it meant when the workspace was opened, whatever the current folder is afterwards."""
+    monkeypatch.setenv("RUNFOLD_AGENT_IDLE_S", "1")
+    monkeypatch.setenv("RUNFOLD_FILES", "contents")
+    monkeypatch.chdir(tmp_path)
+    workspace = workspace_at(("--home", str(tmp_path / "ledger")))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    script = """
+from runfold import Run
+open("outputs/of_the_agent", "w").write("one")
+open("mine", "w").write("two")
+Run.get_context().upload_file("of_the_script", "mine")
+"""
+    run = submit(workspace, tmp_path, script)
+    run.wait_for_completion(wait_post_processing=True)
+    for name, content in (("outputs/of_the_agent", "one"), ("of_the_script", "two")):
+        run.download_file(name, str(tmp_path / "got"))
+        assert (tmp_path / "got").read_text() == content
+    _process.close_all()

@@ -389,3 +389,16 @@ def test_a_script_that_waits_for_its_child_is_no_deadlock(bench: Bench, tmp_path
     bench.shelf.submit("child", f"open({str(done)!r}, 'w')", parent="parent")
     bench.work(runs_at_once=1)
     assert bench.stations("parent") == bench.stations("child") == [*STATIONS, "Completed"]
+
+
+def test_a_child_starts_however_many_older_runs_wait(bench: Bench, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    bench.shelf.submit(
+        "parent", f"import os, time\nwhile not os.path.exists({str(done)!r}): time.sleep(0.02)"
+    )
+    for number in range(8):
+        bench.shelf.submit(f"older-{number}", "pass")
+    bench.shelf.submit("child", f"open({str(done)!r}, 'w')", parent="parent")
+    with bench.working(runs_at_once=1):
+        bench.wait_for_end("parent")
+    assert bench.shelf.status["child"] == "Completed"

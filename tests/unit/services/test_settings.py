@@ -33,6 +33,13 @@ def test_the_environment_is_read() -> None:
     assert (found.log_level, found.log_format, found.host, found.port) == ("debug", "json", "::1", 0)
 
 
+def test_folders_are_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = settings_from_environment({"RUNFOLD_FILES": "files", "RUNFOLD_TOKENS_FILE": "tokens"})
+    assert (found.files, found.tokens_file) == (str(tmp_path / "files"), tmp_path / "tokens")
+    assert settings_from_environment({"RUNFOLD_FILES": "s3://b/p"}).files == "s3://b/p"
+
+
 @pytest.mark.parametrize("name", ["RUNFOLD_LOG", "RUNFOLD_LOG_FORMAT"])
 def test_a_value_that_cannot_be_is_named(name: str) -> None:
     with pytest.raises(Invalid) as refused:
