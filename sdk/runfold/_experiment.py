@@ -204,7 +204,7 @@ class Experiment:
             kwargs: ``display_name``.
 
         Raises:
-            SubmissionFailed: the script, or its folder, is not there.
+            SubmissionFailed: the script, or its folder, is not there; or no agent could be started for it.
             RunfoldError: ``config`` is of another type.
             Invalid: a setting cannot be.
             TypeError: another keyword.

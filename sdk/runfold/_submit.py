@@ -61,13 +61,13 @@ def submit(
     try:
         definition = _deposit(run, run_config, folder)
         run._call(AdvanceRun(run_id=run.id, status=Status.STARTING))
+        _ensure_agent(run)
         run._view = None  # what was seen on the way is past
     except BaseException as error:
         _give_up(run, error)
         raise
     for warning in definition.warnings:
         _log.warning("runfold: %s", warning)
-    _ensure_agent(experiment)
     return run
 
 
@@ -112,10 +112,15 @@ def _refuse_memory(experiment: Experiment) -> None:
         )
 
 
-def _ensure_agent(experiment: Experiment) -> None:
+def _ensure_agent(run: ScriptRun) -> None:
     """An embedded ledger has no server beside it that people start agents with: one is started here."""
-    workspace = experiment.workspace
+    workspace = run.experiment.workspace
     if workspace._url is None:
         from runfold import _local_agent
 
-        _local_agent.ensure(workspace._home, workspace.name, workspace._connection.files)
+        _local_agent.ensure(
+            workspace._home,
+            workspace.name,
+            workspace._connection.files,
+            lambda: run.get_status() != Status.STARTING,
+        )

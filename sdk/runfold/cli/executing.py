@@ -42,12 +42,12 @@ def execute(
     workspace = session.workspace
     name = name or platform.node() or "agent"
     place = agents_folder(load_settings().home if workspace._url else workspace._home, workspace.name)
+    settings = settings_from_environment()  # before it says that it is there: what is wrong ends it
+    configure_logging(settings.log_format, settings.log_level)
     presence = Presence(place)
     if workspace._url is None and not presence.enter(alone=alone):
         session.output.note("runfold: an agent looks after this ledger already")
         return Exit.OK
-    settings = settings_from_environment()
-    configure_logging(settings.log_format, settings.log_level)
     runs = WorkspaceRuns(workspace)
     agent = Agent(
         runs,

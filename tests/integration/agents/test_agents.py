@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 
 from runfold import Experiment, Run, RunConfiguration, ScriptRunConfig, Workspace, _process
+from runfold.errors import SubmissionFailed
 from tests.support.agent_process import AgentProcess, memory_bytes_max
 from tests.support.agent_runs import wait_for
 from tests.support.program import run as runfold
@@ -294,6 +295,39 @@ run.wait_for_completion(wait_post_processing=True)
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
     assert starts() == 2
     assert [entry.name for entry in os.scandir(lock.parent) if entry.name.startswith("run-")] == []
+
+
+def test_an_agent_that_cannot_start_fails_the_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runfold._local_agent.OTHER_S_MAX", 0.3)
+    workspace = workspace_at(("--home", str(tmp_path / "ledger")))
+    with monkeypatch.context() as broken, pytest.raises(SubmissionFailed) as refused:
+        broken.setenv("RUNFOLD_LOG", "nonsense")  # what the agent reads, and this process does not
+        submit(workspace, tmp_path, "pass")
+    log = tmp_path / "ledger" / "agents" / "w" / "agent.log"
+    assert f"{log} ends with:" in refused.value.message
+    assert "RUNFOLD_LOG must be one of" in refused.value.message
+    (run,) = workspace.experiments["agents"].get_runs()
+    assert run.status == "Failed", "nobody waits for it for ever"
+    _process.close_all()
+
+
+def test_an_agent_finds_what_a_relative_search_path_led_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent's current folder is another one than the submitter's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "libraries")
+    monkeypatch.setenv("RUNFOLD_AGENT_IDLE_S", "1")
+    (tmp_path / "libraries").mkdir()
+    (tmp_path / "libraries" / "found_by_path.py").write_text("ANSWER = 42")
+    run = submit(
+        workspace_at(("--home", str(tmp_path / "ledger"))), tmp_path, "import found_by_path as f; print(f.ANSWER)"
+    )
+    run.wait_for_completion(wait_post_processing=True)
+    assert run.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"] == "42\n"
+    _process.close_all()
 
 
 def test_a_relative_folder_of_files_is_the_same_one_for_agent_and_script(
