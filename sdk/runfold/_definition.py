@@ -86,15 +86,15 @@ def _check_agent(config: RunConfiguration) -> None:
         )
 
 
-def definition_of(config: RunConfiguration, snapshot_id: str) -> RunDefinition:
-    """What an agent executes for this configuration."""
+def definition_of(config: RunConfiguration, snapshot_id: str, python: str = PYTHON) -> RunDefinition:
+    """What an agent executes for this configuration; with ``python`` where that names no interpreter."""
     command = config.command
-    python = config.environment.python
+    interpreter = config.environment.python.interpreter_path
     return RunDefinition(
         script=None if config.script is None else PurePosixPath(config.script.replace("\\", "/")).as_posix(),
         command=command if command is None or isinstance(command, str) else tuple(map(str, command)),
         arguments=tuple(map(str, config.arguments)),
-        interpreter=python.interpreter_path or PYTHON,
+        interpreter=interpreter if interpreter and interpreter != PYTHON else python,
         environment_variables=_variables(config),
         snapshot_id=snapshot_id,
         collects_outputs=config.history.output_collection,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from runfold import _definition
 from runfold._filters import labels
 from runfold._git import git_properties
 from runfold._script_run import ScriptRun
+from runfold.environment import PYTHON
 from runfold.errors import RunfoldError, SubmissionFailed
 from runfold.runconfig import RunConfiguration
 from runfold.script_run_config import ScriptRunConfig
@@ -85,9 +87,16 @@ def _script_config(config: object) -> ScriptRunConfig:
 def _deposit(run: ScriptRun, config: RunConfiguration, folder: Path) -> RunDefinition:
     """Store the folder and the definition."""
     snapshot_id = run.take_snapshot(folder)
-    definition = _definition.definition_of(config, snapshot_id)
+    definition = _definition.definition_of(config, snapshot_id, _python(run.experiment))
     _definition.write(run, definition)
     return definition
+
+
+def _python(experiment: Experiment) -> str:
+    """The agent of an embedded ledger is on this machine, and may have been started from another environment by whoever
+    submitted first; agents of a server are elsewhere, and have their own.
+    """
+    return sys.executable if experiment.workspace._url is None and sys.executable else PYTHON
 
 
 def _give_up(run: ScriptRun, error: BaseException) -> None:

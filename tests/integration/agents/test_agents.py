@@ -313,6 +313,29 @@ def test_an_agent_that_cannot_start_fails_the_submission(
     _process.close_all()
 
 
+def test_over_an_embedded_ledger_a_script_runs_in_its_submitters_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever the agent was started from; what the configuration names wins."""
+    monkeypatch.setenv("RUNFOLD_AGENT_IDLE_S", "0")
+    other = tmp_path / "other"
+    other.symlink_to(sys.executable)
+    place = ("--home", str(tmp_path / "ledger"))
+    workspace = workspace_at(place)
+    with monkeypatch.context() as here:
+        here.setattr(sys, "executable", str(other))
+        mine = submit(workspace, tmp_path, "import sys; print(sys.executable)")
+    config = RunConfiguration()
+    config.environment.python.interpreter_path = "/no/python"
+    named = submit(workspace, tmp_path, "pass", run_config=config)
+    with AgentProcess(*place, workspace="w"):
+        mine.wait_for_completion(wait_post_processing=True)
+        named.wait_for_completion(wait_post_processing=True, raise_on_error=False)
+    assert mine.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"] == f"{other}\n"
+    assert "/no/python" in named.get_details()["error"]["error"]["message"]
+    _process.close_all()
+
+
 def test_an_agent_finds_what_a_relative_search_path_led_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
