@@ -19,6 +19,7 @@ from runfold._journal import Journal, Pending, Stream
 from runfold._leases import Leases
 from runfold._sender import Sender
 from runfold._transport import Transport
+from runfold_events.clock import elapsed_s
 from runfold_events.contract.commands import Command
 from runfold_events.contract.errors import PositionNotReached, RunfoldError, Unavailable, error_from
 from runfold_events.contract.ids import experiment_stream, run_stream
@@ -47,6 +48,7 @@ class Connection:
         linger_s: float = LINGER_S,
         outage_wait_s: float = OUTAGE_WAIT_S,
         clock: Callable[[], float] = time.monotonic,
+        lease_clock: Callable[[], float] = elapsed_s,
         files: str | None = None,
     ) -> None:
         self._open_transport = open_transport
@@ -57,7 +59,7 @@ class Connection:
         self._streams: dict[str, Stream] = {}
         self._begin()
         self.journal = Journal(self._wake_for_values)
-        self.leases = Leases(self.transport, self._streams, clock)
+        self.leases = Leases(self.transport, self._streams, lease_clock)
         self.sender = Sender(
             self.journal,
             self.transport,

@@ -24,7 +24,8 @@ class Leases:
     """One heartbeat every 5 s from the first run that is held on, whatever the number of runs; more often only where a
     lease is shorter than 20 s.
 
-    A process has one writer, and one more for each run whose creation was refused and that it then went on with.
+    A process has one writer, and one more for each run whose creation was refused and that it then went on with. The
+    clock goes on while the machine sleeps, as leases do.
     """
 
     def __init__(

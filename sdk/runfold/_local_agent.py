@@ -122,9 +122,7 @@ def _await_life(life: int, folder: Path, is_there: Callable[[], bool]) -> None:
                     f"the agent that was to execute the run ended at once; {folder / LOG_NAME} ends with:\n"
                     f"{_log_end(folder / LOG_NAME)}"
                 )
-            _log.warning(
-                "runfold: the agent is not ready after %g s; see %s", START_S_MAX, folder / LOG_NAME
-            )
+            _log.warning("runfold: the agent is not ready after %g s; see %s", START_S_MAX, folder / LOG_NAME)
             return
         if has_ended:
             time.sleep(LOOK_S)

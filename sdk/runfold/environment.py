@@ -1,7 +1,8 @@
 """Where a script is to run, as Azure ML's files and scripts describe it.
 
 runfold builds no environments: a submitted script runs in the agent's own Python, over an embedded ledger in the
-submitter's (or in the one that ``python.interpreter_path`` names). What asks for more is kept, shown with the run, and answered with a warning.
+submitter's (or in the one that ``python.interpreter_path`` names). What asks for more is kept, shown with the run, and
+answered with a warning.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from runfold._sections import Section
 
 DEFAULT_CPU_IMAGE: Final = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04"
 DEFAULT_GPU_IMAGE: Final = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.1-cudnn8-ubuntu20.04"
-PYTHON: Final = "python"  # as an interpreter: whichever the agent, or over an embedded ledger the submitter, runs on
+PYTHON: Final = (
+    "python"  # as an interpreter: whichever the agent, or over an embedded ledger the submitter, runs on
+)
 
 
 class PythonSection(Section):

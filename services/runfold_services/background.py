@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from runfold_events.clock import elapsed_s
 from runfold_events.contract import limits
 from runfold_events.contract.errors import RunfoldError
 from runfold_events.sync import run_sync
-from runfold_services.keeper import KeeperGuard, elapsed_s
+from runfold_services.keeper import KeeperGuard
 from runfold_services.tracker import Tracker
 
 FOLD_DELAY_S: Final = 0.05  # how far views may be behind an append of this process

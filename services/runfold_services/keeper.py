@@ -8,7 +8,6 @@ its own loop was never late.
 
 from __future__ import annotations
 
-import time
 from typing import Final
 from uuid import uuid4
 
@@ -22,18 +21,6 @@ from runfold_events.ledger import Ledger
 KEEPER_ACTOR: Final = Actor("lease-keeper", "system")
 STREAMS_PER_PASS_MAX: Final = 1_000
 LATE_S_MAX: Final = limits.HEARTBEAT_INTERVAL_S
-
-# Linux has a clock for this; on macOS the monotonic one of the system, unlike Python's, goes on; Windows has neither.
-_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-
-
-def elapsed_s() -> float:
-    """Seconds since some moment, those that the machine slept through included.
-
-    Leases are judged by the wall clock, which goes on while a laptop sleeps; ``time.monotonic`` stands still then, and
-    a keeper that trusts it would find everybody's lease ended, and itself on time.
-    """
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 class KeeperGuard:

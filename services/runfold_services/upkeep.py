@@ -9,11 +9,12 @@ from typing import Final
 
 import structlog
 
+from runfold_events.clock import elapsed_s
 from runfold_events.contract import limits
 from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_events.contract.tokens import Token
 from runfold_services.backend import Backend
-from runfold_services.keeper import LATE_S_MAX, KeeperGuard, elapsed_s
+from runfold_services.keeper import LATE_S_MAX, KeeperGuard
 from runfold_services.settings import ServerSettings
 from runfold_services.threads import Places
 

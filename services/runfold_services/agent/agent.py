@@ -64,6 +64,24 @@ class Agent:
     def run(self, is_over: Callable[[], bool] = lambda: True) -> None:
         """Work until told to stop. Idle for long enough, it asks ``is_over`` and then looks once more."""
         remove_left_behind(self._settings.job.root)
+        over = threading.Event()
+        holding = threading.Thread(target=self._hold, args=(over,), name="runfold-holding", daemon=True)
+        holding.start()
+        try:
+            self._work(is_over)
+            self._end_jobs()
+        finally:
+            over.set()
+            holding.join()
+
+    def _hold(self, over: threading.Event) -> None:
+        """Tell jobs that the lease is fresh. On a thread of its own: no question that hangs has a script stopped."""
+        while not over.wait(self._settings.poll_s):
+            if self._runs.lease_age_s() < FRESH_LEASE_S:
+                for job in list(self._jobs.values()):
+                    job.hold()
+
+    def _work(self, is_over: Callable[[], bool]) -> None:
         worked_at = time.monotonic()
         while not self._stopping.is_set():
             if self._turn():
@@ -71,7 +89,6 @@ class Agent:
             elif self._may_end(time.monotonic() - worked_at) and is_over():
                 break
             self._stopping.wait(self._settings.poll_s)
-        self._end_jobs()
 
     def _may_end(self, idle_s: float) -> bool:
         longest_s = 0.0 if self._settings.once else self._settings.idle_s_max
@@ -99,9 +116,6 @@ class Agent:
     def _listen(self) -> None:
         if not self._jobs:
             return
-        if self._runs.lease_age_s() < FRESH_LEASE_S:
-            for job in self._jobs.values():
-                job.hold()
         for run_id, status in self._runs.statuses(list(self._jobs)).items():
             self._jobs[run_id].hear(status)
 

@@ -31,6 +31,13 @@ TICK_S = 0.05
 SWEEP_S_MAX = 5.0  # to kill what keeps being born
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+# As in runfold_events.clock, which this program cannot have: leases end while the machine sleeps.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
+def elapsed_s() -> float:
+    """Seconds since some moment, those that the machine slept through included."""
+    return time.monotonic() if CLOCK is None else time.clock_gettime(CLOCK)
 
 
 def main() -> None:
@@ -85,7 +92,7 @@ class Orders:
         self._is_open = True
         self.wants_end = False
         self.is_fenced = False
-        self.alive_at = time.monotonic()
+        self.alive_at = elapsed_s()
 
     def launch(self) -> Launch | None:
         """The first line, waited for; None when the agent went before it was said."""
@@ -116,7 +123,7 @@ class Orders:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             if line == b"alive":
-                self.alive_at = time.monotonic()
+                self.alive_at = elapsed_s()
             elif line == b"stop":
                 self.stop()
             else:
@@ -145,7 +152,7 @@ def watch(script: subprocess.Popen[bytes], orders: Orders, grace_s: float, fence
     """Wait for the script's end, or bring it about; then for that of everything that it started."""
     told_at: float | None = None
     while script.poll() is None:
-        if fence_s is not None and not orders.wants_end and time.monotonic() - orders.alive_at > fence_s:
+        if fence_s is not None and not orders.wants_end and elapsed_s() - orders.alive_at > fence_s:
             orders.is_fenced = True  # another agent may execute the run from now on
             orders.stop()
         if orders.wants_end and told_at is None:

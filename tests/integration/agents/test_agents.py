@@ -302,8 +302,8 @@ def test_an_agent_that_cannot_start_fails_the_submission(
 ) -> None:
     monkeypatch.setattr("runfold._local_agent.OTHER_S_MAX", 0.3)
     workspace = workspace_at(("--home", str(tmp_path / "ledger")))
-    with monkeypatch.context() as broken, pytest.raises(SubmissionFailed) as refused:
-        broken.setenv("RUNFOLD_LOG", "nonsense")  # what the agent reads, and this process does not
+    monkeypatch.setenv("RUNFOLD_LOG", "nonsense")  # what the agent reads, and this process does not
+    with pytest.raises(SubmissionFailed) as refused:
         submit(workspace, tmp_path, "pass")
     log = tmp_path / "ledger" / "agents" / "w" / "agent.log"
     assert f"{log} ends with:" in refused.value.message
@@ -346,7 +346,9 @@ def test_an_agent_finds_what_a_relative_search_path_led_to(
     (tmp_path / "libraries").mkdir()
     (tmp_path / "libraries" / "found_by_path.py").write_text("ANSWER = 42")
     run = submit(
-        workspace_at(("--home", str(tmp_path / "ledger"))), tmp_path, "import found_by_path as f; print(f.ANSWER)"
+        workspace_at(("--home", str(tmp_path / "ledger"))),
+        tmp_path,
+        "import found_by_path as f; print(f.ANSWER)",
     )
     run.wait_for_completion(wait_post_processing=True)
     assert run.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"] == "42\n"

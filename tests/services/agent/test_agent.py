@@ -349,6 +349,28 @@ def test_an_agent_that_nobody_hears_stops_what_another_one_may_execute(
     assert bench.shelf.status["r"] == "Running"
 
 
+def test_questions_that_hang_stop_nothing_while_the_lease_is_fresh(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "FENCE_S", 0.5)
+    bench.shelf.submit("r", SLEEP, when_lost="again")
+    answers = threading.Event()
+    with bench.working():
+        bench.wait_for_output("r")
+        asked = threading.Event()
+
+        def statuses(run_ids: object) -> dict[str, Status]:
+            asked.set()
+            answers.wait(30)
+            return {}
+
+        monkeypatch.setattr(bench.runs, "statuses", statuses)
+        assert asked.wait(30)
+        time.sleep(1.2)
+        answers.set()
+        assert bench.shelf.log("r").count("up") == 1, "it was neither stopped nor begun again"
+
+
 def test_an_agent_that_was_not_heard_executes_the_run_again_when_nobody_else_did(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,4 +423,5 @@ def test_a_child_starts_however_many_older_runs_wait(bench: Bench, tmp_path: Pat
     bench.shelf.submit("child", f"open({str(done)!r}, 'w')", parent="parent")
     with bench.working(runs_at_once=1):
         bench.wait_for_end("parent")
+        bench.wait_for_end("child")
     assert bench.shelf.status["child"] == "Completed"

@@ -207,3 +207,28 @@ def test_the_supervisor_is_a_program_of_the_standard_library_alone() -> None:
         [sys.executable, "-I", "-S", str(processes.SUPERVISOR)], input=b"", capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+# A process of its own, because a supervisor ends all of its children. The machine sleeps as soon as it watches.
+ASLEEP = """
+import os, subprocess, time
+from runfold_services.agent import supervise
+reading, writing = os.pipe()
+orders = supervise.Orders(reading)
+script = subprocess.Popen(["sleep", "60"], process_group=0)
+awake = time.clock_gettime
+time.clock_gettime = lambda clock: awake(clock) + 1_000
+supervise.watch(script, orders, grace_s=0.3, fence_s=100)
+print(orders.is_fenced)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(time, "CLOCK_BOOTTIME"), reason="where no clock tells how long a machine slept"
+)
+def test_the_fence_counts_what_the_machine_slept_through() -> None:
+    """Another agent may have the run by then; ``time.monotonic`` stands still meanwhile."""
+    watching = subprocess.run(
+        [sys.executable, "-c", ASLEEP], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert watching.stdout == "True\n"

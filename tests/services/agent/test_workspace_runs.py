@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
+from runfold import Experiment
 from runfold._agent_runs import WorkspaceRuns
 from runfold._workspace import Workspace
 from runfold.testing import memory_workspace
@@ -36,3 +41,22 @@ def test_children_that_wait_are_found_behind_older_runs() -> None:
         assert [view.run_id for view in runs.waiting(2)] == ["parent", "other"]
         found = runs.waiting_below(["parent", "child"], 2)
         assert [(view.run_id, view.parent_run_id) for view in found] == [("child", "parent")]
+
+
+@pytest.mark.skipif(
+    not hasattr(time, "CLOCK_BOOTTIME"), reason="where no clock tells how long a machine slept"
+)
+def test_a_lease_ages_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    with memory_workspace() as workspace:
+        run = Experiment(workspace, "e").start_logging()
+        runs = WorkspaceRuns(workspace)
+        assert runs.lease_age_s() < 60
+        awoken_at = time.clock_gettime(time.CLOCK_BOOTTIME) + 1_000  # of which time.monotonic knows nothing
+
+        def after_sleep(_clock: int) -> float:
+            return awoken_at
+
+        monkeypatch.setattr(time, "clock_gettime", after_sleep)
+        assert runs.lease_age_s() > 900
+        monkeypatch.undo()
+        run.complete()

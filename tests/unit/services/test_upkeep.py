@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from runfold_events.clock import elapsed_s
 from runfold_events.contract.errors import Unavailable
 from runfold_events.contract.tokens import Token
-from runfold_services.keeper import elapsed_s
 from runfold_services.settings import ServerSettings
 from runfold_services.threads import Threads
 from runfold_services.upkeep import Upkeep
