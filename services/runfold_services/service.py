@@ -61,6 +61,10 @@ class Service(Protocol):
         """End the lease: runs that nobody else holds become NotResponding (or Canceled, where that was asked)."""
         ...
 
+    async def held_by(self, process_id: UUID) -> list[str]:
+        """The streams of the runs that a process holds."""
+        ...
+
     async def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
         """Per writer: highest number, gaps, declared losses. ``NotFound`` for an unknown run."""
         ...

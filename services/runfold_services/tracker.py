@@ -103,6 +103,10 @@ class Tracker:
         if await self.keeper.mark(streams, MarkLost):
             self.on_append()
 
+    async def held_by(self, process_id: UUID) -> list[str]:
+        """See :meth:`runfold_services.service.Service.held_by`."""
+        return await self._store.held_by(process_id)
+
     async def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
         """See :meth:`runfold_services.service.Service.writers`."""
         stream = run_stream(workspace, run_id)

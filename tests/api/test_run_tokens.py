@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -39,12 +40,27 @@ class Script:
         self.run = self.made({})
         self.child = self.made({"parent_run_id": self.run})
         self.other = self.made({})
+        self.agent = str(uuid4())
+        self.start(self.run, self.agent, owner)
         token = client.post(f"{W}/runs/{self.run}/token", headers=owner).json["token"]
         self.headers = {"Authorization": f"Bearer {token}"}
 
     def made(self, fields: dict[str, Any]) -> str:
         reply = self.client.post(f"{W}/runs", {"experiment": "e"} | fields, self.owner)
         return str(reply.json["run_id"])
+
+    def start(self, run_id: str, process: str, headers: dict[str, str]) -> Reply:
+        """``process`` starts the run, and holds it then."""
+        command = {"type": "run.start", "run_id": run_id}
+        body = {
+            "workspace": "default",
+            "commands": [{"command": command, "writer_seq": 1}],
+            "hold": True,
+        }
+        return self.client.post("/api/v1/commands", body, headers | {"Runfold-Writer": process})
+
+    def process(self, method: str, process: str, body: Any = None) -> Reply:
+        return self.client.request(method, f"/api/v1/processes/{process}", body, self.headers)
 
     def get(self, path: str) -> Reply:
         return self.client.get(f"{W}{path}", self.headers)
@@ -100,6 +116,7 @@ def test_a_run_token_reaches_nothing_else(script: Script) -> None:
         script.command(
             type="run.create", run_id=other, experiment="e", parent_run_id=script.run, resume=True
         ),
+        script.command(type="run.create", run_id="mine", experiment="f", parent_run_id=script.run),
         script.command(type="experiment.ensure", experiment="another"),
         script.get("/runs"),
         script.get("/experiments"),
@@ -112,6 +129,40 @@ def test_a_run_token_reaches_nothing_else(script: Script) -> None:
         script.client.request("DELETE", f"{W}/runs/{script.run}", headers=script.headers),
     ]
     assert [(reply.status, reply.code) for reply in replies] == [(403, "forbidden")] * len(replies)
+
+
+def test_a_run_token_speaks_for_the_processes_of_the_script_alone(script: Script) -> None:
+    own, foreign = str(uuid4()), str(uuid4())
+    assert script.start(script.other, foreign, script.owner).status == 200
+    for process in (script.agent, foreign):
+        assert script.process("PUT", process, {}).code == "forbidden"
+        assert script.process("DELETE", process).code == "forbidden"
+    assert script.start(script.run, script.agent, script.headers).code == "forbidden"
+
+    assert script.start(script.run, own, script.headers).status == 200
+    assert script.process("PUT", own, {}).status == 200
+    script.client.post(f"{W}/runs/{script.run}/cancel", headers=script.owner)
+    numbers = {f"default/run/{run_id}": 9 for run_id in (script.run, script.child, script.other)}
+    reply = script.process("PUT", own, {"last_numbers": numbers})
+    assert reply.json["cancel_requested"] == [f"default/{script.run}"]
+    writers = script.client.get(f"{W}/runs/{script.other}/writers", script.owner).json
+    assert own not in str(writers), "nothing is announced on another one's stream"
+    assert script.process("DELETE", own).status == 204
+
+
+def test_a_script_makes_children_of_its_own_only(script: Script) -> None:
+    path = f"/runs/{script.run}/children"
+    script.client.request("PATCH", f"{W}/runs/{script.other}/tags", {"set": {"secret": "1"}}, script.owner)
+    for body in (
+        {"children": [{}, {"run_id": script.other}]},
+        {"count": 1, "experiment": "another"},
+    ):
+        reply = script.post(path, body)
+        assert (reply.status, reply.code) == (403, "forbidden")
+        assert b"secret" not in reply.body
+    events = script.client.get(f"{W}/runs/{script.other}/history", script.owner).json
+    assert "rejected" not in str(events)
+    assert script.post(path, {"children": [{}, {"run_id": f"{script.run}-mine"}]}).status == 201
 
 
 def test_a_run_token_ends_soon_after_its_run(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,6 +198,9 @@ class FakeBackend:
     async def release(self, process_id: UUID) -> None:
         self.released.append(process_id)
 
+    async def held_by(self, process_id: UUID) -> list[str]:
+        return []
+
     async def run_state(self, workspace: str, run_id: str) -> RunState:
         raise NotFound(f"there is no run {run_id!r}", facts={"run_id": run_id})
 

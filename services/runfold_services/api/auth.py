@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -61,10 +62,15 @@ class Credentials:
             raise Unauthorized("this token is not known", facts={"field": "Authorization"})
         return found
 
-    def run_token(self, actor: Actor, workspace: str, run_id: str) -> str | None:
-        """A token for one run, by the authority of ``actor``; None where no tokens are configured."""
+    def run_token(
+        self, actor: Actor, workspace: str, run_id: str, holders: Sequence[UUID] = ()
+    ) -> str | None:
+        """A token for one run, by the authority of ``actor``; None where no tokens are configured.
+
+        ``holders``: processes that it must not speak for.
+        """
         secrets = self._secrets().get(actor.name)
-        return make_token(secrets[0], actor.name, workspace, run_id) if secrets else None
+        return make_token(secrets[0], actor.name, workspace, run_id, holders) if secrets else None
 
     def _secrets(self) -> dict[str, list[bytes]]:
         """What run tokens are signed with: the digests, which only the server knows."""

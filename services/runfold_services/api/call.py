@@ -65,6 +65,17 @@ class Call:
         return check_run_id(self.path["run_id"])
 
     @cached_property
+    def process_id(self) -> UUID:
+        text = self.path["process_id"]
+        try:
+            return UUID(text)
+        except ValueError:
+            raise Invalid(
+                f"a process id is a UUID; got {text[:80]!r}",
+                facts={"field": "process_id", "limit": "a UUID", "size": text[:80]},
+            ) from None
+
+    @cached_property
     def experiment(self) -> str:
         return check_experiment_name(self.path["experiment"])
 

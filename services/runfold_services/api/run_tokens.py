@@ -4,6 +4,9 @@ A script is whatever somebody submitted, and must not get the agent's own creden
 signed with what the server knows of the credential that the agent used: so nothing is stored, every server with the
 same credentials knows it, and it is void once that credential is. It reaches the run and everything below it, and
 nothing else; and it ends soon after the run has.
+
+It also names the processes that hold the run when it is made, the agent's above all: whoever has the token speaks for
+processes of its own, and for none of those.
 """
 
 from __future__ import annotations
@@ -12,19 +15,23 @@ import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from runfold_events.contract.commands import CommandBatch, CreateRun, RunCommand
-from runfold_events.contract.errors import NotFound, Unauthorized
+from runfold_events.contract.errors import Conflict, LimitExceeded, NotFound, Unauthorized
+from runfold_events.contract.ids import run_stream, split_stream
 from runfold_events.contract.submission import Actor
 
 if TYPE_CHECKING:
     from runfold_projections.model import RunView
     from runfold_services.api.call import Call
+    from runfold_services.backend import Backend
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,7 +41,8 @@ AFTER_END_S: Final = 60.0  # for what was on its way when the run ended
 LOOK_AGAIN_S: Final = 2.0  # whether the run has ended
 RUNS_REMEMBERED: Final = 10_000
 _PURPOSE: Final = b"runfold run token 1\0"
-# Without a run in their path, and harmless: a process speaks of itself.
+HOLDERS_MAX: Final = 64  # named by a token, which has to fit into a header
+# Without a run in their path: a process speaks of itself.
 _OF_PROCESSES: Final = frozenset({"heartbeat", "releaseProcess"})
 _WITH_QUERY: Final = frozenset({"queryRuns", "countRuns"})
 _NEVER: Final = frozenset({"createRunToken", "eraseRun"})
@@ -45,6 +53,7 @@ class RunActor(Actor, frozen=True):
 
     workspace: str = ""
     run_id: str = ""
+    holders: tuple[UUID, ...] = ()  # processes that are not its own
 
 
 class _Claims(Struct, frozen=True, array_like=True):
@@ -52,11 +61,13 @@ class _Claims(Struct, frozen=True, array_like=True):
     run_id: str
     actor: str
     issued_at: int  # seconds since the epoch; makes two tokens of one run differ
+    holders: tuple[bytes, ...] = ()  # process ids
 
 
-def make_token(secret: bytes, actor: str, workspace: str, run_id: str) -> str:
-    """A token for a run, signed with ``secret``."""
-    payload = msgspec.msgpack.encode(_Claims(workspace, run_id, actor, int(time.time())))
+def make_token(secret: bytes, actor: str, workspace: str, run_id: str, holders: Sequence[UUID] = ()) -> str:
+    """A token for a run, signed with ``secret``; no good for processes among ``holders``."""
+    ids = tuple(holder.bytes for holder in holders)
+    payload = msgspec.msgpack.encode(_Claims(workspace, run_id, actor, int(time.time()), ids))
     return f"{PREFIX}{_text(payload)}.{_text(_signature(secret, payload))}"
 
 
@@ -68,11 +79,18 @@ def read_token(token: str, secrets_of: dict[str, list[bytes]]) -> RunActor | Non
     try:
         payload, signature = urlsafe_b64decode(first), urlsafe_b64decode(second)
         claims = msgspec.msgpack.decode(payload, type=_Claims)
+        holders = tuple(UUID(bytes=holder) for holder in claims.holders)
     except (ValueError, msgspec.MsgspecError):
         return None
     for secret in secrets_of.get(claims.actor, []):
         if hmac.compare_digest(_signature(secret, payload), signature):
-            return RunActor(claims.actor, "token", workspace=claims.workspace, run_id=claims.run_id)
+            return RunActor(
+                claims.actor,
+                "token",
+                workspace=claims.workspace,
+                run_id=claims.run_id,
+                holders=holders,
+            )
     return None
 
 
@@ -84,11 +102,30 @@ def _text(data: bytes) -> str:
     return urlsafe_b64encode(data).decode()
 
 
+async def holders_of(backend: Backend, workspace: str, run_id: str) -> tuple[UUID, ...]:
+    """The processes that hold a run now.
+
+    Raises:
+        LimitExceeded: more than a token can name.
+    """
+    stream = run_stream(workspace, run_id)
+    writers = [mark.writer_id for mark in await backend.writers(workspace, run_id)]
+    holders = tuple([writer for writer in writers if stream in await backend.held_by(writer)])
+    if len(holders) > HOLDERS_MAX:
+        raise LimitExceeded(
+            f"a token can be made for a run that at most {HOLDERS_MAX} processes hold; {len(holders)} hold "
+            f"{run_id!r}",
+            facts={"field": "run_id", "limit": HOLDERS_MAX, "size": len(holders)},
+        )
+    return holders
+
+
 class RunScopes:
     """Keeps who has a run's token to that run's tree. What never changes, which runs are below which, is remembered."""
 
     def __init__(self) -> None:
         self._below: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._experiments: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._seen_alive: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def check(self, call: Call) -> None:
@@ -104,7 +141,10 @@ class RunScopes:
         name = call.operation.name
         if name in _NEVER:
             raise _forbidden(actor, f"{name} is not for scripts")
+        if call.sender.is_process:
+            self._check_own_process(actor, call.sender.writer_id)
         if name in _OF_PROCESSES:
+            await self._check_process(call, actor, call.process_id)
             return
         if name == "submitCommands":
             await self._check_commands(call, actor, call.body)
@@ -145,18 +185,80 @@ class RunScopes:
             if command.run_id in made:
                 continue
             if isinstance(command, CreateRun):
-                await self._check_creation(call, actor, command, made)
+                if command.parent_run_id not in made:
+                    await self._check_run(call, actor, command.parent_run_id)
+                await self.check_creation(call, command)
                 made.add(command.run_id)
             else:
                 await self._check_run(call, actor, command.run_id)
 
-    async def _check_creation(self, call: Call, actor: RunActor, command: CreateRun, made: set[str]) -> None:
-        """A new run below, or one again that is below: ``resume`` would otherwise open any run."""
-        if command.parent_run_id not in made:
-            await self._check_run(call, actor, command.parent_run_id)
-        there = await self._view(call, actor, command.run_id)
-        if there is not None and actor.run_id not in there.path:
+    async def check_creation(self, call: Call, command: CreateRun) -> None:
+        """Let a new run pass, or one again that is below; its parent is checked already.
+
+        ``resume`` would otherwise open any run, and a conflict tell what it is like. Asked of the ledger, which knows
+        of a run before the views do.
+
+        Raises:
+            Unauthorized: ``forbidden``: it is another one's run, or in another experiment.
+        """
+        actor = call.actor
+        if not isinstance(actor, RunActor):
+            return
+        if command.experiment != await self._experiment_of(call, actor):
+            raise _forbidden(actor, "its run belongs to another experiment")
+        path = await self._path_of(call, actor.workspace, command.run_id)
+        if path is not None and actor.run_id not in path:
             raise _forbidden(actor, f"run {command.run_id!r} is another one's")
+
+    async def own_streams(self, call: Call, numbers: Mapping[str, int]) -> Mapping[str, int]:
+        """Those of the numbers that are about the token's tree.
+
+        The others are left out and not refused: a run whose creation is still on its way is not known to be below, and
+        for its sake the lease must not end.
+        """
+        actor = call.actor
+        if not isinstance(actor, RunActor):
+            return numbers
+        return {
+            stream: number
+            for stream, number in numbers.items()
+            if await self._is_own_stream(call, actor, stream)
+        }
+
+    async def _check_process(self, call: Call, actor: RunActor, process_id: UUID) -> None:
+        """A process of the script: one that did not hold the run before it, and holds nothing outside."""
+        self._check_own_process(actor, process_id)
+        backend = call.runtime.backend
+        for stream in await call.runtime.threads.query(lambda: backend.held_by(process_id)):
+            if not await self._is_own_stream(call, actor, stream):
+                raise _forbidden(actor, f"process {process_id} holds other runs")
+
+    def _check_own_process(self, actor: RunActor, process_id: UUID) -> None:
+        if process_id in actor.holders:
+            raise _forbidden(actor, f"process {process_id} is another one's, which held the run before")
+
+    async def _is_own_stream(self, call: Call, actor: RunActor, stream: str) -> bool:
+        workspace, kind, run_id = split_stream(stream)
+        if workspace != actor.workspace or kind != "run":
+            return False
+        key = (workspace, actor.run_id, run_id)
+        if run_id == actor.run_id or key in self._below:
+            return True
+        if actor.run_id not in (await self._path_of(call, workspace, run_id) or ()):
+            return False
+        _remember(self._below, key, None)
+        return True
+
+    async def _path_of(self, call: Call, workspace: str, run_id: str) -> tuple[str, ...] | None:
+        """The runs from the root to a run; none of an erased one; None where there is no run."""
+        backend = call.runtime.backend
+        try:
+            state = await call.runtime.threads.query(lambda: backend.run_state(workspace, run_id))
+        except NotFound:
+            return None
+        except Conflict:
+            return ()
+        return state.created.path
 
     def _check_workspace(self, actor: RunActor, workspace: str) -> None:
         if workspace != actor.workspace:
@@ -176,9 +278,17 @@ class RunScopes:
         _remember(self._below, key, None)
 
     async def _check_experiment(self, call: Call, actor: RunActor) -> None:
-        view = await self._view(call, actor, actor.run_id)
-        if view is None or view.experiment != call.path.get("experiment"):
+        if await self._experiment_of(call, actor) != call.path.get("experiment"):
             raise _forbidden(actor, "its run belongs to another experiment")
+
+    async def _experiment_of(self, call: Call, actor: RunActor) -> str | None:
+        key = (actor.workspace, actor.run_id)
+        if key not in self._experiments:
+            view = await self._view(call, actor, actor.run_id)
+            if view is None:
+                return None
+            _remember(self._experiments, key, view.experiment)
+        return self._experiments[key]
 
     async def _view(self, call: Call, actor: RunActor, run_id: str) -> RunView | None:
         try:

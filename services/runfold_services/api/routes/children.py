@@ -37,6 +37,8 @@ async def create_children(call: Call) -> Answer:
     wanted = _wanted(body)
     experiment = body.experiment or await _experiment_of(call)
     commands = [_creation(call, body, child, index, experiment) for index, child in enumerate(wanted)]
+    for command in commands:
+        await call.runtime.scopes.check_creation(call, command)
     outcomes = await call.submit(commands, hold=body.hold, fresh=True) if commands else []
     token = merged_token(outcomes)
     answer = ChildrenAnswer(

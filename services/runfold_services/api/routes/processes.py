@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID
 
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, LimitExceeded
@@ -18,14 +17,15 @@ STREAMS_MAX: Final = limits.COMMANDS_PER_REQUEST_MAX  # in one heartbeat
 
 async def heartbeat(call: Call) -> Answer:
     """Renew the lease; the answer names the runs it holds that somebody asked to cancel."""
-    process_id, numbers = _process_id(call), _checked(call.body.last_numbers)
+    process_id = call.process_id
+    numbers = await call.runtime.scopes.own_streams(call, _checked(call.body.last_numbers))
     backend = call.runtime.backend
     return call.answer(await call.runtime.threads.commit(lambda: backend.heartbeat(process_id, numbers)))
 
 
 async def release(call: Call) -> Answer:
     """End the lease at once."""
-    process_id = _process_id(call)
+    process_id = call.process_id
     backend = call.runtime.backend
     await call.runtime.threads.commit(lambda: backend.release(process_id))
     call.runtime.upkeep.wake()
@@ -48,17 +48,6 @@ def _checked(numbers: dict[str, int]) -> dict[str, int]:
         check_workspace_name(parts[0], "last_numbers")
         check_run_id(parts[2], "last_numbers")
     return numbers
-
-
-def _process_id(call: Call) -> UUID:
-    text = call.path["process_id"]
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Invalid(
-            f"a process id is a UUID; got {text[:80]!r}",
-            facts={"field": "process_id", "limit": "a UUID", "size": text[:80]},
-        ) from None
 
 
 OPERATIONS: Final = (

@@ -12,6 +12,7 @@ from runfold_projections.ports import Views
 from runfold_services.api.call import Call
 from runfold_services.api.operations import Answer, Operation
 from runfold_services.api.routes.runs import RUN
+from runfold_services.api.run_tokens import holders_of
 
 
 class RunTokenAnswer(Struct, frozen=True):
@@ -23,7 +24,7 @@ class RunTokenAnswer(Struct, frozen=True):
 async def create_run_token(call: Call) -> Answer:
     """Make a token for a run that has not ended."""
     workspace, run_id, actor = call.workspace, call.run_id, call.actor
-    credentials = call.runtime.credentials
+    credentials, backend = call.runtime.credentials, call.runtime.backend
 
     async def made(views: Views) -> RunTokenAnswer:
         view = await views.run(workspace, run_id)
@@ -32,7 +33,8 @@ async def create_run_token(call: Call) -> Answer:
                 f"run {run_id!r} is {view.status}: it needs no token",
                 facts={"run_id": run_id, "status": view.status},
             )
-        return RunTokenAnswer(credentials.run_token(actor, workspace, run_id))
+        holders = await holders_of(backend, workspace, run_id)
+        return RunTokenAnswer(credentials.run_token(actor, workspace, run_id, holders))
 
     return await call.ask(made)
 
