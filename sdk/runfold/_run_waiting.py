@@ -37,8 +37,8 @@ class RunWaiting(RunLifecycle, RunLogs):
     ) -> dict[str, Any]:
         """Wait until the run has ended; returns ``get_details()``.
 
-        Returns at ``Finalizing`` and ``CancelRequested`` already, unless ``wait_post_processing``. A canceled run is
-        no error.
+        Returns at ``Finalizing`` and ``CancelRequested`` already, unless ``wait_post_processing``; not at the
+        Finalizing of a script that failed, whose error is recorded once its files are. A canceled run is no error.
 
         Args:
             show_output: print a header, what the run prints as it comes, and a summary.
@@ -52,7 +52,7 @@ class RunWaiting(RunLifecycle, RunLogs):
         if show_output:
             self._show_output(over)
         else:
-            self._poll(lambda status: status in over, None)
+            self._poll(lambda status: status in over and not self._is_failing(), None)
         details = self.get_details()
         if show_output:
             self._print_summary(details)
@@ -65,15 +65,23 @@ class RunWaiting(RunLifecycle, RunLogs):
         shown: dict[str, _Shown] = {}
         pause_s = _PAUSE_S_MIN
         while True:
-            is_over = (
-                self._fetch().status in over
-            )  # before the last look at the logs, so that nothing is missed
+            # Before the last look at the logs, so that nothing is missed.
+            is_over = self._fetch().status in over and not self._is_failing()
             if self._show_logs(shown):
                 pause_s = _PAUSE_S_MIN
             if is_over:
                 return
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _PAUSE_S_MAX)
+
+    def _is_failing(self) -> bool:
+        """Whether its agent has said, and not recorded yet, that it fails."""
+        view = self._seen()
+        if view.status is not Status.FINALIZING:
+            return False
+        from runfold_services.agent.definition import FAILING
+
+        return view.status_details == FAILING
 
     def _show_logs(self, shown: dict[str, _Shown]) -> bool:
         """Print what is new; whether there was anything."""

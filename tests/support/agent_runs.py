@@ -12,6 +12,7 @@ from uuid import UUID
 from runfold_events.contract.commands import ErrorInfo
 from runfold_events.contract.errors import NotFound, RunEnded, RunRejected, Unavailable
 from runfold_events.contract.statuses import TERMINAL, Status
+from runfold_events.contract.validation import check_artifact_path
 from runfold_projections.model import RunView
 from runfold_services.agent.definition import RUN_TYPE, RunDefinition
 
@@ -121,6 +122,7 @@ class MemoryRuns:
 
     def put_file(self, run_id: str, path: str, source: BinaryIO) -> None:
         self._enter()
+        check_artifact_path(path)
         self.shelf.stored[run_id, path] = source.read()
 
     def environment(self, run_id: str) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ AGENT_LOG_PATH: Final = "system_logs/agent_log.txt"  # what its agent has to say
 RUN_TYPE: Final = "azureml.scriptrun"
 SNAPSHOT_PROPERTY: Final = "ContentSnapshotId"
 OUTPUTS: Final = "outputs"
+FAILING: Final = "the script failed; what it left is being stored"  # details of Finalizing
 AZUREML: Final = "RUNFOLD_AZUREML"  # among a script's variables: its `import azureml` is to find runfold
 _NO: Final = frozenset({"", "0", "false", "no", "off"})
 WhenLost = Literal["fail", "again"]

@@ -12,7 +12,7 @@ import msgspec
 from runfold_events.contract import limits
 from runfold_events.contract.commands import ErrorInfo
 from runfold_services.agent.definition import LOG_PATH
-from runfold_services.agent.streams import open_plain
+from runfold_services.agent.plain_files import open_plain
 
 TAIL_BYTES: Final = 8_000
 TAIL_LINES: Final = 40
@@ -20,6 +20,7 @@ ERROR_FILE_BYTES_MAX: Final = 512 * 1024
 AGENT_CODE: Final = "AgentError"
 LOST_CODE: Final = "AgentLost"
 TIMEOUT_CODE: Final = "RunTimeout"
+UNSTORED_CODE: Final = "NotStored"
 
 
 def script_error(exit_code: int, log: Path, reported: ErrorInfo | None) -> ErrorInfo:
@@ -40,6 +41,12 @@ def script_error(exit_code: int, log: Path, reported: ErrorInfo | None) -> Error
 def agent_error(message: str, code: str = AGENT_CODE) -> ErrorInfo:
     """The error of a run whose script is not to blame."""
     return ErrorInfo(code=code, message=message[: limits.ERROR_MESSAGE_CHARS_MAX])
+
+
+def with_remark(error: ErrorInfo, remark: str) -> ErrorInfo:
+    """``error``, and before its own words something else that has to be known."""
+    message = f"{remark}\n{error.message or ''}"[: limits.ERROR_MESSAGE_CHARS_MAX]
+    return msgspec.structs.replace(error, message=message)
 
 
 def reported_error(file: Path) -> ErrorInfo | None:

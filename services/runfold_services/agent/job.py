@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 from msgspec import Struct
 
 from runfold_events.contract.commands import ErrorInfo
-from runfold_events.contract.errors import RunfoldError, RunRejected, Unavailable
+from runfold_events.contract.errors import RunfoldError, RunRejected
 from runfold_events.contract.statuses import TERMINAL, Status
-from runfold_services.agent import outputs
-from runfold_services.agent.definition import AGENT_LOG_PATH, LOG_PATH, OUTPUTS, RunDefinition
-from runfold_services.agent.errors import TIMEOUT_CODE, agent_error, reported_error, script_error
+from runfold_services.agent import outages
+from runfold_services.agent.definition import FAILING, OUTPUTS, RunDefinition
+from runfold_services.agent.errors import (
+    TIMEOUT_CODE,
+    UNSTORED_CODE,
+    agent_error,
+    reported_error,
+    script_error,
+    with_remark,
+)
 from runfold_services.agent.folders import Keep, RunFolder
+from runfold_services.agent.plain_files import inside
 from runfold_services.agent.ports import AgentRuns, Ended, Execution, Executor, Launch
-from runfold_services.agent.streams import LogStream, WatchedFolders
+from runfold_services.agent.records import Records
 
 TURN_S: Final = 0.1
-OUTAGE_S_MAX: Final = 600.0  # how long what a script left is kept for a server that is gone
-PREPARE_S_MAX: Final = 60.0  # how long the beginning waits for it
-RETRY_S: Final = 1.0
 GRACE_S_MAX: Final = 30.0
 FENCE_S: Final = (
     60.0  # with a lease of 120 s, the grace period and a late heartbeat: over before the lease is
 )
 ERROR_FILE: Final = "RUNFOLD_ERROR_FILE"
-# Of the agent, and not for scripts: credentials, and where a run is when it is not where the agent says it is.
-_NOT_PASSED: Final = frozenset(
-    {"RUNFOLD_TOKEN", "RUNFOLD_TOKENS_FILE", "RUNFOLD_POSTGRES", "RUNFOLD_POSTGRES_VIEWS", "RUNFOLD_URL"}
-)
-T = TypeVar("T")
+OWN: Final = "RUNFOLD_"  # variables that are the agent's own, credentials among them, and not for scripts
 _log = structlog.stdlib.get_logger("runfold.agent")
 
 
@@ -46,7 +48,7 @@ class JobSettings(Struct, frozen=True, kw_only=True):
     root: Path  # where their folders are
     agent_name: str
     keep: Keep = "never"
-    environment: Mapping[str, str] = {}  # the agent's own, passed on without credentials
+    environment: Mapping[str, str] = {}  # the agent's own, passed on without what is runfold's
 
 
 class Job:
@@ -64,6 +66,7 @@ class Job:
         self._cancel = threading.Event()
         self._stop_reason: ErrorInfo | None = None
         self._leave = False  # end the script, and leave the run to another agent
+        self._has_unstored = False  # something that the script left is in the folder only
         self._is_fenced = False  # the script was ended since another agent may have the run
         self._definition: RunDefinition | None = None
         self._execution: Execution | None = None
@@ -105,7 +108,7 @@ class Job:
     def _run(self) -> None:
         try:
             self._execute()
-            while self._is_fenced and _answered(lambda: self._runs.adopt(self.run_id)):
+            while self._is_fenced and outages.answered(lambda: self._runs.adopt(self.run_id)):
                 self._is_fenced, self.again = False, True  # nobody else has taken it
                 self._execute()
         except RunRejected as error:
@@ -130,20 +133,23 @@ class Job:
         try:
             call()
         except RunfoldError as error:
-            _log.warning("the end of a run was not recorded", run_id=self.run_id, why=error.message)
+            _log.warning(
+                "the end of a run is not recorded as it should", run_id=self.run_id, why=error.message
+            )
 
     def _execute(self) -> None:
-        definition = self._definition = _answered(lambda: self._runs.definition(self.run_id))
+        definition = self._definition = outages.answered(lambda: self._runs.definition(self.run_id))
         folder = RunFolder(self._settings.root)
         has_failed = True
         try:
-            _answered(lambda: self._runs.restore(self.run_id, definition.snapshot_id, folder.work))
+            outages.answered(lambda: self._runs.restore(self.run_id, definition.snapshot_id, folder.work))
             for name in (OUTPUTS, *definition.watched_folders):
                 _make_folder(folder.work, name)
             has_failed = self._execute_in(folder, definition)
         finally:
             keep = self._settings.keep
-            folder.close(keep=keep == "always" or (keep == "failed" and has_failed))
+            is_kept = self._has_unstored or keep == "always" or (keep == "failed" and has_failed)
+            folder.close(keep=is_kept)
 
     def _execute_in(self, folder: RunFolder, definition: RunDefinition) -> bool:
         """Whether it failed."""
@@ -154,18 +160,20 @@ class Job:
             records.note(f"warning: {warning}")
         if self.again:
             records.note("its agent is gone; it is executed again from the beginning")
+        launch = self._launch(folder, definition)
         self._runs.start(self.run_id)
-        execution = self._execution = self._executor.start(self._launch(folder, definition))
+        execution = self._execution = self._executor.start(launch)
+        self._has_unstored = True
         ended = self._watch(execution, records, definition)
         return self._end(ended, folder, records)
 
     def _launch(self, folder: RunFolder, definition: RunDefinition) -> Launch:
         environment = {
-            name: value for name, value in self._settings.environment.items() if name not in _NOT_PASSED
+            name: value for name, value in self._settings.environment.items() if not name.startswith(OWN)
         }
         environment.setdefault("PYTHONUNBUFFERED", "1")
         environment |= definition.environment_variables
-        environment |= self._runs.environment(self.run_id)
+        environment |= outages.answered(lambda: self._runs.environment(self.run_id))
         environment[ERROR_FILE] = str(folder.error_file)
         return Launch(
             words=_words(definition),
@@ -178,7 +186,7 @@ class Job:
         )
 
     def _watch(self, execution: Execution, records: Records, definition: RunDefinition) -> Ended:
-        """Until the script ended, by itself or because somebody wanted it to."""
+        """Until the script ended, by itself or because somebody wanted it to: whatever happens, not before."""
         began = time.monotonic()
         limit_s = definition.duration_s_max
         while (ended := execution.poll()) is None:
@@ -186,30 +194,58 @@ class Job:
                 self._stop_reason = agent_error(f"the script took longer than {limit_s:g} s", TIMEOUT_CODE)
             if self._cancel.is_set() or self.ended_by_others or self._stop_reason is not None:
                 execution.stop()
-            if not records.pump():
+            if not self._pump(records):
                 time.sleep(TURN_S)
         return ended
+
+    def _pump(self, records: Records) -> bool:
+        """Send what is new; where that goes wrong in a way that nobody thought of, the script is to end."""
+        try:
+            was_something = records.pump()
+        except Exception as error:
+            _log.exception("a script cannot be followed", run_id=self.run_id)
+            why = f"the script could not be followed: {type(error).__name__}: {error}"
+            self._stop_reason = self._stop_reason or agent_error(why)
+            return False
+        self.ended_by_others = self.ended_by_others or records.is_erased
+        return was_something
 
     def _end(self, ended: Ended, folder: RunFolder, records: Records) -> bool:
         """Record how it ended and what it left. A canceled run's end comes first: somebody waits for it."""
         self._is_fenced = ended.fenced
         if self._leave or self._is_fenced:
+            self._has_unstored = False  # whoever executes it again makes it anew
             return True
         error = self._error_of(ended, folder, records)
         is_canceled = self._cancel.is_set() and self._stop_reason is None and not self.ended_by_others
-        deadline = time.monotonic() + OUTAGE_S_MAX
+        deadline = time.monotonic() + outages.OUTAGE_S_MAX
         if is_canceled:
-            _patiently(lambda: self._runs.cancel(self.run_id), deadline)
+            self._tell(lambda: self._runs.cancel(self.run_id), deadline)
         elif not self.ended_by_others:
-            self._finalizing()
-        records.finish()
-        if is_canceled or self.ended_by_others:
-            return error is not None
-        if error is not None:
-            _patiently(lambda: self._runs.fail(self.run_id, error), deadline)
-        else:
-            _patiently(lambda: self._runs.complete(self.run_id), deadline)
+            self._finalizing(error, records, deadline)
+        unstored = records.finish(deadline)
+        self._has_unstored = unstored is not None and not records.is_erased
+        if self._has_unstored:
+            error = self._unstored_error(unstored or "", folder, error)
+        if not is_canceled and not self.ended_by_others:
+            self._tell(lambda: self._end_as(error), deadline)
         return error is not None
+
+    def _end_as(self, error: ErrorInfo | None) -> None:
+        if error is None:
+            self._runs.complete(self.run_id)
+        else:
+            self._runs.fail(self.run_id, error)
+
+    def _unstored_error(self, why: str, folder: RunFolder, error: ErrorInfo | None) -> ErrorInfo:
+        """``error``, if the script has one, with what became of its files; they are where only people can get them."""
+        place = f"agent {self._settings.agent_name} ({platform.node()}), in {folder.path}"
+        text = f"not everything that the script left is stored ({why}); it is kept on {place}"
+        _log.error("the folder of a run is kept", run_id=self.run_id, folder=str(folder.path), why=why)
+        return agent_error(text, UNSTORED_CODE) if error is None else with_remark(error, text)
+
+    def _tell(self, end: Callable[[], None], deadline: float) -> None:
+        self._try(lambda: outages.patiently(end, deadline))
 
     def _error_of(self, ended: Ended, folder: RunFolder, records: Records) -> ErrorInfo | None:
         if self._stop_reason is not None:
@@ -226,123 +262,19 @@ class Job:
             )
         return None
 
-    def _finalizing(self) -> None:
+    def _finalizing(self, error: ErrorInfo | None, records: Records, deadline: float) -> None:
+        """Who waits may look away at Finalizing: by then the logs are complete, and it says whether the run fails."""
+        records.send_logs(deadline)
         try:
-            self._runs.advance(self.run_id, Status.FINALIZING)
-        except RunRejected as error:
-            self.ended_by_others = error.code == "run_ended"
-        except Unavailable:
-            return  # a station nobody heard of; the end is told until somebody has
-
-
-class Records:
-    """What is kept of a run while its script runs, and afterwards."""
-
-    def __init__(self, runs: AgentRuns, run_id: str, folder: RunFolder, definition: RunDefinition) -> None:
-        self._runs = runs
-        self._run_id = run_id
-        self._folder = folder
-        self._definition = definition
-        self._logs = [
-            LogStream(runs, run_id, path, file, _answered(lambda path=path: runs.log_size(run_id, path)))  # type: ignore[misc]
-            for path, file in ((LOG_PATH, folder.script_log), (AGENT_LOG_PATH, folder.agent_log))
-        ]
-        self._watched = WatchedFolders(runs, run_id, folder.work, definition.watched_folders)
-        self._retry_at = 0.0
-        self._scan_at = 0.0
-
-    def note(self, text: str) -> None:
-        """A line of the agent's own log."""
-        line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n"
-        with self._folder.agent_log.open("a", encoding="utf-8") as file:
-            file.write(line)
-
-    def pump(self) -> bool:
-        """Send what is new; whether there was anything. A server that is gone is asked again a little later."""
-        now = time.monotonic()
-        if now < self._retry_at:
-            return False
-        try:
-            was_something = self._pump_logs()
-            if now >= self._scan_at:
-                self._scan_at = now + RETRY_S
-                was_something = self._watched.pump() or was_something
-        except Unavailable:
-            self._retry_at = now + RETRY_S
-            return False
-        return was_something
-
-    def finish(self) -> None:
-        """Send the rest, store outputs, and close the logs; give up when the server is gone for too long."""
-        deadline = time.monotonic() + OUTAGE_S_MAX
-        done: set[str] = set()
-        steps: list[Callable[[], None]] = [self._drain]
-        if self._definition.collects_outputs:
-            steps.append(lambda: self._collect(done))
-        steps += [self._note_problems, self._drain, self._close_logs]
-        for step in steps:
-            if not _patiently(step, deadline):
-                _log.error("what a run left is not stored: no answer for too long", run_id=self._run_id)
-                return
-
-    def _drain(self) -> None:
-        while self._pump_logs() or self._watched.pump():
-            pass
-
-    def _pump_logs(self) -> bool:
-        was_something = False
-        for log in self._logs:
-            was_something = log.pump() or was_something
-        return was_something
-
-    def _collect(self, done: set[str]) -> None:
-        for problem in outputs.collect(self._runs, self._run_id, self._folder.work, done):
-            self.note(f"warning: {problem}")
-
-    def _note_problems(self) -> None:
-        for path, why in self._watched.problems.items():
-            self.note(f"warning: {path} was not followed: {why}")
-
-    def _close_logs(self) -> None:
-        paths = [log.path for log in self._logs if not log.is_empty] + self._watched.paths()
-        for path in paths:
-            try:
-                self._runs.finish_log(self._run_id, path)
-            except Unavailable:
-                raise
-            except RunfoldError as error:
-                _log.warning("a log was not closed", run_id=self._run_id, path=path, why=error.message)
-
-
-def _answered(question: Callable[[], T]) -> T:
-    """The answer; asked again for a while when none comes. Raises what else goes wrong."""
-    deadline = time.monotonic() + PREPARE_S_MAX
-    while True:
-        try:
-            return question()
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(RETRY_S)
-
-
-def _patiently(step: Callable[[], None], deadline: float) -> bool:
-    """Do it, again while no answer comes; False when that took too long."""
-    while True:
-        try:
-            step()
-        except Unavailable:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(RETRY_S)
-        else:
-            return True
+            self._runs.advance(self.run_id, Status.FINALIZING, None if error is None else FAILING)
+        except RunRejected as rejected:
+            self.ended_by_others = rejected.code == "run_ended"
+        except RunfoldError as unheard:  # of a station; the end is told until somebody has heard it
+            _log.warning("nobody heard that a script ended", run_id=self.run_id, why=unheard.message)
 
 
 def _make_folder(work: Path, name: str) -> None:
     """A folder that scripts may rely on; one that would lie elsewhere is not made."""
-    from runfold_services.agent.streams import inside
-
     path = inside(name)
     if path is not None:
         target = work / path

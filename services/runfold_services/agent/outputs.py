@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runfold_events.contract.errors import RunfoldError, Unavailable
+from runfold_events.contract.errors import Conflict, Invalid
 from runfold_services.agent.definition import OUTPUTS
+from runfold_services.agent.plain_files import LeftOut, open_plain, plain_files
 from runfold_services.agent.ports import AgentRuns
-from runfold_services.agent.streams import open_plain, plain_files
 
 
-def collect(runs: AgentRuns, run_id: str, work: Path, done: set[str]) -> list[str]:
-    """Store every file that is not in ``done`` yet, and note it there; returns what could not be stored and why.
+def collect(runs: AgentRuns, run_id: str, work: Path, done: set[str], left_out: LeftOut) -> None:
+    """Store every file that is not in ``done`` yet, and note it there; say what is left out for reasons of its own.
 
     Raises:
-        Unavailable: no answer came; another call goes on where this one stopped.
+        RunfoldError: the reason is no file's own, ``Unavailable`` for one; another call goes on where this one stopped.
     """
-    problems: list[str] = []
-    for path, file in plain_files(work, OUTPUTS):
+    for path, file in plain_files(work, OUTPUTS, left_out, follow=True):
         if path in done:
             continue
         opened = open_plain(file)
         if opened is None:
+            left_out(path, "cannot be read")
             continue
         with opened:
             try:
                 runs.put_file(run_id, path, opened)
-            except Unavailable:
-                raise
             except (
-                RunfoldError
-            ) as error:  # another file of this path is there, a name that cannot be, a limit
-                problems.append(f"{path} is not stored: {error.message}")
+                Conflict,
+                Invalid,
+            ) as error:  # another file of this path is there, a name or size that cannot be
+                left_out(path, error.message)
             except OSError as error:
-                problems.append(f"{path} cannot be read: {error}")
+                left_out(path, f"cannot be read: {error}")
         done.add(path)
-    return problems

@@ -15,6 +15,9 @@ from typing import Any, Final
 from runfold_services.agent.ports import Ended, Launch
 
 SUPERVISOR: Final = Path(__file__).with_name("supervise.py")
+# What an interpreter needs to start and to name files as the agent does. Nothing else: scripts can read the variables
+# of the process above them, and the agent's credentials are not for them.
+_OF_A_SUPERVISOR: Final = frozenset({"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"})
 
 
 class LocalExecutor:
@@ -37,6 +40,7 @@ class LocalExecution:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name in _OF_A_SUPERVISOR},
             start_new_session=True,  # what a terminal sends is for the agent
             pass_fds=() if launch.keep_open is None else (launch.keep_open,),
         )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
-from runfold_events.contract.errors import RunfoldError, Unavailable
+from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable
+from runfold_services.agent.plain_files import LeftOut, inside, open_plain, plain_files
 from runfold_services.agent.ports import AgentRuns
 
 CHUNK_BYTES: Final = 256 * 1024
 CHUNKS_PER_TURN: Final = 16  # of one log, so that the others have their turn
 FILES_MAX: Final = 1_000  # watched at once
+NOT_OF_A_FILE: Final = (Unavailable, Unauthorized)  # of all files alike; they may go when this has passed
 
 
 class LogStream:
@@ -35,6 +36,7 @@ class LogStream:
 
         Raises:
             Unavailable: no answer came; the same bytes go again with the next call.
+            RunfoldError: they cannot be sent.
         """
         file = open_plain(self._file)
         if file is None:
@@ -58,86 +60,54 @@ class LogStream:
 
 
 class WatchedFolders:
-    """The files of some folders of a working copy, each as a live log of the same path."""
+    """The files of some folders of a working copy, each as a live log of its path; ``left_out`` hears of others."""
 
-    def __init__(self, runs: AgentRuns, run_id: str, work: Path, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, runs: AgentRuns, run_id: str, work: Path, names: tuple[str, ...], left_out: LeftOut
+    ) -> None:
         self._runs = runs
         self._run_id = run_id
         self._work = work
         self._names = tuple(name for name in map(inside, names) if name is not None)
+        self._left_out = left_out
         self._streams: dict[str, LogStream] = {}
-        self.problems: dict[str, str] = {}  # by path: why it is not sent
+        self._given_up: set[str] = set()
 
     def pump(self) -> bool:
         """Send what is new in all of them; whether there was anything. Raises like :meth:`LogStream.pump`."""
         was_something = False
         for path, file in self._files():
-            stream = self._streams.get(path)
-            if stream is None:
-                if path in self.problems or len(self._streams) >= FILES_MAX:
-                    self.problems.setdefault(path, f"more than {FILES_MAX} files are not watched")
-                    continue
-                stream = self._streams[path] = self._begun(path, file)
+            if path in self._given_up:
+                continue
+            if path not in self._streams and len(self._streams) >= FILES_MAX:
+                self._give_up(path, f"more than {FILES_MAX} files are not watched")
+                continue
             try:
-                was_something = stream.pump() or was_something
-            except Unavailable:
+                was_something = self._pump(path, file) or was_something
+            except NOT_OF_A_FILE:
                 raise
-            except RunfoldError as error:  # this file's own: a name that cannot be, too many files
-                self.problems[path] = error.message
-                del self._streams[path]
+            except (
+                RunfoldError,
+                OSError,
+            ) as error:  # this file's own: a name that cannot be, a limit, a bad sector
+                self._give_up(path, getattr(error, "message", str(error)))
         return was_something
+
+    def _pump(self, path: str, file: Path) -> bool:
+        stream = self._streams.get(path)
+        if stream is None:
+            sent = self._runs.log_size(self._run_id, path)
+            stream = self._streams[path] = LogStream(self._runs, self._run_id, path, file, sent)
+        return stream.pump()
+
+    def _give_up(self, path: str, why: str) -> None:
+        self._given_up.add(path)
+        self._left_out(path, why)
 
     def paths(self) -> list[str]:
         """Paths of the logs with something in them."""
         return [path for path, stream in self._streams.items() if not stream.is_empty]
 
-    def _begun(self, path: str, file: Path) -> LogStream:
-        return LogStream(self._runs, self._run_id, path, file, self._runs.log_size(self._run_id, path))
-
     def _files(self) -> Iterator[tuple[str, Path]]:
         for name in self._names:
-            yield from plain_files(self._work, name)
-
-
-def inside(name: str) -> str | None:
-    """A folder's name as a path inside the working copy; None when it would lead out of it, or is all of it."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in {"", "."}]
-    return None if not parts or ".." in parts or name.startswith("/") else "/".join(parts)
-
-
-def plain_files(work: Path, name: str) -> Iterator[tuple[str, Path]]:
-    """Plain files below ``work/name``, by path. Links are not followed, devices and pipes left out."""
-    top = work / name
-    if any((work / part).is_symlink() for part in _prefixes(name)):
-        return
-    for folder, folders, files in os.walk(top, followlinks=False):
-        folders.sort()
-        for file in sorted(files):
-            found = Path(folder, file)
-            if _is_plain(found):
-                yield found.relative_to(work).as_posix(), found
-
-
-def _prefixes(name: str) -> Iterator[str]:
-    parts = name.split("/")
-    for count in range(1, len(parts) + 1):
-        yield "/".join(parts[:count])
-
-
-def _is_plain(file: Path) -> bool:
-    try:
-        return stat.S_ISREG(file.lstat().st_mode)
-    except OSError:
-        return False
-
-
-def open_plain(file: Path) -> BinaryIO | None:
-    """A plain file, opened for reading; None when it is none (any more)."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
-    return os.fdopen(descriptor, "rb")
+            yield from plain_files(self._work, name, self._left_out, follow=False)

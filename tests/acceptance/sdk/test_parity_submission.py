@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,10 +16,14 @@ from uuid import uuid4
 import pytest
 
 from runfold import Environment, Experiment, RunConfiguration, ScriptRunConfig, Workspace, _process
+from runfold._agent_runs import WorkspaceRuns
 from runfold._script_run import ScriptRun
 from runfold.errors import RunFailed, RunfoldError, SubmissionFailed
 from runfold.exceptions import ActivityFailedException, AzureMLException, ExperimentExecutionException
 from runfold.runconfig import LOCAL
+from runfold_events.contract.commands import ErrorInfo
+from runfold_events.contract.statuses import Status
+from runfold_services.agent.definition import FAILING
 from tests.support.agent_process import AgentProcess
 from tests.support.agent_runs import wait_for
 
@@ -111,16 +116,38 @@ def test_a_script_is_submitted_watched_and_asked_about(
 def test_a_script_that_fails_fails_its_run(
     experiment: Experiment, script: Submit, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = experiment.submit(script("print('so far')\nraise SystemExit(3)"))
+    leaves = "for n in range(9): open(f'outputs/{n}', 'wb').write(bytes(n))\n"
+    run = experiment.submit(script(f"{leaves}print('so far')\nraise SystemExit(3)"))
     with pytest.raises(ActivityFailedException, match="Activity Failed:\n") as caught:
-        run.wait_for_completion(show_output=True, wait_post_processing=True)
+        run.wait_for_completion(show_output=True)
+    assert len(run.get_file_names()) == 11, "its files are there when it is heard to have failed"
+    shown = capsys.readouterr().out
+    assert "\nso far\n" in shown
     assert isinstance(caught.value, RunFailed)
     details = run.wait_for_completion(wait_post_processing=True, raise_on_error=False)
     assert details["error"]["error"]["code"] == "UserError"
     assert details["error"]["error"]["message"] == (
         "User program ended with exit code 3.\nThe end of user_logs/std_log.txt:\nso far"
     )
-    assert "\nError:\n" in capsys.readouterr().out
+    assert "\nError:\n" in shown
+
+
+@pytest.mark.parity("ST-07", "ST-09")
+def test_waiting_does_not_look_away_while_the_outputs_of_a_failed_script_are_stored(
+    workspace: Workspace,
+) -> None:
+    """What an agent says of two scripts, of which one failed; it has stored nothing yet."""
+    agent = WorkspaceRuns(workspace)
+    good, bad = (Experiment(workspace, "nobody").start_logging() for _ in range(2))
+    agent.advance(good.id, Status.FINALIZING)
+    agent.advance(bad.id, Status.FINALIZING, FAILING)
+    assert good.wait_for_completion()["status"] == "Finalizing"
+    soon = threading.Timer(0.5, agent.fail, (bad.id, ErrorInfo(message="exit code 3")))
+    soon.start()
+    with pytest.raises(RunFailed, match="exit code 3"):
+        bad.wait_for_completion()
+    soon.join()
+    good.complete()
 
 
 def is_up(run: ScriptRun) -> bool:

@@ -6,8 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,70 +14,13 @@ import pytest
 
 from runfold_events.contract.statuses import Status
 from runfold_services.agent import job as jobs
-from runfold_services.agent.agent import Agent, AgentSettings
+from runfold_services.agent import outages
 from runfold_services.agent.folders import RunFolder, remove_left_behind
-from runfold_services.agent.job import JobSettings
-from runfold_services.agent.processes import LocalExecutor
 from runfold_services.agent.slots import has_place
-from tests.support.agent_runs import MemoryRuns, Shelf, wait_for
+from tests.support.agent_bench import SLEEP, STATIONS, Bench
+from tests.support.agent_runs import MemoryRuns, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="agents run where there are process groups")
-
-SLEEP = "import time; print('up', flush=True); time.sleep(60)"
-STATIONS = ["Starting", "Preparing", "Queued", "Running", "Finalizing"]
-
-
-class Bench:
-    """A shelf of runs, and agents that work on it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.shelf = Shelf()
-        self.runs = MemoryRuns(self.shelf)
-
-    def agent(self, runs: MemoryRuns | None = None, **settings: Any) -> Agent:
-        job = JobSettings(
-            root=self.root,
-            agent_name="bench",
-            environment={**os.environ, "RUNFOLD_TOKEN": "the agent's own", "COLOUR": "red"},
-            keep=settings.pop("keep", "never"),
-        )
-        given: dict[str, Any] = {"runs_at_once": 4, "once": True, "poll_s": 0.05} | settings
-        return Agent(runs or self.runs, LocalExecutor(), AgentSettings(job=job, **given))
-
-    def work(self, **settings: Any) -> None:
-        """One agent, until nothing waits any more."""
-        self.agent(**settings).run()
-
-    @contextmanager
-    def working(self, **settings: Any) -> Generator[Agent]:
-        """An agent in a thread, told to stop at the end."""
-        agent = self.agent(once=False, **settings)
-        thread = threading.Thread(target=agent.run)
-        thread.start()
-        try:
-            yield agent
-        finally:
-            agent.stop()
-            thread.join(60)
-            assert not thread.is_alive()
-
-    def stations(self, run_id: str) -> list[str]:
-        return [str(status) for status in self.shelf.stations[run_id]]
-
-    def message(self, run_id: str) -> str:
-        return self.shelf.error[run_id].message or ""
-
-    def wait_for_output(self, run_id: str) -> None:
-        wait_for(lambda: bool(self.shelf.log(run_id)))
-
-    def wait_for_end(self, run_id: str) -> None:
-        wait_for(lambda: self.shelf.status[run_id].is_terminal)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "runs")
 
 
 def test_a_script_goes_through_all_stations_and_leaves_what_it_made(bench: Bench) -> None:
@@ -86,7 +28,7 @@ def test_a_script_goes_through_all_stations_and_leaves_what_it_made(bench: Bench
         "r",
         "import os, sys\n"
         "print('hello', sys.argv[1:], os.environ['A'], os.environ['RUNFOLD_RUN_ID'], os.environ['COLOUR'])\n"
-        "print('RUNFOLD_TOKEN' in os.environ)\n"
+        "print(sorted(name for name in os.environ if name.startswith('RUNFOLD_')))\n"
         "os.makedirs('outputs/deep')\n"
         "open('outputs/deep/model.bin', 'wb').write(bytes(1000))\n"
         "open('logs/own.txt', 'w').write('of its own')\n",
@@ -95,7 +37,7 @@ def test_a_script_goes_through_all_stations_and_leaves_what_it_made(bench: Bench
     )
     bench.work()
     assert bench.stations("r") == [*STATIONS, "Completed"]
-    assert bench.shelf.log("r") == "hello ['--lr', '0.1'] b r red\nFalse\n"
+    assert bench.shelf.log("r") == "hello ['--lr', '0.1'] b r red\n['RUNFOLD_ERROR_FILE', 'RUNFOLD_RUN_ID']\n"
     assert bench.shelf.stored == {("r", "outputs/deep/model.bin"): bytes(1000)}
     assert bench.shelf.log("r", "logs/own.txt") == "of its own"
     assert {path for _, path in bench.shelf.finished} == {
@@ -229,7 +171,7 @@ def test_a_log_is_sent_while_it_grows_and_survives_being_emptied(bench: Bench) -
 def test_a_server_that_is_gone_for_a_while_costs_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "RETRY_S", 0.05)
+    monkeypatch.setattr(outages, "RETRY_S", 0.05)
     bench.shelf.submit(
         "r",
         "import time, pathlib\n"

@@ -98,6 +98,15 @@ def test_what_it_prints_goes_behind_what_is_there(scene: Scene) -> None:
     assert scene.log.read_text() == "before\nout\nerr\n"
 
 
+def test_what_the_agent_knows_is_not_in_the_process_above_a_script(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFOLD_TOKEN", "the agent's own")
+    launch = scene.launch("import os; print(open(f'/proc/{os.getppid()}/environ').read())")
+    end_of(LocalExecution(launch))
+    assert "the agent's own" not in scene.log.read_text()
+
+
 def test_what_cannot_be_started_says_why(scene: Scene) -> None:
     launch = Launch(
         words=("/no/such/program",), folder=scene.folder, environment={}, log=scene.log, grace_s=1.0
