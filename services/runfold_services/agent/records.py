@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -29,9 +30,7 @@ class Records:
         self._definition = definition
         self._left_out: dict[str, str] = {}  # by path: why it is not, or not all of it, among the run's files
         self._logs = [
-            LogStream(
-                runs, run_id, path, file, outages.answered(lambda path=path: runs.log_size(run_id, path))
-            )  # type: ignore[misc]
+            LogStream(runs, run_id, path, file, outages.answered(partial(runs.log_size, run_id, path)))
             for path, file in ((LOG_PATH, folder.script_log), (AGENT_LOG_PATH, folder.agent_log))
         ]
         self._watched = WatchedFolders(
