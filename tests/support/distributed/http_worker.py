@@ -43,16 +43,16 @@ class Worker:
         self._rate = options.rate
         self._writer = uuid4()
         self._experiment = f"{options.name}-{self._writer.hex[:6]}"
+        self._is_told_to_stop = False
+        signal.signal(signal.SIGTERM, self._stop)  # before the journal, which says that it has begun
         self._journal = JournalWriter(Path(options.journal), self._writer, "http")
         self._http = urllib3.PoolManager(retries=False, timeout=ANSWER_S_MAX)
         self._numbers: dict[str, int] = {}
         self._run_count = 0
         self._spoiled: set[str] = set()
-        self._is_told_to_stop = False
 
     def run(self) -> None:
         """Work until told to stop."""
-        signal.signal(signal.SIGTERM, self._stop)
         ensure = Step("experiment.ensure", {"experiment": self._experiment})
         self._send([(lives.experiment_stream(self._experiment), ensure)])
         families = [self._family() for _ in range(FAMILIES_AT_ONCE)]

@@ -48,6 +48,8 @@ class Worker:
         self._luck = random.Random(options.seed)
         self._writer = uuid4()
         self._writer_text = str(self._writer).encode()
+        self._is_told_to_stop = False
+        signal.signal(signal.SIGTERM, self._stop)  # before the journal, which says that it has begun
         self._journal = JournalWriter(Path(options.journal), self._writer, "kafka")
         self._replies = _Replies(options.kafka, options.replies, self._writer)
         self._producer = confluent_kafka.Producer(
@@ -68,11 +70,9 @@ class Worker:
         self._garbage = 0
         self._numbers: dict[str, int] = {}
         self._run_count = 0
-        self._is_told_to_stop = False
 
     def run(self) -> None:
         """Work until told to stop."""
-        signal.signal(signal.SIGTERM, self._stop)
         experiment = f"{self._options.name}-{self._writer.hex[:6]}"
         self._send(
             lives.experiment_stream(experiment),
