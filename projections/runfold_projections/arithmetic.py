@@ -10,13 +10,21 @@ the first fold of one that hardly needs NumPy does not wait for its import.
 from __future__ import annotations
 
 import sys
-from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from runfold_events.contract.columns import Packed, Values, is_delta, is_shuffled, undone
+from runfold_events.contract.columns import (
+    NUMBER_BYTES,
+    Packed,
+    Values,
+    array_of,
+    is_delta,
+    is_shuffled,
+    undone,
+)
+from runfold_projections.values import Number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,9 +32,6 @@ if TYPE_CHECKING:
 
 LOADED_PAYS_FROM_VALUES: Final = 64
 IMPORT_PAYS_FROM_VALUES: Final = 512
-_NUMBER_BYTES: Final = 8
-
-Number = int | float
 
 
 class Bounds(Struct, frozen=True, gc=False):
@@ -78,9 +83,9 @@ def _undo_group(columns: Sequence[Packed]) -> list[Undone]:
         for least, greatest in zip(table.min(axis=1).tolist(), table.max(axis=1).tolist(), strict=True)
     ]
     raw = memoryview(table.tobytes())
-    size = first.count * _NUMBER_BYTES
+    size = first.count * NUMBER_BYTES
     return [
-        Undone(_array(first.dtype, raw[start : start + size]), one)
+        Undone(array_of(first.dtype, raw[start : start + size]), one)
         for start, one in zip(range(0, len(raw), size), bounds, strict=True)
     ]
 
@@ -95,12 +100,6 @@ def _table(columns: Sequence[Packed]) -> npt.NDArray[Any]:
     if not is_shuffled(first.codec):
         return np.frombuffer(raw, dtype=dtype).reshape(rows, first.count)
     planes: npt.NDArray[np.uint8] = np.frombuffer(raw, dtype=np.uint8).reshape(
-        rows, _NUMBER_BYTES, first.count
+        rows, NUMBER_BYTES, first.count
     )
     return np.ascontiguousarray(planes.transpose(0, 2, 1)).view(dtype).reshape(rows, first.count)
-
-
-def _array(dtype: str, raw: memoryview) -> array[Any]:
-    values: array[Any] = array("d" if dtype == "f64" else "q")
-    values.frombytes(raw)
-    return values

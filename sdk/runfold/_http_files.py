@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import BinaryIO, Final, Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 import msgspec
 import urllib3
@@ -15,6 +15,9 @@ from runfold_events.contract.envelope import MSGPACK
 from runfold_events.contract.errors import Unavailable
 from runfold_services.files.pieces import PIECE_BYTES, check_file_size, pieces
 from runfold_services.files.port import Content
+
+if TYPE_CHECKING:
+    from runfold._http import HttpTransport
 
 STORE_TIMEOUT_S: Final = 600.0  # after the last byte a server may have to carry all of it to an object store
 READ_TIMEOUT_S: Final = 60.0
@@ -28,22 +31,7 @@ class Digest(Protocol):
     def update(self, data: bytes, /) -> None: ...
 
 
-class Requester(Protocol):
-    """What this needs of :class:`~runfold._http.HttpTransport`."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | Iterable[bytes] | None,
-        headers: Mapping[str, str],
-        timeout_s: float,
-        *,
-        preload: bool = True,
-    ) -> urllib3.BaseHTTPResponse: ...
-
-
-def put_content(http: Requester, path: str, source: BinaryIO, size_bytes: int | None) -> Content:
+def put_content(http: HttpTransport, path: str, source: BinaryIO, size_bytes: int | None) -> Content:
     """Send the rest of ``source``, or its next ``size_bytes``; again from where it stood, if it can go back there."""
     check_file_size(size_bytes or 0)
     start = source.tell() if source.seekable() else None
@@ -57,7 +45,7 @@ def put_content(http: Requester, path: str, source: BinaryIO, size_bytes: int | 
     return _put(http, path, source, size_bytes)
 
 
-def _put(http: Requester, path: str, source: BinaryIO, size_bytes: int | None) -> Content:
+def _put(http: HttpTransport, path: str, source: BinaryIO, size_bytes: int | None) -> Content:
     headers = {"Content-Type": _BYTES}
     if size_bytes is not None:
         headers["Content-Length"] = str(size_bytes)
@@ -79,7 +67,7 @@ def _hashed(source: BinaryIO, size_bytes: int | None, digest: Digest) -> Iterato
         raise OSError(f"the file became shorter while it was sent: {sent} of {size_bytes} bytes")
 
 
-def open_file(http: Requester, path: str, at: str | None) -> Iterator[bytes]:
+def open_file(http: HttpTransport, path: str, at: str | None) -> Iterator[bytes]:
     """The content of a file. What is wrong is raised here; what goes wrong while it is read, by the iterator."""
     headers = {"Runfold-Wait": "10", "Accept": MSGPACK}
     if at is not None:

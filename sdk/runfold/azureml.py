@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
+from runfold import exceptions
 from runfold._version import VERSION as _RUNFOLD_VERSION
 from runfold.errors import RunfoldError
 
@@ -46,16 +47,7 @@ _RUN_CONFIGURATION_PARTS: Final = (
     "PythonSection",
 )
 _VERSION: Final = {"VERSION": f"{__name__}:VERSION", "__version__": f"{__name__}:VERSION"}
-_EXCEPTIONS: Final = (
-    "ActivityFailedException",
-    "AzureMLAggregatedException",
-    "AzureMLException",
-    "ExperimentExecutionException",
-    "RunEnvironmentException",
-    "ServiceException",
-    "SnapshotException",
-    "UserErrorException",
-)
+_EXCEPTIONS: Final = tuple(exceptions.__all__)
 _AUTHENTICATION: Final = (
     "ArmTokenAuthentication",
     "AzureCliAuthentication",

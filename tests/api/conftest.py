@@ -9,6 +9,7 @@ import pytest
 
 from runfold_services.compose import open_embedded
 from runfold_services.server import Server
+from runfold_services.settings import ServerSettings
 from tests.support.http_server import Client, running
 
 
@@ -22,6 +23,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(home: Path) -> Generator[Server]:
     """A server that answers requests, without tokens."""
     with running(open_embedded(home, background=False)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """A server with an admin, ``ALICE``, and somebody else, ``BOB`` (tests.support.http_server)."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "tokens").write_text("alice alice-token admin\nbob bob-token\n")
+    settings = ServerSettings(port=0, tokens_file=folder / "tokens", stop_s=5.0)
+    with running(open_embedded(folder / "home", background=False), settings) as server:
         yield server
 
 

@@ -10,25 +10,12 @@ import pytest
 
 from runfold_events.contract.errors import Invalid, Unauthorized
 from runfold_services.api.routes import OPERATIONS
-from runfold_services.compose import open_embedded
 from runfold_services.server import Server
 from runfold_services.settings import ServerSettings
 from tests.support.fake_backend import FakeBackend
-from tests.support.http_server import Client, running
+from tests.support.http_server import ALICE, BOB, Client, running
 
 W = "/api/v1/workspaces/default"
-ALICE = {"Authorization": "Bearer alice-token"}
-BOB = {"Authorization": "Bearer bob-token"}
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    """A server with an admin, alice, and somebody else, bob."""
-    folder = tmp_path_factory.mktemp("guarded")
-    (folder / "tokens").write_text("alice alice-token admin\nbob bob-token\n")
-    settings = ServerSettings(port=0, tokens_file=folder / "tokens", stop_s=5.0)
-    with running(open_embedded(folder / "home", background=False), settings) as server:
-        yield server
 
 
 @pytest.fixture

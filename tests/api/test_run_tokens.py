@@ -12,22 +12,9 @@ import pytest
 from runfold_services.api import run_tokens
 from runfold_services.compose import open_embedded
 from runfold_services.server import Server
-from runfold_services.settings import ServerSettings
-from tests.support.http_server import Client, Reply, running
+from tests.support.http_server import ALICE, Client, Reply, running
 
 W = "/api/v1/workspaces/default"
-ALICE = {"Authorization": "Bearer alice-token"}
-BOB = {"Authorization": "Bearer bob-token"}
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    """A server with two who may come in."""
-    folder = tmp_path_factory.mktemp("guarded")
-    (folder / "tokens").write_text("alice alice-token admin\nbob bob-token\n")
-    settings = ServerSettings(port=0, tokens_file=folder / "tokens", stop_s=5.0)
-    with running(open_embedded(folder / "home", background=False), settings) as server:
-        yield server
 
 
 class Script:

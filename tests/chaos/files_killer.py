@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from runfold_events.contract.commands import RecordArtifact
 from runfold_events.stores.sqlite import connection
 from runfold_services.files import local, naming
 from runfold_services.files.port import Content
+from tests.support.killing import die_at, kill_until_done
 
 DATA = bytes(range(256)) * 20_000  # five pieces
 WORKSPACE = "default"
@@ -48,31 +46,19 @@ def main(folder: Path, how: str, stride: int) -> None:
     """Fork, upload, die at step ``kill``, for ever later steps, until the upload ends before the step is reached."""
     if how == "in-place":
         local.LocalIncoming = InPlace  # type: ignore[misc]
-    for kill in range(1, KILLS_MAX, stride):
-        place = folder / str(kill)
-        child = os.fork()
-        if child == 0:
-            upload_and_die(place, how, kill)
-        _, status = os.waitpid(child, 0)
-        if os.WIFEXITED(status):
-            sys.exit(os.WEXITSTATUS(status))
-        if os.WTERMSIG(status) != signal.SIGKILL:
-            sys.exit(f"the child at {kill} died of signal {os.WTERMSIG(status)}")
-    sys.exit("the upload never came to its end")
+    kill_until_done(
+        range(1, KILLS_MAX, stride), lambda kill: upload_and_die(folder / str(kill), how, kill), "upload"
+    )
 
 
 def upload_and_die(home: Path, how: str, kill: int) -> None:
     """In the child: one upload, up to its ``kill``-th step."""
-    try:
-        run = Experiment(Workspace(workspace_name=WORKSPACE, home=home), "killed").start_logging(run_id="run")
-        reached = itertools.count(1)
-        failpoints.arm("*", lambda: os.kill(os.getpid(), signal.SIGKILL) if next(reached) == kill else None)
-        if how == "record-first":
-            record(run)
-        run.upload_file(PATH, io.BytesIO(DATA))
-        failpoints.disarm_all()
-    finally:
-        os._exit(0 if sys.exc_info()[0] is None else 1)
+    run = Experiment(Workspace(workspace_name=WORKSPACE, home=home), "killed").start_logging(run_id="run")
+    die_at(kill)
+    if how == "record-first":
+        record(run)
+    run.upload_file(PATH, io.BytesIO(DATA))
+    failpoints.disarm_all()
 
 
 def record(run: Run) -> None:

@@ -9,15 +9,12 @@ killed: how many events there were afterwards, and whether the store said that a
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from runfold_events import failpoints
 from runfold_events.ids_source import SystemIds
 from runfold_events.stores.postgres import PostgresStore
 from runfold_events.stores.sqlite.store import SqliteStore
@@ -25,6 +22,7 @@ from runfold_events.transfer import importing
 from runfold_events.transfer.importing import ImportLog, import_ledger
 from runfold_events.transfer.ports import Movable
 from runfold_events.transfer.reading import LedgerFile
+from tests.support.killing import die_at, run_and_leave
 
 T = TypeVar("T")
 BATCH_LINES: Final = 4
@@ -60,7 +58,7 @@ def kill_until_done(file: Path, place: str) -> None:
     for _ in range(KILLS_MAX):
         child = os.fork()
         if child == 0:
-            import_and_die(file, place, round(point))
+            run_and_leave(lambda: import_and_die(file, place, round(point)))  # noqa: B023  # done at once
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
             sys.exit(os.WEXITSTATUS(status))
@@ -71,12 +69,8 @@ def kill_until_done(file: Path, place: str) -> None:
 
 def import_and_die(file: Path, place: str, point: int) -> None:
     """In the child: the import, up to the ``point``-th failpoint that is reached."""
-    reached = itertools.count(1)
-    failpoints.arm("*", lambda: os.kill(os.getpid(), signal.SIGKILL) if next(reached) == point else None)
-    try:
-        asyncio.run(on_store(place, lambda store: take(store, file)))
-    finally:
-        os._exit(0 if sys.exc_info()[0] is None else 1)
+    die_at(point)
+    asyncio.run(on_store(place, lambda store: take(store, file)))
 
 
 if __name__ == "__main__":

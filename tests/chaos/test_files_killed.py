@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +12,7 @@ import pytest
 from runfold_events.sync import run_sync
 from runfold_services.compose import open_embedded
 from tests.chaos.files_killer import DATA, PATH, WORKSPACE
+from tests.support.killing import run_killer
 
 STEPS_MIN: Final = 8
 TIMEOUT_S: Final = 100
@@ -22,15 +21,7 @@ TIMEOUT_S: Final = 100
 def killed(folder: Path, how: str, stride: int) -> list[Path]:
     """The homes of uploads that were killed some steps later each; the last one came to its end."""
     folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.files_killer", str(folder), how, str(stride)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_killer("files_killer", str(folder), how, str(stride), timeout_s=TIMEOUT_S)
     return sorted(folder.iterdir(), key=lambda place: int(place.name))
 
 

@@ -5,9 +5,6 @@ Control: without transactions the same kills leave damage, and the checker says 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +17,7 @@ from runfold_events.sync import run_sync
 from tests.chaos.sqlite_killer import ACKNOWLEDGED, LEDGER
 from tests.chaos.sqlite_story import STORY, tell
 from tests.support.checker import Streams, check_store
+from tests.support.killing import run_killer
 from tests.support.replay import check_views_equal_a_replay
 
 PROTECTED: Final = "runfold_events.stores.sqlite.store:SqliteStore"
@@ -30,10 +28,7 @@ TIMEOUT_S: Final = 60
 
 def kill_everywhere(folder: Path, store: str, step: int = 1) -> list[Path]:
     """One folder for each point where the process was killed; the last is of the process that came through."""
-    command = [sys.executable, "-m", "tests.chaos.sqlite_killer", str(folder), store, str(step)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stderr
+    run_killer("sqlite_killer", str(folder), store, str(step), timeout_s=TIMEOUT_S)
     places = sorted(
         (place for place in folder.iterdir() if place.is_dir()), key=lambda place: int(place.name)
     )

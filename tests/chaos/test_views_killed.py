@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +10,7 @@ import pytest
 
 from tests.chaos.sqlite_story import tell
 from tests.chaos.views_killer import LEDGER
+from tests.support.killing import run_killer
 from tests.support.replay import check_views_equal_a_replay
 
 STEPS_MIN: Final = 10
@@ -31,15 +29,7 @@ def ledger(tmp_path: Path) -> Path:
 def test_killed_at_every_step_of_a_fold_the_views_equal_a_replay(ledger: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.views_killer", str(folder), str(ledger)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_killer("views_killer", str(folder), str(ledger), timeout_s=TIMEOUT_S)
     places = list(folder.iterdir())
     assert len(places) > STEPS_MIN
     for place in places:

@@ -7,15 +7,12 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 
-from runfold_events import failpoints
 from runfold_events.stores.sqlite import connection
+from tests.support.killing import die_at, kill_until_done
 from tests.support.replay import live_and_replayed
 
 LEDGER = "ledger.db"
@@ -24,29 +21,15 @@ KILLS_MAX = 2_000
 
 def main(folder: Path, ledger: Path) -> None:
     """Fork, fold, die at step ``kill``, for ever later steps, until the fold ends before the step is reached."""
-    for kill in range(1, KILLS_MAX):
-        place = folder / str(kill)
-        place.mkdir()
-        shutil.copy(ledger, place / LEDGER)
-        child = os.fork()
-        if child == 0:
-            fold_and_die(place / LEDGER, kill)
-        _, status = os.waitpid(child, 0)
-        if os.WIFEXITED(status):
-            sys.exit(os.WEXITSTATUS(status))
-        if os.WTERMSIG(status) != signal.SIGKILL:
-            sys.exit(f"the child at {kill} died of signal {os.WTERMSIG(status)}")
-    sys.exit("the fold never came to its end")
+    kill_until_done(range(1, KILLS_MAX), lambda kill: fold_and_die(folder / str(kill), ledger, kill), "fold")
 
 
-def fold_and_die(ledger: Path, kill: int) -> None:
+def fold_and_die(place: Path, ledger: Path, kill: int) -> None:
     """In the child: the fold, up to the ``kill``-th step."""
-    reached = itertools.count(1)
-    failpoints.arm("*", lambda: os.kill(os.getpid(), signal.SIGKILL) if next(reached) == kill else None)
-    try:
-        live_and_replayed(ledger)
-    finally:
-        os._exit(0 if sys.exc_info()[0] is None else 1)
+    place.mkdir()
+    shutil.copy(ledger, place / LEDGER)
+    die_at(kill)
+    live_and_replayed(place / LEDGER)
 
 
 if __name__ == "__main__":

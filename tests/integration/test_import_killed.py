@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +15,7 @@ from runfold_events.stores.sqlite.store import SqliteStore
 from runfold_events.sync import run_sync
 from runfold_events.transfer import importing
 from runfold_events.transfer.importing import ImportLog
+from tests.support.killing import run_killer
 from tests.support.ledgers import desk
 from tests.support.moving import exported, fill, imported, kept, lines_of, movable
 from tests.support.postgres_store import as_service, template
@@ -39,11 +37,8 @@ def import_until_done(data: bytes, folder: Path, place: str) -> list[tuple[int, 
     """What was found after each kill: how many events, and what the store said of it."""
     file = folder / "ledger.ndjson"
     file.write_bytes(data)
-    command = [sys.executable, "-m", "tests.chaos.import_killer", str(file), place]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stderr
-    found = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    told = run_killer("import_killer", str(file), place, timeout_s=TIMEOUT_S)
+    found = [line.split(" ", 1) for line in told.splitlines()]
     return [(int(count), said) for count, said in found]
 
 

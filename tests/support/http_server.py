@@ -18,6 +18,10 @@ from runfold_services.settings import ServerSettings
 
 TIMEOUT_S = 20.0
 
+# Who may come in to a server of the fixture `guarded`.
+ALICE = {"Authorization": "Bearer alice-token"}  # an admin
+BOB = {"Authorization": "Bearer bob-token"}
+
 
 class Reply(Struct):
     """What a request got."""

@@ -28,8 +28,8 @@ Codec = Literal["raw", "zstd", "delta-zstd", "shuffle-zstd", "delta-shuffle-zstd
 Cell = bool | int | float | str | None
 Values = Sequence[Any]  # array('d'), array('q') or list, by dtype
 
-_NUMBER_BYTES: Final = 8
-_ITEM_BYTES: Final[dict[str, int]] = {"f64": _NUMBER_BYTES, "i64": _NUMBER_BYTES, "bool": 1}
+NUMBER_BYTES: Final = 8
+_ITEM_BYTES: Final[dict[str, int]] = {"f64": NUMBER_BYTES, "i64": NUMBER_BYTES, "bool": 1}
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _FLOAT_MAX: Final = int(1.7976931348623157e308)
 _CELL_BYTES: Final = 8  # what an unpacked cell takes in memory, also as an entry of a list
@@ -131,7 +131,7 @@ def opened(column: Column, budget: Budget) -> Values | Packed:
         return [byte == 1 for byte in raw]
     if codec in _SHUFFLED or codec in _DELTA:
         return Packed(dtype, codec, count, raw)
-    return _array(dtype, raw)
+    return array_of(dtype, raw)
 
 
 def undone(column: Values | Packed) -> Values:
@@ -139,7 +139,7 @@ def undone(column: Values | Packed) -> Values:
     if not isinstance(column, Packed):
         return column
     raw = _unshuffle(column.raw) if column.codec in _SHUFFLED else column.raw
-    return _undelta(raw) if column.codec in _DELTA else _array(column.dtype, raw)
+    return _undelta(raw) if column.codec in _DELTA else array_of(column.dtype, raw)
 
 
 def is_delta(codec: Codec) -> bool:
@@ -152,7 +152,8 @@ def is_shuffled(codec: Codec) -> bool:
     return codec in _SHUFFLED
 
 
-def _array(dtype: Dtype, raw: bytes) -> array[Any]:
+def array_of(dtype: str, raw: bytes | memoryview) -> array[Any]:
+    """Numbers of one type from their little-endian bytes."""
     values: array[Any] = array("d" if dtype == "f64" else "q")
     values.frombytes(raw)
     return values
@@ -231,16 +232,16 @@ def _undelta(raw: bytes) -> array[int]:
 
 
 def _unshuffle(raw: bytes) -> bytes:
-    count = len(raw) // _NUMBER_BYTES
+    count = len(raw) // NUMBER_BYTES
     out = bytearray(len(raw))
-    for byte in range(_NUMBER_BYTES):
-        out[byte::_NUMBER_BYTES] = raw[byte * count : (byte + 1) * count]
+    for byte in range(NUMBER_BYTES):
+        out[byte::NUMBER_BYTES] = raw[byte * count : (byte + 1) * count]
     return bytes(out)
 
 
 def shuffle(raw: bytes) -> bytes:
     """All first bytes of the numbers, then all second bytes, …: what makes floats compressible."""
-    return b"".join(raw[byte::_NUMBER_BYTES] for byte in range(_NUMBER_BYTES))
+    return b"".join(raw[byte::NUMBER_BYTES] for byte in range(NUMBER_BYTES))
 
 
 def _plain_f64(values: list[Cell]) -> array[float]:

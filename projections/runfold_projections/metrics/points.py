@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from runfold_events.contract.columns import Dtype, Values
+from runfold_events.contract.columns import Dtype, Values, array_of
 from runfold_events.contract.metrics import DecodedSeries
 from runfold_projections.projection import Row
 from runfold_projections.values import Cell, decode_cells, encode_cells
@@ -117,9 +117,7 @@ def values_of(dtype: str, data: Payload) -> Sequence[Any]:
         return data
     if dtype == "bool":
         return [byte == 1 for byte in data]
-    values: array[Any] = array("d" if dtype == "f64" else "q")
-    values.frombytes(data)
-    return values
+    return array_of(dtype, data)
 
 
 def join(dtype: str, pieces: Iterable[Payload]) -> Payload:

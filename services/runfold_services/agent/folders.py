@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from runfold_events.contract.errors import Unavailable
+from runfold_services.agent.locks import is_locked
 
 Keep = Literal["never", "failed", "always"]
 PREFIX: Final = "run-"
@@ -83,16 +84,9 @@ def remove_left_behind(root: Path) -> int:
 
 def _is_free(lock: Path) -> bool:
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        return not is_locked(lock)
     except OSError:
         return False  # being made, or being removed
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _remove(folder: Path) -> None:

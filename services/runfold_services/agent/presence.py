@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from runfold_services.agent.locks import is_locked
+
 FOLDER: Final = "agents"
 
 
@@ -47,13 +49,6 @@ class Presence:
     def is_somebody_there(self) -> bool:
         """Whether an agent lives here."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            return is_locked(self._path)
         except OSError:
             return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False

@@ -160,13 +160,12 @@ class PostgresStore:
 
     async def read_public(self, partition: int, from_pos: int, events_max: int) -> list[PublicEvent]:
         """See the port."""
-        found = await self._fetch(
-            f"SELECT {rows.PUBLIC_COLUMNS} FROM events WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3",  # noqa: S608
+        return await self._public_events(
+            "partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3",
             partition,
             from_pos,
             min(events_max, READ_EVENTS_MAX),
         )
-        return [PublicEvent(*row) for row in found]
 
     async def read_stream(self, stream: str, from_seq: int, events_max: int) -> list[RecordedEvent]:
         """See the port."""
@@ -195,8 +194,7 @@ class PostgresStore:
     ) -> list[PublicEvent]:
         """See :class:`~runfold_events.log_ports.LogStore`."""
         # The length of a body is known without reading it: what is too much never leaves the engine.
-        found = await self._fetch(
-            f"SELECT {rows.PUBLIC_COLUMNS} FROM events WHERE "  # noqa: S608
+        return await self._public_events(
             "partition = $1 AND pos >= $2 AND pos <= (SELECT coalesce(max(sized.pos), $2) FROM (SELECT pos, "
             "sum(coalesce(octet_length(body), 0)) OVER (ORDER BY pos) AS size FROM events "
             "WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3) AS sized WHERE sized.size <= $4) ORDER BY pos",
@@ -205,7 +203,6 @@ class PostgresStore:
             min(events_max, READ_EVENTS_MAX),
             bytes_max,
         )
-        return [PublicEvent(*row) for row in found]
 
     async def published(self) -> tuple[int, ...]:
         """See :class:`~runfold_events.log_ports.LogStore`."""
@@ -332,6 +329,10 @@ class PostgresStore:
         # Both parts are constants of this package; values are always parameters.
         found = await self._fetch(f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE {where}", *values)  # noqa: S608
         return [rows.event_of(row) for row in found]
+
+    async def _public_events(self, where: str, *values: object) -> list[PublicEvent]:
+        found = await self._fetch(f"SELECT {rows.PUBLIC_COLUMNS} FROM events WHERE {where}", *values)  # noqa: S608
+        return [PublicEvent(*row) for row in found]
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         async with self._connection() as connection:
