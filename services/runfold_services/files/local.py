@@ -15,7 +15,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,14 +29,16 @@ from runfold_services.files.pieces import (
     check_file_size,
     check_log_count,
     check_log_size,
+    log_closed,
     new_part,
     no_content,
     pieces,
 )
-from runfold_services.files.port import Content, LogInfo
+from runfold_services.files.port import Aside, Content, LogInfo
 
 _NAME_FILE: Final = "name"
 _TEXT_FILE: Final = "text"
+_CLOSED_FILE: Final = "closed"
 ABANDONED_S: Final = 60.0  # between making its file and locking it an upload takes no time to speak of
 _PRIVATE: Final = 0o700  # what runs upload is for who runs the store
 
@@ -76,38 +78,71 @@ class LocalFiles:
         """See the port."""
         before = time.time() - older_than_s
         kept = self._workspace(workspace)
-        for path in [*kept.glob("contents/*/*"), *kept.glob("aside/*")]:
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    yield path.name
+        return (path.name for path in _older(kept.glob("contents/*/*"), before))
 
-    def set_aside(self, workspace: str, sha256: str) -> bool:
-        """See the port."""
-        aside = self._aside(workspace, sha256)
-        with _answering():
-            _make_folder(aside.parent)
-            with suppress(FileNotFoundError):
-                self._content(workspace, sha256).replace(aside)
-            return aside.exists()
-
-    def put_back(self, workspace: str, sha256: str) -> None:
+    def size(self, workspace: str, sha256: str) -> int | None:
         """See the port."""
         with _answering(), suppress(FileNotFoundError):
-            self._aside(workspace, sha256).replace(self._content(workspace, sha256))
+            return self._content(workspace, sha256).stat().st_size
+        return None
 
-    def discard(self, workspace: str, sha256: str) -> None:
+    def set_aside(self, workspace: str, sha256: str) -> Aside | None:
+        """See the port."""
+        aside = Aside(sha256, naming.aside_name(sha256))
+        with _answering(), suppress(FileNotFoundError):
+            place = self._aside(workspace, aside)
+            _make_folder(place.parent)
+            self._content(workspace, sha256).replace(place)
+            return aside
+        return None
+
+    def put_back(self, workspace: str, aside: Aside) -> None:
+        """See the port."""
+        with _answering(), suppress(FileNotFoundError):
+            self._aside(workspace, aside).replace(self._content(workspace, aside.sha256))
+
+    def discard(self, workspace: str, aside: Aside) -> None:
         """See the port."""
         with _answering():
-            self._aside(workspace, sha256).unlink(missing_ok=True)
+            self._aside(workspace, aside).unlink(missing_ok=True)
+
+    def asides(self, workspace: str, *, older_than_s: float) -> Iterator[Aside]:
+        """See the port."""
+        before = time.time() - older_than_s
+        for path in _older(self._workspace(workspace).glob("aside/*"), before):
+            yield Aside(naming.aside_digest(path.name), path.name)
+
+    def note_upload(self, workspace: str, run_id: str, sha256: str) -> None:
+        """See the port."""
+        with _answering():
+            note = self._upload(workspace, run_id, sha256)
+            _make_folder(note.parent)
+            note.touch(0o600)
+
+    def is_upload(self, workspace: str, run_id: str, sha256: str) -> bool:
+        """See the port."""
+        with _answering():
+            return self._upload(workspace, run_id, sha256).exists()
+
+    def forget_uploads(self, workspace: str, *, older_than_s: float) -> None:
+        """See the port."""
+        before = time.time() - older_than_s
+        with _answering():
+            for note in _older(self._workspace(workspace).glob("uploads/*/*"), before):
+                note.unlink(missing_ok=True)
+                with suppress(OSError):  # there are others, or there will be
+                    note.parent.rmdir()
 
     # Logs
 
     def append_log(self, workspace: str, run_id: str, path: str, offset: int, data: bytes) -> int:
         """See the port."""
-        with _answering(), self._open_log(workspace, run_id, path) as file:
+        with _answering(), self._open_log(workspace, run_id, path, offset, data) as file:
             end = os.fstat(file.fileno()).st_size
             part = new_part(offset, data, end, lambda first, last: _range(file, first, last))
             check_log_size(end + len(part))
+            if part and self._is_closed(file, self._log(workspace, run_id, path)):
+                raise log_closed(path)
             file.seek(end)
             try:
                 file.write(part)
@@ -115,6 +150,15 @@ class LocalFiles:
                 file.truncate(end)
                 raise
             return end + len(part)
+
+    def close_log(self, workspace: str, run_id: str, path: str) -> bool:
+        """See the port."""
+        folder = self._log(workspace, run_id, path)
+        with _answering(), suppress(FileNotFoundError), folder.joinpath(_TEXT_FILE).open("rb") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)  # after an append that is going on, before the next
+            folder.joinpath(_CLOSED_FILE).touch(0o600)
+            return True
+        return False
 
     def read_log(self, workspace: str, run_id: str, path: str, start: int, bytes_max: int) -> bytes | None:
         """See the port."""
@@ -138,7 +182,12 @@ class LocalFiles:
     def remove_log(self, workspace: str, run_id: str, path: str) -> None:
         """See the port."""
         with _answering():
-            shutil.rmtree(self._log(workspace, run_id, path), ignore_errors=True)
+            ended = self._workspace(workspace) / "ended"
+            _make_folder(ended)
+            gone = ended / uuid4().hex
+            with suppress(FileNotFoundError):
+                self._log(workspace, run_id, path).rename(gone)  # all at once: never its mark before its text
+            shutil.rmtree(gone, ignore_errors=True)
 
     def remove_logs(self, workspace: str, run_id: str) -> None:
         """See the port."""
@@ -146,9 +195,13 @@ class LocalFiles:
             shutil.rmtree(self._logs(workspace, run_id))
 
     @contextmanager
-    def _open_log(self, workspace: str, run_id: str, path: str) -> Generator[BinaryIO]:
-        """The log's file, locked; made if need be."""
+    def _open_log(
+        self, workspace: str, run_id: str, path: str, offset: int, data: bytes
+    ) -> Generator[BinaryIO]:
+        """The log's file, locked; made if need be, where ``data`` can be its beginning."""
         folder = self._log(workspace, run_id, path)
+        if not folder.joinpath(_TEXT_FILE).exists():
+            check_log_size(len(new_part(offset, data, 0, lambda first, last: b"")))
         if not folder.is_dir():
             _make_folder(folder.parent)
             check_log_count(1 + sum(1 for _ in folder.parent.iterdir()))
@@ -161,6 +214,14 @@ class LocalFiles:
                 name.write_text(path, "utf-8")
             yield file
 
+    def _is_closed(self, file: BinaryIO, folder: Path) -> bool:
+        """Whether the log was closed, or removed since its file was opened."""
+        try:
+            is_there = os.path.samestat(os.fstat(file.fileno()), folder.joinpath(_TEXT_FILE).stat())
+        except FileNotFoundError:
+            return True
+        return not is_there or folder.joinpath(_CLOSED_FILE).exists()
+
     # Places
 
     def _workspace(self, workspace: str) -> Path:
@@ -172,8 +233,11 @@ class LocalFiles:
     def _content(self, workspace: str, sha256: str) -> Path:
         return self._contents(workspace) / naming.content_name(sha256)
 
-    def _aside(self, workspace: str, sha256: str) -> Path:
-        return self._workspace(workspace) / "aside" / sha256
+    def _aside(self, workspace: str, aside: Aside) -> Path:
+        return self._workspace(workspace) / "aside" / aside.name
+
+    def _upload(self, workspace: str, run_id: str, sha256: str) -> Path:
+        return self._workspace(workspace) / "uploads" / naming.digest_of(run_id) / sha256
 
     def _logs(self, workspace: str, run_id: str) -> Path:
         return self._workspace(workspace) / "logs" / naming.digest_of(run_id)
@@ -237,6 +301,14 @@ def _remove_abandoned(folder: Path) -> None:
             if os.fstat(file.fileno()).st_mtime < before:
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
+
+
+def _older(paths: Iterable[Path], before: float) -> Iterator[Path]:
+    """Those of the files that are still there and were written before a time."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                yield path
 
 
 def _make_folder(folder: Path) -> None:

@@ -53,6 +53,14 @@ def new_part(offset: int, data: bytes, end: int, stored: Callable[[int, int], by
     return data[known:]
 
 
+def log_closed(path: str) -> Conflict:
+    """The error for bytes that come when a log is being finished."""
+    return Conflict(
+        f"log {path[:200]!r} is being finished and takes no more; finish it again if that got no answer",
+        facts={"path": path},
+    )
+
+
 def pieces(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
     """What is left of ``file``, at most ``size`` bytes, in pieces of :data:`PIECE_BYTES`."""
     left = size
