@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from runfold_events.contract import limits
+from runfold_events.contract.errors import Unavailable
+from runfold_events.sync import run_sync
 from runfold_services.compose import open_embedded
 from runfold_services.server import Server
 from tests.support.http_server import Client, running
@@ -214,6 +216,27 @@ def test_an_erased_runs_files_go_and_it_takes_no_more(client: Client, run: str, 
     for verb, path in (("PUT", "artifacts/x"), ("POST", "logs/x?offset=0"), ("GET", "logs/live")):
         assert client.request(verb, f"{run}/{path}", None if verb == "GET" else b"x").code == "conflict"
     assert client.get(f"{other}/artifacts/shared%20too").body == b"shared"
+
+
+def test_what_an_erasure_could_not_remove_goes_with_the_next_sweep(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = open_embedded(home, background=False)
+    with running(tracker) as server, Client(server.url) as client:
+        client.post(f"{W}/experiments", {"experiment": "files"})
+        run = f"{W}/runs/{client.post(f'{W}/runs', {'experiment': 'files'}).json['run_id']}"
+        client.request("PUT", f"{run}/artifacts/x", b"bytes")
+        client.request("POST", f"{run}/logs/live?offset=0", b"live")
+
+        def unavailable(workspace: str, run_id: str) -> None:
+            raise Unavailable("the disk is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tracker.files, "remove_logs", unavailable)
+            assert client.request("DELETE", run).status == 200
+        assert len(contents(home)) == 3, "the content, the log and its name"
+        run_sync(tracker.sweep_files())
+        assert contents(home) == []
 
 
 def test_a_web_page_of_another_origin_uploads_nothing(client: Client, run: str, home: Path) -> None:
