@@ -165,6 +165,36 @@ def test_long_paths_unknown_runs_and_bad_digests(client: Client, run: str) -> No
     assert client.request("POST", f"{run}/logs/x?offset=-1", b"x").code == "invalid"
 
 
+def test_a_part_of_what_is_recorded_and_not_here_is_not_found(client: Client, run: str) -> None:
+    absent = "0" * 64
+    command = {"type": "run.record_artifact", "run_id": run.rpartition("/")[2], "path": "x", "sha256": absent}
+    body = {"workspace": "default", "commands": [{"command": {**command, "size_bytes": 9}}]}
+    (outcome,) = client.post("/api/v1/commands", body).json["outcomes"]
+    token = {"Runfold-Position": outcome["token"]}
+    for headers in ({}, {"Range": "bytes=0-1"}):
+        assert client.request("GET", f"{run}/artifacts/x", None, token | headers).code == "not_found"
+
+
+def test_two_who_finish_a_log_at_once_are_answered_alike(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that finds no log any more looks only then whether another has recorded it."""
+    tracker = open_embedded(home, background=False)
+    with running(tracker) as server, Client(server.url) as client, Client(server.url) as faster:
+        client.post(f"{W}/experiments", {"experiment": "files"})
+        run = f"{W}/runs/{client.post(f'{W}/runs', {'experiment': 'files'}).json['run_id']}"
+        client.request("POST", f"{run}/logs/live?offset=0", b"live")
+        close, first = tracker.files.close_log, list[str]()
+
+        def close_log(workspace: str, run_id: str, path: str) -> bool:
+            if not first:
+                first.append("begun")
+                first.append(faster.post(f"{run}/logs:finish", {"path": "live"}).json["sha256"])
+            return close(workspace, run_id, path)
+
+        monkeypatch.setattr(tracker.files, "close_log", close_log)
+        second = client.post(f"{run}/logs:finish", {"path": "live"})
+        assert (second.status, second.json["sha256"]) == (200, first[-1])
+
+
 def test_an_upload_over_the_limit_is_refused_by_what_it_announces_and_by_what_comes(
     client: Client, run: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

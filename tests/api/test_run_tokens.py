@@ -172,6 +172,11 @@ def test_a_run_token_is_no_way_to_contents_of_other_runs(script: Script) -> None
     assert (read.body, read.headers["content-length"]) == (b"own bytes", "9"), "whatever size was recorded"
     upload(script.run, script.headers, b"the others' weights")
     assert record(foreign, "known").json["outcomes"][0]["outcome"] == "accepted", "it has the bytes"
+    path = f"{W}/runs/{script.run}/artifacts/outputs/m"
+    agents = script.client.request("PUT", path, b"stored by its agent", script.owner).json["sha256"]
+    for run_id in (script.run, script.child):
+        assert script.get(f"/runs/{run_id}/contents/{agents}").json == {"stored": True}
+        assert record(agents, "copy", run_id).json["outcomes"][0]["outcome"] == "accepted", "its run has it"
 
 
 def test_a_run_token_ends_soon_after_its_run(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:

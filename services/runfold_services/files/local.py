@@ -141,7 +141,7 @@ class LocalFiles:
             end = os.fstat(file.fileno()).st_size
             part = new_part(offset, data, end, lambda first, last: _range(file, first, last))
             check_log_size(end + len(part))
-            if part and self._is_closed(file, self._log(workspace, run_id, path)):
+            if part and self._log(workspace, run_id, path).joinpath(_CLOSED_FILE).exists():
                 raise log_closed(path)
             file.seek(end)
             try:
@@ -187,7 +187,8 @@ class LocalFiles:
             gone = ended / uuid4().hex
             with suppress(FileNotFoundError):
                 self._log(workspace, run_id, path).rename(gone)  # all at once: never its mark before its text
-            shutil.rmtree(gone, ignore_errors=True)
+            for folder in ended.iterdir():  # also what somebody left who died here
+                shutil.rmtree(folder, ignore_errors=True)
 
     def remove_logs(self, workspace: str, run_id: str) -> None:
         """See the port."""
@@ -209,18 +210,12 @@ class LocalFiles:
         descriptor = os.open(folder / _TEXT_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _is_at(folder / _TEXT_FILE, descriptor):  # it was finished while we waited
+                raise log_closed(path)
             name = folder / _NAME_FILE
             if not name.exists():
                 name.write_text(path, "utf-8")
             yield file
-
-    def _is_closed(self, file: BinaryIO, folder: Path) -> bool:
-        """Whether the log was closed, or removed since its file was opened."""
-        try:
-            is_there = os.path.samestat(os.fstat(file.fileno()), folder.joinpath(_TEXT_FILE).stat())
-        except FileNotFoundError:
-            return True
-        return not is_there or folder.joinpath(_CLOSED_FILE).exists()
 
     # Places
 
@@ -301,6 +296,14 @@ def _remove_abandoned(folder: Path) -> None:
             if os.fstat(file.fileno()).st_mtime < before:
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is still the one at ``path``."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _older(paths: Iterable[Path], before: float) -> Iterator[Path]:

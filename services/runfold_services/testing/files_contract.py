@@ -239,11 +239,14 @@ class FileStoreContract(ABC):
         for content in (wanted, left):  # by somebody who died then
             store.set_aside(W, content.sha256)
         desk = Desk(store, {wanted.sha256})
+        store.note_upload(W, RUN, ABSENT)
         assert run_sync(sweep(desk, W, older_than_s=3_600)) == 0
         assert store.has(W, orphan.sha256)
+        assert store.is_upload(W, RUN, ABSENT)
         assert run_sync(sweep(desk, W, older_than_s=-60)) == 2
         assert list(store.contents(W, older_than_s=-60)) == [wanted.sha256]
         assert read_bytes(store, wanted.sha256) == b"wanted"
+        assert not store.is_upload(W, RUN, ABSENT)
 
     # Logs
 
