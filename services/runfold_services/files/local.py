@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import time
@@ -26,7 +25,7 @@ from runfold_events.contract.errors import Unavailable
 from runfold_events.failpoints import reach
 from runfold_services.files import naming
 from runfold_services.files.pieces import (
-    check_file_size,
+    Tally,
     check_log_count,
     check_log_size,
     log_closed,
@@ -247,8 +246,7 @@ class LocalIncoming:
     def __init__(self, place: Path, contents: Path) -> None:
         self._place = place
         self._contents = contents
-        self._hash = hashlib.sha256()
-        self._size = 0
+        self._tally = Tally()
         self._file = place.open("xb", buffering=0)
         fcntl.flock(self._file.fileno(), fcntl.LOCK_EX)
 
@@ -263,9 +261,7 @@ class LocalIncoming:
 
     def write(self, data: bytes) -> None:
         """See the port."""
-        check_file_size(self._size + len(data))
-        self._size += len(data)
-        self._hash.update(data)
+        self._tally.add(data)
         reach("files.write")
         with _answering():
             left = memoryview(data)
@@ -274,8 +270,8 @@ class LocalIncoming:
 
     def finish(self) -> Content:
         """See the port."""
-        sha256 = self._hash.hexdigest()
-        goal = self._contents / naming.content_name(sha256)
+        content = self._tally.content
+        goal = self._contents / naming.content_name(content.sha256)
         with _answering():
             _make_folder(goal.parent)
             _to_disk(self._file.fileno())
@@ -285,7 +281,7 @@ class LocalIncoming:
             second.replace(goal)  # over the same bytes, where they are there already
             _folder_to_disk(goal.parent)
             reach("files.stored")
-        return Content(sha256, self._size)
+        return content
 
 
 def _remove_abandoned(folder: Path) -> None:

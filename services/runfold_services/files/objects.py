@@ -6,7 +6,6 @@ appears in one step, complete. A log is one object for each append, named by its
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import tempfile
@@ -24,7 +23,7 @@ from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_services.files import naming
 from runfold_services.files.pieces import (
     PIECE_BYTES,
-    check_file_size,
+    Tally,
     check_log_count,
     check_log_size,
     log_closed,
@@ -296,8 +295,7 @@ class ObjectIncoming:
     def __init__(self, files: ObjectFiles, workspace: str) -> None:
         self._files = files
         self._workspace = workspace
-        self._hash = hashlib.sha256()
-        self._size = 0
+        self._tally = Tally()
         self._file = tempfile.SpooledTemporaryFile(_SPOOL_MEMORY_BYTES_MAX)  # noqa: SIM115  # closed by __exit__
 
     def __enter__(self) -> Self:
@@ -310,15 +308,13 @@ class ObjectIncoming:
 
     def write(self, data: bytes) -> None:
         """See the port."""
-        check_file_size(self._size + len(data))
-        self._size += len(data)
-        self._hash.update(data)
+        self._tally.add(data)
         with _answering():
             self._file.write(data)
 
     def finish(self) -> Content:
         """See the port."""
-        content = Content(self._hash.hexdigest(), self._size)
+        content = self._tally.content
         self._files.put_content(self._workspace, content, self._file)
         return content
 
