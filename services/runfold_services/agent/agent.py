@@ -14,7 +14,7 @@ from runfold_events.contract.errors import Invalid, NotFound, RunfoldError, Unav
 from runfold_projections.model import RunView
 from runfold_services.agent.errors import AGENT_CODE, LOST_CODE, agent_error
 from runfold_services.agent.folders import remove_left_behind
-from runfold_services.agent.job import Job, JobSettings
+from runfold_services.agent.job import Job, JobSettings, remove_old
 from runfold_services.agent.ports import AgentRuns, Executor
 from runfold_services.agent.slots import has_place
 
@@ -64,6 +64,7 @@ class Agent:
     def run(self, is_over: Callable[[], bool] = lambda: True) -> None:
         """Work until told to stop. Idle for long enough, it asks ``is_over`` and then looks once more."""
         remove_left_behind(self._settings.job.root)
+        remove_old(self._settings.job)
         over = threading.Event()
         holding = threading.Thread(target=self._hold, args=(over,), name="runfold-holding", daemon=True)
         holding.start()

@@ -27,7 +27,7 @@ from runfold_services.agent.errors import (
     script_error,
     with_remark,
 )
-from runfold_services.agent.folders import Keep, RunFolder
+from runfold_services.agent.folders import Keep, KeptBound, RunFolder, remove_old_kept
 from runfold_services.agent.plain_files import inside
 from runfold_services.agent.ports import AgentRuns, Ended, Execution, Executor, Launch
 from runfold_services.agent.records import Records
@@ -48,6 +48,7 @@ class JobSettings(Struct, frozen=True, kw_only=True):
     root: Path  # where their folders are
     agent_name: str
     keep: Keep = "never"
+    kept: KeptBound = KeptBound()
     environment: Mapping[str, str] = {}  # the agent's own, passed on without what is runfold's
 
 
@@ -150,6 +151,7 @@ class Job:
             keep = self._settings.keep
             is_kept = self._has_unstored or keep == "always" or (keep == "failed" and has_failed)
             folder.close(keep=is_kept)
+            remove_old(self._settings)
 
     def _execute_in(self, folder: RunFolder, definition: RunDefinition) -> bool:
         """Whether it failed."""
@@ -271,6 +273,12 @@ class Job:
             self.ended_by_others = rejected.code == "run_ended"
         except RunfoldError as unheard:  # of a station; the end is told until somebody has heard it
             _log.warning("nobody heard that a script ended", run_id=self.run_id, why=unheard.message)
+
+
+def remove_old(settings: JobSettings) -> None:
+    """Keep what stays of runs within its bound, and say what goes: it may be the only copy of something."""
+    for folder in remove_old_kept(settings.root, settings.kept):
+        _log.warning("a kept folder of a run is removed", folder=str(folder))
 
 
 def _make_folder(work: Path, name: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from runfold_events.contract.statuses import Status
 from runfold_services.agent import job as jobs
 from runfold_services.agent import outages
-from runfold_services.agent.folders import RunFolder, remove_left_behind
+from runfold_services.agent.folders import KeptBound, RunFolder, remove_left_behind, remove_old_kept
 from runfold_services.agent.slots import has_place
 from tests.support.agent_bench import SLEEP, STATIONS, Bench
 from tests.support.agent_runs import MemoryRuns, wait_for
@@ -213,6 +213,54 @@ def test_folders_of_agents_that_are_gone_are_removed(bench: Bench) -> None:
     assert remove_left_behind(bench.root) == 1
     assert list(bench.root.iterdir()) == [alive.path]
     alive.close(keep=False)
+
+
+def kept_folder(root: Path, days_old: float) -> RunFolder:
+    folder = RunFolder(root)
+    folder.close(keep=True)
+    at = time.time() - days_old * 24 * 3600
+    os.utime(folder.path / "kept", (at, at))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("days_max", "folders_max", "stay"),
+    [(30.0, 100, [1, 2, 3]), (2.5, 100, [1, 2]), (30.0, 1, [1]), (0.0, 100, []), (30.0, 0, [])],
+)
+def test_kept_folders_stay_within_a_bound_of_age_and_number(
+    bench: Bench, days_max: float, folders_max: int, stay: list[int]
+) -> None:
+    folders = {days_old: kept_folder(bench.root, days_old) for days_old in (2, 3, 1)}
+    removed = remove_old_kept(bench.root, KeptBound(days_max=days_max, folders_max=folders_max))
+    assert [age for age in (1, 2, 3) if folders[age].path.exists()] == stay
+    assert len(removed) == 3 - len(stay)
+
+
+def test_the_folder_of_a_run_that_is_executed_stays_whatever_the_bound(bench: Bench) -> None:
+    """Also one that has the mark of a kept one: what counts is that something of the run lives."""
+    nothing = KeptBound(days_max=0.0, folders_max=0)
+    executing, marked = RunFolder(bench.root), RunFolder(bench.root)
+    (marked.path / "kept").touch()
+    assert remove_old_kept(bench.root, nothing) == []
+    marked.close(keep=True)
+    assert remove_old_kept(bench.root, nothing) == [marked.path], "control: nothing of it lives any more"
+    assert list(bench.root.iterdir()) == [executing.path]
+    executing.close(keep=False)
+
+
+def test_an_agent_removes_old_folders_when_it_starts_and_between_runs(bench: Bench) -> None:
+    old = kept_folder(bench.root, 31)
+    (old.path / "lock").unlink()  # who was removing it died in the middle
+    bench.work()
+    assert not old.path.exists()
+    bench.shelf.submit("first", "raise SystemExit(1)")
+    bench.work(keep="failed", kept=KeptBound(folders_max=2))
+    (first,) = bench.root.glob("run-*")
+    for number in range(2):
+        bench.shelf.submit(f"later{number}", "raise SystemExit(1)")
+    bench.work(keep="failed", runs_at_once=1, kept=KeptBound(folders_max=2))
+    assert len(list(bench.root.glob("run-*"))) == 2
+    assert not first.exists()
 
 
 # Several agents, and agents that are gone
