@@ -129,7 +129,7 @@ class WorkspaceRuns:
 
     def advance(self, run_id: str, status: Status, details: str | None = None) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        self._call(AdvanceRun(run_id=run_id, status=status, details=details))
+        self._call(AdvanceRun(run_id=run_id, status=status, details=details, unless_adopted=True))
 
     def start(self, run_id: str) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
@@ -141,7 +141,7 @@ class WorkspaceRuns:
 
     def fail(self, run_id: str, error: ErrorInfo) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        self._end(FailRun(run_id=run_id, error=error))
+        self._end(FailRun(run_id=run_id, error=error, unless_adopted=True))
 
     def cancel(self, run_id: str) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""

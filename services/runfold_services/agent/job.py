@@ -17,6 +17,7 @@ from msgspec import Struct
 from runfold_events.contract.commands import ErrorInfo
 from runfold_events.contract.errors import RunfoldError, RunRejected
 from runfold_events.contract.statuses import TERMINAL, Status
+from runfold_events.rules.run import HELD_BY_OTHER
 from runfold_services.agent import outages
 from runfold_services.agent.definition import FAILING, OUTPUTS, RunDefinition
 from runfold_services.agent.errors import (
@@ -121,8 +122,10 @@ class Job:
             self._fail(agent_error(f"the run could not be executed: {type(error).__name__}: {error}"))
 
     def _rejected(self, error: RunRejected) -> None:
-        """Somebody wanted an end before the script began."""
-        if error.facts.get("status") == Status.CANCEL_REQUESTED:
+        """Somebody wanted an end before the script began, or has the run by now: this agent was away."""
+        if _is_held_by_other(error):
+            _log.warning("another agent has adopted a run", run_id=self.run_id)
+        elif error.facts.get("status") == Status.CANCEL_REQUESTED:
             self._try(lambda: self._runs.cancel(self.run_id))
         elif error.code != "run_ended":
             self._fail(agent_error(f"the run could not be executed: {error.message}"))
@@ -223,8 +226,9 @@ class Job:
         deadline = time.monotonic() + outages.OUTAGE_S_MAX
         if is_canceled:
             self._tell(lambda: self._runs.cancel(self.run_id), deadline)
-        elif not self.ended_by_others:
-            self._finalizing(error, records, deadline)
+        elif not self.ended_by_others and not self._finalizing(error, records, deadline):
+            self._has_unstored = False  # as above
+            return True
         unstored = records.finish(deadline)
         self._has_unstored = unstored is not None and not records.is_erased
         if self._has_unstored:
@@ -264,15 +268,24 @@ class Job:
             )
         return None
 
-    def _finalizing(self, error: ErrorInfo | None, records: Records, deadline: float) -> None:
-        """Who waits may look away at Finalizing: by then the logs are complete, and it says whether the run fails."""
+    def _finalizing(self, error: ErrorInfo | None, records: Records, deadline: float) -> bool:
+        """Who waits may look away at Finalizing: by then the logs are complete, and it says whether the run fails.
+
+        False: another agent has adopted the run.
+        """
         records.send_logs(deadline)
         try:
             self._runs.advance(self.run_id, Status.FINALIZING, None if error is None else FAILING)
         except RunRejected as rejected:
             self.ended_by_others = rejected.code == "run_ended"
+            return not _is_held_by_other(rejected)
         except RunfoldError as unheard:  # of a station; the end is told until somebody has heard it
             _log.warning("nobody heard that a script ended", run_id=self.run_id, why=unheard.message)
+        return True
+
+
+def _is_held_by_other(error: RunRejected) -> bool:
+    return error.facts.get("reason") == HELD_BY_OTHER
 
 
 def remove_old(settings: JobSettings) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runfold_events.contract.errors import NotFound
 from runfold_events.contract.statuses import Status
 from runfold_services.agent import job as jobs
 from runfold_services.agent import outages
@@ -323,6 +324,47 @@ def test_a_run_whose_agent_is_gone_fails_or_is_executed_again_as_its_definition_
     assert bench.shelf.log("once") == ""
     assert bench.shelf.status["repeatable"] == "Completed"
     assert bench.shelf.log("repeatable") == "first\nagain\n", "behind what the first agent had sent"
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["goes on", "cannot go on"])
+@pytest.mark.parametrize("yields", [True, False], ids=["yields", "control"])
+def test_an_agent_that_was_away_leaves_what_another_one_has_adopted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fails: bool, yields: bool
+) -> None:
+    """It was stopped while it prepared the run, for longer than its lease."""
+    bench.runs.yields = yields
+    bench.shelf.submit("r", "print('never')")
+
+    def restore(run_id: str, snapshot_id: str, folder: Path) -> None:
+        bench.shelf.holder["r"] = "another agent"
+        bench.shelf.move("r", Status.RUNNING)
+        if fails:
+            raise NotFound("the snapshot is not there")
+
+    monkeypatch.setattr(bench.runs, "restore", restore)
+    bench.work()
+    disturbed = [] if yields else ["Failed"] if fails else ["Queued"]
+    assert bench.stations("r") == ["Starting", "Preparing", "Running", *disturbed]
+    assert (bench.shelf.log("r"), list(bench.root.iterdir())) == ("", [])
+
+
+@pytest.mark.parametrize("yields", [True, False], ids=["yields", "control"])
+def test_what_a_script_left_is_not_stored_when_another_agent_has_adopted_its_run(
+    bench: Bench, yields: bool
+) -> None:
+    bench.runs.yields = yields
+    bench.shelf.submit(
+        "r",
+        "import os, time\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
+        "open('outputs/o', 'w').write('x')",
+    )
+    with bench.working():
+        bench.wait_for_output("r")
+        bench.shelf.holder["r"] = "another agent"
+        next(bench.root.glob("run-*/work")).joinpath("go").touch()
+        wait_for(lambda: not list(bench.root.glob("run-*")))
+    assert bench.shelf.status["r"] == ("Running" if yields else "Completed")
+    assert (bench.shelf.stored == {}, bench.shelf.finished == set()) == (yields, yields)
 
 
 def test_an_agent_that_nobody_hears_stops_what_another_one_may_execute(
