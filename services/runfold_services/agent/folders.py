@@ -109,9 +109,8 @@ def remove_old_kept(root: Path, bound: KeptBound) -> list[Path]:
     removed: list[Path] = []
     for number, (kept_at, folder) in enumerate(_kept_newest_first(root)):
         is_over = number >= bound.folders_max or kept_at < oldest_at
-        if is_over and (
-            _is_free(folder / _LOCK) or not (folder / _LOCK).exists()
-        ):  # or who removed it died in it
+        is_half_removed = not (folder / _LOCK).exists()
+        if is_over and (is_half_removed or _is_free(folder / _LOCK)):
             _remove(folder)
             removed.append(folder)
     return removed

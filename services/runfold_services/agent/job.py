@@ -227,7 +227,7 @@ class Job:
         if is_canceled:
             self._tell(lambda: self._runs.cancel(self.run_id), deadline)
         elif not self.ended_by_others and not self._finalizing(error, records, deadline):
-            self._has_unstored = False  # as above
+            _log.error("a run was adopted by another; its folder here is kept", folder=str(folder.path))
             return True
         unstored = records.finish(deadline)
         self._has_unstored = unstored is not None and not records.is_erased

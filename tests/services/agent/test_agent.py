@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runfold.cli.commands.agents import agent as agent_command
 from runfold_events.contract.errors import NotFound
 from runfold_events.contract.statuses import Status
 from runfold_services.agent import job as jobs
@@ -237,6 +238,12 @@ def test_kept_folders_stay_within_a_bound_of_age_and_number(
     assert len(removed) == 3 - len(stay)
 
 
+def test_the_command_says_the_bound_that_an_agent_has() -> None:
+    given = {option.name: option.default for option in agent_command.params}
+    bound = KeptBound()
+    assert (given["keep_days"], given["keep_folders"]) == (bound.days_max, bound.folders_max)
+
+
 def test_the_folder_of_a_run_that_is_executed_stays_whatever_the_bound(bench: Bench) -> None:
     """Also one that has the mark of a kept one: what counts is that something of the run lives."""
     nothing = KeptBound(days_max=0.0, folders_max=0)
@@ -348,6 +355,15 @@ def test_an_agent_that_was_away_leaves_what_another_one_has_adopted(
     assert (bench.shelf.log("r"), list(bench.root.iterdir())) == ("", [])
 
 
+def test_a_lost_run_that_somebody_has_again_is_not_failed_and_stops_no_other(bench: Bench) -> None:
+    for run_id in ("back", "gone"):
+        bench.shelf.submit(run_id, "print('never')")
+        bench.shelf.move(run_id, Status.NOT_RESPONDING)
+    bench.shelf.holder["back"] = "its agent"
+    bench.work()
+    assert (bench.shelf.status["back"], bench.shelf.status["gone"]) == ("NotResponding", "Failed")
+
+
 @pytest.mark.parametrize("yields", [True, False], ids=["yields", "control"])
 def test_what_a_script_left_is_not_stored_when_another_agent_has_adopted_its_run(
     bench: Bench, yields: bool
@@ -362,7 +378,8 @@ def test_what_a_script_left_is_not_stored_when_another_agent_has_adopted_its_run
         bench.wait_for_output("r")
         bench.shelf.holder["r"] = "another agent"
         next(bench.root.glob("run-*/work")).joinpath("go").touch()
-        wait_for(lambda: not list(bench.root.glob("run-*")))
+        wait_for(lambda: not yields or bool(list(bench.root.glob("run-*/kept"))))
+        wait_for(lambda: yields or not list(bench.root.glob("run-*")))
     assert bench.shelf.status["r"] == ("Running" if yields else "Completed")
     assert (bench.shelf.stored == {}, bench.shelf.finished == set()) == (yields, yields)
 
