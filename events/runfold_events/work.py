@@ -263,7 +263,7 @@ class Work:
             return declared_lost_answer(number, self._token())
         if number == mark.highest:
             digest = self._finished(mark).digest
-            if digest is not None and digest != _digest_of(submission):
+            if digest is not None and digest != command_digest(submission.command, submission.content_type):
                 return None
         return Repeated(key, is_creation=isinstance(command, c.CreateRun) and not command.resume)
 
@@ -290,7 +290,9 @@ class Work:
     def _finished(self, mark: WriterMark) -> WriterMark:
         """The mark with the digest of its highest command, which is computed for the last of many only."""
         highest = self._highest.get((mark.stream, mark.writer_id))
-        return mark if highest is None else replace(mark, digest=_digest_of(highest))
+        if highest is None:
+            return mark
+        return replace(mark, digest=command_digest(highest.command, highest.content_type))
 
     # Decisions
 
@@ -497,7 +499,3 @@ def _too_large(decision: Decision) -> Rejection | None:
         facts={"field": "command", "limit": limits.EVENT_BODY_BYTES_MAX, "size": size},
         recorded=False,
     )
-
-
-def _digest_of(submission: Submission) -> bytes:
-    return command_digest(submission.command, submission.content_type)
