@@ -1,0 +1,3 @@
+export function ExperimentsPage({ workspace }: { workspace: string }) {
+  return <div class="page-body">{workspace}</div>;
+}
