@@ -151,6 +151,12 @@ class RunQueryBody(RunQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A query for runs, as :class:`~runfold_projections.model.RunQuery` describes it."""
 
 
+class RunGroupsBody(RunQueryBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same, and the field whose values make the groups: ``tags.key``, ``params.key``, ``status`` and others."""
+
+    by: str
+
+
 class CommandsAnswer(Struct, frozen=True, kw_only=True):
     """One outcome for each command, in the same order, and the position that includes all of them."""
 
