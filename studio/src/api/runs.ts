@@ -40,7 +40,16 @@ export function changeTags(workspace: string, runId: string, change: { set?: Rec
   return write<WriteAnswer>(runPath(workspace, runId, "tags"), "PATCH", change);
 }
 
-/** What a run is called: the name people gave it, else its script's name and number. */
+const ID_CHARS_SHOWN = 22;
+
+/** A long id by its ends, which are what tells one from another. */
+export function shortId(runId: string): string {
+  return runId.length <= ID_CHARS_SHOWN ? runId : `${runId.slice(0, 8)}…${runId.slice(-10)}`;
+}
+
+/** What a run is called: by people, else by its program, else by its id. */
 export function runName(run: Pick<RunView, "display_name" | "name" | "run_id">): string {
-  return run.display_name || run.name || run.run_id;
+  if (run.display_name) return run.display_name;
+  const isMade = run.name === null || run.name === run.run_id || run.name === `run_${run.run_id}`;
+  return isMade ? shortId(run.run_id) : (run.name ?? "");
 }

@@ -416,6 +416,8 @@ export interface ProjectionState {
   position: number;
   end: number;
   error?: string | null;
+  rebuilt_version?: number | null;
+  rebuilt_position?: number | null;
 }
 
 export interface PropertiesBody {
@@ -469,6 +471,38 @@ export interface RestoreRun {
   run_id: string;
 }
 
+export interface RunGroup {
+  value: string | null;
+  count: number;
+  runs: Record<string, number>;
+}
+
+export interface RunGroups {
+  groups: (RunGroup)[];
+  complete: boolean;
+}
+
+export interface RunGroupsBody {
+  experiment?: string | null;
+  filter?: string | null;
+  order_by?: string;
+  fields?: (string)[];
+  limit?: number;
+  page?: string | null;
+  tags?: Record<string, string | null>;
+  tag_keys?: (string)[];
+  properties?: Record<string, string | null>;
+  property_keys?: (string)[];
+  status?: (Status)[];
+  run_type?: string | null;
+  include_children?: boolean;
+  parent_run_id?: string | null;
+  ancestor_run_id?: string | null;
+  include_archived?: boolean;
+  search?: string | null;
+  by: string;
+}
+
 export interface RunQueryBody {
   experiment?: string | null;
   filter?: string | null;
@@ -486,6 +520,7 @@ export interface RunQueryBody {
   parent_run_id?: string | null;
   ancestor_run_id?: string | null;
   include_archived?: boolean;
+  search?: string | null;
 }
 
 export interface RunTokenAnswer {

@@ -23,6 +23,12 @@ export function measured(value: unknown): string {
   return minus(String(Number(value.toPrecision(5))));
 }
 
+/** The same for a column of measurements: all with as many digits, so that they line up. */
+export function measuredInColumn(value: unknown): string {
+  const isPlain = typeof value === "number" && Number.isFinite(value) && !Number.isInteger(value) && Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5;
+  return isPlain ? minus(value.toPrecision(5)) : measured(value);
+}
+
 function minus(text: string): string {
   return text.replace(/^-/, "−");
 }
