@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -248,6 +249,20 @@ class EventsPage(Struct, frozen=True, kw_only=True):
     next: int
     end: int
     events: list[EventOut]
+
+
+class SystemAnswer(Struct, frozen=True, kw_only=True):
+    """What the server that answers is, and what its store holds. ``ends``: the next position of each partition."""
+
+    version: str
+    started_at: datetime
+    epoch: UUID
+    ends: tuple[int, ...]
+    leases: int  # processes that hold runs and have not fallen silent
+    queued_commands: int  # waiting for their commit, in this process
+    followers: int  # live streams, of this process
+    actor: str  # whom the request comes from
+    admin: bool
 
 
 class HealthAnswer(Struct, frozen=True):

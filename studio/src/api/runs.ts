@@ -42,6 +42,9 @@ export function changeTags(workspace: string, runId: string, change: { set?: Rec
 
 const ID_CHARS_SHOWN = 22;
 
+/** A child's name begins with its parent's id where the SDK makes it. */
+const MADE_FOR_CHILDREN = /^run_[\w.-]+>/;
+
 /** A long id by its ends, which are what tells one from another. */
 export function shortId(runId: string): string {
   return runId.length <= ID_CHARS_SHOWN ? runId : `${runId.slice(0, 8)}…${runId.slice(-10)}`;
@@ -50,6 +53,7 @@ export function shortId(runId: string): string {
 /** What a run is called: by people, else by its program, else by its id. */
 export function runName(run: Pick<RunView, "display_name" | "name" | "run_id">): string {
   if (run.display_name) return run.display_name;
-  const isMade = run.name === null || run.name === run.run_id || run.name === `run_${run.run_id}`;
-  return isMade ? shortId(run.run_id) : (run.name ?? "");
+  const name = run.name?.replace(MADE_FOR_CHILDREN, "") ?? "";
+  const isMade = name === "" || name === run.run_id || name === `run_${run.run_id}`;
+  return isMade ? shortId(run.run_id) : name;
 }

@@ -605,6 +605,18 @@ export interface StoredAnswer {
   stored: boolean;
 }
 
+export interface SystemAnswer {
+  version: string;
+  started_at: string;
+  epoch: string;
+  ends: (number)[];
+  leases: number;
+  queued_commands: number;
+  followers: number;
+  actor: string;
+  admin: boolean;
+}
+
 export interface TagsBody {
   set?: Record<string, string | null>;
   remove?: (string)[];

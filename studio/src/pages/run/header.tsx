@@ -38,7 +38,7 @@ export function RunHeader({ model, run }: RunTabProps) {
           <dd class="truncate">{run.created_by}</dd>
         </div>
         <div>
-          <dt>Run</dt>
+          <dt>Id</dt>
           <dd class="mono truncate">
             {run.run_id}
             <Copy text={run.run_id} label="Copy the run's id" />
