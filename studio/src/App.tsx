@@ -21,6 +21,7 @@ import { Toasts } from "./ui/toasts";
 
 const ROUTES: readonly (readonly [string, (named: Record<string, string>) => ComponentChildren])[] = [
   ["/w/:workspace/experiments", (named) => <ExperimentsPage key={named["workspace"]} workspace={named["workspace"] ?? ""} />],
+  ["/w/:workspace/experiments/:experiment", (named) => <ToRuns workspace={named["workspace"] ?? ""} experiment={named["experiment"] ?? ""} />],
   ["/w/:workspace/runs", (named) => <RunsPage key={named["workspace"]} workspace={named["workspace"] ?? ""} />],
   ["/w/:workspace/compare", (named) => <ComparePage key={named["workspace"]} workspace={named["workspace"] ?? ""} />],
   ["/w/:workspace/runs/:run", (named) => runPage(named, "overview")],
@@ -68,6 +69,12 @@ function Page() {
       The link may be incomplete.
     </Empty>
   );
+}
+
+/** An experiment is looked at through its runs. */
+function ToRuns({ workspace: at, experiment }: { workspace: string; experiment: string }) {
+  useEffect(() => navigate(href(["w", at, "runs"], { experiment }), "replace"), [at, experiment]);
+  return null;
 }
 
 function Sidebar() {

@@ -84,7 +84,14 @@ interface BodyProps {
 }
 
 function Body({ table, isOld, isRefused, what, columns, selected, onSelect }: BodyProps) {
-  if (!table.isLoaded.value) return isRefused ? null : <div class="page-body"><Skeleton lines={12} /></div>;
+  if (!table.isLoaded.value && isRefused) {
+    return (
+      <Empty icon="search" title="The filter cannot be read yet">
+        What it expects stands below the search box; the question mark in it explains the language.
+      </Empty>
+    );
+  }
+  if (!table.isLoaded.value) return <div class="page-body"><Skeleton lines={12} /></div>;
   if (table.length === 0) return <NothingFound what={what} />;
   const isStale = table.lists.some((list) => list.isStale.value);
   return (

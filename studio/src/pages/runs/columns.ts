@@ -74,7 +74,16 @@ export function columnOf(field: string): Column | null {
     aggregate = undefined;
   }
   const label = aggregate === undefined || aggregate === "latest" ? key : `${key} (${aggregate})`;
-  return { field, kind, key, aggregate: aggregate ?? "latest", label, width: Math.min(190, Math.max(92, 34 + label.length * 7.4)), isNumber: kind === "metrics" || kind === "params" };
+  return { field, kind, key, aggregate: aggregate ?? "latest", label, width: Math.min(190, Math.max(kind === "metrics" ? 104 : 92, 34 + label.length * 7.4)), isNumber: kind === "metrics" || kind === "params" };
+}
+
+const KIND_WORDS: Record<Kind, string> = { attribute: "", tags: "tag", params: "parameter", metrics: "metric", properties: "property" };
+
+/** The columns with labels that tell them apart: a parameter and a metric may have one name. */
+export function distinct(columns: readonly Column[]): Column[] {
+  const counts = new Map<string, number>();
+  for (const { label } of columns) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return columns.map((column) => (counts.get(column.label) === 1 || column.kind === "attribute" ? column : { ...column, label: `${column.label} (${KIND_WORDS[column.kind]})`, width: column.width + 62 }));
 }
 
 export function isSortable(column: Column): boolean {

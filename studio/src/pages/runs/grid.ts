@@ -37,7 +37,7 @@ export class RunTable {
       const list = new RunList(this.workspace, this.query);
       this.segments.value = [{ head: null, list }];
       await list.load();
-      this.isLoaded.value = true;
+      this.isLoaded.value = list.isLoaded.value;
     } else await this.loadGroups();
   }
 
