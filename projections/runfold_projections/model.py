@@ -105,6 +105,24 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     parent_run_id: str | None = None  # direct children of this run
     ancestor_run_id: str | None = None  # all descendants of this run
     include_archived: bool = False
+    search: str | None = (
+        None  # plain words, each somewhere in names, description, tags, experiment or submitter
+    )
+
+
+class RunGroup(Struct, frozen=True, kw_only=True):
+    """Runs that have the same value; None: those that have none, or null."""
+
+    value: str | None
+    count: int
+    runs: dict[Status, int]
+
+
+class RunGroups(Struct, frozen=True):
+    """Groups of runs, largest first. Not ``complete``: there are more, and small ones are missing."""
+
+    groups: list[RunGroup]
+    complete: bool
 
 
 class ExperimentView(Struct, frozen=True, kw_only=True):
@@ -185,3 +203,5 @@ class ProjectionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     position: int  # the next position to fold
     end: int  # the store's end
     error: str | None = None
+    rebuilt_version: int | None = None  # of the tables that are being built beside these, if any are
+    rebuilt_position: int | None = None  # and how far they are

@@ -16,6 +16,7 @@ from runfold_projections.model import (
     HistoryEntry,
     Page,
     ProjectionState,
+    RunGroups,
     RunQuery,
     RunView,
     SeriesData,
@@ -45,6 +46,10 @@ class Views(Protocol):
 
     async def count(self, workspace: str, query: RunQuery) -> int:
         """How many runs match, whatever the page."""
+        ...
+
+    async def groups(self, workspace: str, query: RunQuery, by: str) -> RunGroups:
+        """How many of the runs that match have which value of ``by``: a tag, parameter, property or some attributes."""
         ...
 
     async def child_counts(self, workspace: str, run_id: str) -> ChildCounts: ...

@@ -21,6 +21,7 @@ from runfold_projections.model import (
     HistoryEntry,
     Page,
     ProjectionState,
+    RunGroups,
     RunQuery,
     RunView,
     SeriesData,
@@ -65,6 +66,10 @@ class ViewQueries:
     async def count(self, workspace: str, query: RunQuery) -> int:
         async with self._reading("runs") as (view,):
             return await listing.count(view, workspace, query)
+
+    async def groups(self, workspace: str, query: RunQuery, by: str) -> RunGroups:
+        async with self._reading("runs") as (view,):
+            return await listing.groups(view, workspace, query, by)
 
     async def child_counts(self, workspace: str, run_id: str) -> ChildCounts:
         _stream(workspace, run_id)
@@ -161,7 +166,9 @@ class ViewQueries:
             key=lambda item: (item[0][0].projection, item[0][0].number, item[0][1]),
         ):
             if catalogue.active.get(generation.projection) == generation:
-                found.append(_state(checkpoint, partition, ends))
+                building = catalogue.building.get(generation.projection)
+                beside = None if building is None else catalogue.checkpoints.get((building, partition))
+                found.append(_state(checkpoint, beside, partition, ends))
         return found
 
     @asynccontextmanager
@@ -197,7 +204,10 @@ class ViewQueries:
             )
 
 
-def _state(checkpoint: Checkpoint, partition: int, ends: Sequence[int]) -> ProjectionState:
+def _state(
+    checkpoint: Checkpoint, beside: Checkpoint | None, partition: int, ends: Sequence[int]
+) -> ProjectionState:
+    """``beside``: of the generation that is being built."""
     return ProjectionState(
         projection=checkpoint.generation.projection,
         version=checkpoint.generation.version,
@@ -205,6 +215,8 @@ def _state(checkpoint: Checkpoint, partition: int, ends: Sequence[int]) -> Proje
         position=checkpoint.pos,
         end=ends[partition],
         error=checkpoint.stopped,
+        rebuilt_version=None if beside is None else beside.generation.version,
+        rebuilt_position=None if beside is None else beside.pos,
     )
 
 

@@ -341,7 +341,7 @@ class Workspace:
         return str(self._home) == _MEMORY
 
     def _web_base(self) -> str:
-        return f"{self._url or _EMBEDDED_BASE}/api/v1/workspaces/{self._name}"
+        return f"{self._url or _EMBEDDED_BASE}/studio/w/{self._name}"
 
 
 def _eager_first(rows: Iterator[T]) -> Iterator[T]:

@@ -26,6 +26,8 @@ from runfold_projections.model import (
     MetricSummary,
     Page,
     ProjectionState,
+    RunGroup,
+    RunGroups,
     RunQuery,
     RunView,
     SeriesData,
@@ -66,6 +68,10 @@ class FakeViews:
 
     async def count(self, workspace: str, query: RunQuery) -> int:
         return len((await self.runs(workspace, query)).rows)
+
+    async def groups(self, workspace: str, query: RunQuery, by: str) -> RunGroups:
+        rows = (await self.runs(workspace, query)).rows
+        return RunGroups([RunGroup(value=None, count=len(rows), runs={Status.RUNNING: len(rows)})], True)
 
     async def child_counts(self, workspace: str, run_id: str) -> ChildCounts:
         await self.run(workspace, run_id)

@@ -44,6 +44,7 @@ class ServerProcess:
         stop_s: float = 5.0,
         preamble: str = "",
         environment: Mapping[str, str] | None = None,
+        life_s_max: float = 60.0,
     ) -> None:
         env = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         if not ON_WHEEL:
@@ -59,7 +60,7 @@ class ServerProcess:
         self.output = ""
         self.errors = ""
         # Whatever happens, no test leaves a process behind.
-        self._watchdog = threading.Timer(60.0, self.process.kill)
+        self._watchdog = threading.Timer(life_s_max, self.process.kill)
         self._watchdog.start()
 
     def __enter__(self) -> ServerProcess:

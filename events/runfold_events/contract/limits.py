@@ -85,6 +85,8 @@ FILTER_CHARS_MAX: Final = 8_192
 FILTER_NODES_MAX: Final = 256
 FILTER_DEPTH_MAX: Final = 32
 FIELDS_MAX: Final = 100
+SEARCH_WORDS_MAX: Final = 16
+GROUP_ROWS_MAX: Final = 2_000  # counts of one status in one group, of one question
 EVENTS_PAGE_ROWS_MAX: Final = 1_000
 POSITION_WAIT_S_MAX: Final = 30.0
 

@@ -11,6 +11,7 @@ from runfold_projections.filters.nodes import Node
 from runfold_projections.filters.parser import parse_filter
 from runfold_projections.filters.tokens import is_storable
 from runfold_projections.model import RunQuery
+from runfold_projections.runs.search import search_condition
 
 
 def filter_of(query: RunQuery) -> Node | None:
@@ -40,6 +41,9 @@ def conditions(workspace: str, query: RunQuery, node: Node | None) -> Sql:
     parts.extend(_labels("property", "properties", query.properties, query.property_keys))
     if node is not None:
         parts.append(compile_filter(node))
+    searched = None if query.search is None else search_condition(query.search)
+    if searched is not None:
+        parts.append(searched)
     return joined("AND", parts)
 
 

@@ -14,10 +14,11 @@ from runfold_projections.filters.compile import Sql, joined
 from runfold_projections.filters.fields import Field
 from runfold_projections.filters.parser import parse_field
 from runfold_projections.filters.tokens import check_text
-from runfold_projections.model import MetricSummary, Page, RunQuery
+from runfold_projections.model import MetricSummary, Page, RunGroups, RunQuery
 from runfold_projections.projection import Row, ViewSnapshot
 from runfold_projections.runs.conditions import conditions, filter_of
 from runfold_projections.runs.cursor import Cursor, decode_cursor, encode_cursor, fingerprint
+from runfold_projections.runs.grouping import group_field, group_query, groups_of
 from runfold_projections.runs.order import parse_order
 from runfold_projections.runs.plan import is_narrowed, leading_condition, page_rows
 from runfold_projections.runs.queries import COLUMNS, run_view, summaries
@@ -52,6 +53,14 @@ async def count(view: ViewSnapshot, workspace: str, query: RunQuery) -> int:
     text = f"SELECT count(*) FROM {{p}}run r WHERE {where.text}"  # noqa: S608  # parts of our own; values are bound
     rows = await view.fetch_compiled(text, where.parameters)
     return int(rows[0][0])
+
+
+async def groups(view: ViewSnapshot, workspace: str, query: RunQuery, by: str) -> RunGroups:
+    """How many of the runs that match have which value of the field ``by``."""
+    field = group_field(by)
+    where, _ = await _where(view, workspace, query)
+    asked = group_query(field, where)
+    return groups_of([tuple(row) for row in await view.fetch_compiled(asked.text, asked.parameters)])
 
 
 async def _where(view: ViewSnapshot, workspace: str, query: RunQuery) -> tuple[Sql, bool]:

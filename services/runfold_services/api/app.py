@@ -1,4 +1,4 @@
-"""The application: Litestar routes requests to operations; a gate in front of it knows who may come in."""
+"""The application: Litestar routes requests to operations; a gate in front knows who may come in, and the Studio."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from runfold_services.api.problems import encode_problem, problem_headers, probl
 from runfold_services.api.routes import OPERATIONS
 from runfold_services.api.serving import ACTOR_KEY, HEADERS_KEY, PATH_KEY, Endpoint, headers_of, send_problem
 from runfold_services.runtime import Runtime
+from runfold_services.studio.assets import Studio
 from runfold_services.tally import ApiTally
 
 REFUSED_AT_THE_GATE: Final = "gate"  # counted as an operation
+STUDIO: Final = "studio"  # likewise
 PATH_CHARS_MAX: Final = 4_096
 _ENDPOINT: Final = "endpoint"  # in the options of a Litestar handler
 OPEN_PATHS: Final = frozenset(operation.path for operation in OPERATIONS if operation.is_open)
@@ -41,14 +43,15 @@ def create_app(
         logging_config=None,
         debug=False,
     )
-    return Gate(litestar, credentials, runtime.tally)
+    return Gate(litestar, credentials, runtime.tally, Studio())
 
 
 class Gate:
     """Decides who a request comes from before anything else looks at it, known paths or not."""
 
-    def __init__(self, litestar: Litestar, credentials: Credentials, tally: ApiTally) -> None:
+    def __init__(self, litestar: Litestar, credentials: Credentials, tally: ApiTally, studio: Studio) -> None:
         self.litestar = litestar
+        self._studio = studio
         self._tally = tally
         self._credentials = credentials
 
@@ -59,6 +62,10 @@ class Gate:
             try:
                 _check_path(scope["path"])
                 check_browser(headers, scope["method"], self._credentials)
+                if self._studio.owns(scope["path"]):
+                    # Open to everybody who may come in at all: its files are the same for all, and hold no data.
+                    self._tally.request(STUDIO, await self._studio(scope, headers, send), None)
+                    return
                 if scope["path"] not in OPEN_PATHS:
                     scope[ACTOR_KEY] = self._credentials.actor_of(headers.get("authorization"))
             except RunfoldError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -151,6 +152,12 @@ class RunQueryBody(RunQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A query for runs, as :class:`~runfold_projections.model.RunQuery` describes it."""
 
 
+class RunGroupsBody(RunQueryBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same, and the field whose values make the groups: ``tags.key``, ``params.key``, ``status`` and others."""
+
+    by: str
+
+
 class CommandsAnswer(Struct, frozen=True, kw_only=True):
     """One outcome for each command, in the same order, and the position that includes all of them."""
 
@@ -242,6 +249,20 @@ class EventsPage(Struct, frozen=True, kw_only=True):
     next: int
     end: int
     events: list[EventOut]
+
+
+class SystemAnswer(Struct, frozen=True, kw_only=True):
+    """What the server that answers is, and what its store holds. ``ends``: the next position of each partition."""
+
+    version: str
+    started_at: datetime
+    epoch: UUID
+    ends: tuple[int, ...]
+    leases: int  # processes that hold runs and have not fallen silent
+    queued_commands: int  # waiting for their commit, in this process
+    followers: int  # live streams, of this process
+    actor: str  # whom the request comes from
+    admin: bool
 
 
 class HealthAnswer(Struct, frozen=True):

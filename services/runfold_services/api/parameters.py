@@ -47,6 +47,7 @@ class RunListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     parent_run_id: str | None = None
     ancestor_run_id: str | None = None
     include_archived: bool = False
+    search: str | None = None
 
 
 class ChildListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +64,7 @@ class ChildListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tag: tuple[str, ...] = ()
     property: tuple[str, ...] = ()
     include_archived: bool = True
+    search: str | None = None
 
 
 class ExperimentListParams(Struct, frozen=True, forbid_unknown_fields=True):

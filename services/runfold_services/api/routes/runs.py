@@ -17,11 +17,12 @@ from runfold_events.contract.commands import (
 )
 from runfold_events.contract.errors import Invalid
 from runfold_events.ports import WriterMark
-from runfold_projections.model import HistoryEntry, Page, RunQuery, RunView
+from runfold_projections.model import HistoryEntry, Page, RunGroups, RunQuery, RunView
 from runfold_services.api.bodies import (
     CountAnswer,
     CreateRunBody,
     CreateRunInBody,
+    RunGroupsBody,
     RunQueryBody,
     UpdateRunBody,
     WriteAnswer,
@@ -101,6 +102,11 @@ async def count_runs(call: Call) -> Answer:
         return CountAnswer(await views.count(workspace, query))
 
     return await call.ask(count)
+
+
+async def group_runs(call: Call) -> Answer:
+    workspace, query = call.workspace, call.body
+    return await call.ask(lambda views: views.groups(workspace, query, query.by))
 
 
 async def show_run(call: Call) -> Answer:
@@ -207,6 +213,16 @@ OPERATIONS: Final = (
         body=RunQueryBody,
         body_is_optional=True,
         answer=CountAnswer,
+        is_question=True,
+    ),
+    _operation(
+        method="POST",
+        path=RUNS + ":groups",
+        name="groupRuns",
+        summary="How many of the runs that match a query have which value of a field",
+        run=group_runs,
+        body=RunGroupsBody,
+        answer=RunGroups,
         is_question=True,
     ),
     _operation(path=RUN, name="showRun", summary="One run", run=show_run, answer=RunView, **_QUESTION),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Final
 
 from runfold_events.contract.envelope import JSON
 from runfold_events.contract.errors import Unavailable
 from runfold_projections.model import ProjectionState
 from runfold_services import metrics as m
-from runfold_services.api.bodies import HealthAnswer
+from runfold_services.api.bodies import HealthAnswer, SystemAnswer
 from runfold_services.api.call import Call
+from runfold_services.api.negotiation import encode
 from runfold_services.api.operations import Answer, Operation
 
 
@@ -44,6 +47,28 @@ async def metrics(call: Call) -> Answer:
 async def list_projections(call: Call) -> Answer:
     backend = call.runtime.backend
     return call.answer(await call.runtime.threads.query(backend.views.states))
+
+
+async def show_system(call: Call) -> Answer:
+    runtime = call.runtime
+    media, backend = call.format, runtime.backend
+
+    async def work() -> Answer:
+        token = await backend.token()
+        answer = SystemAnswer(
+            version=version("runfold"),
+            started_at=datetime.fromtimestamp(runtime.started_at, UTC),
+            epoch=token.epoch,
+            ends=tuple(token.ends.get(partition, 0) for partition in range(backend.partitions)),
+            leases=await backend.live_leases(),
+            queued_commands=runtime.committer.queued.commands,
+            followers=runtime.live.count,
+            actor=call.actor.name,
+            admin=call.actor.admin,
+        )
+        return Answer(body=encode(answer, media), content_type=media)
+
+    return await runtime.threads.query(work)
 
 
 async def show_openapi(call: Call) -> Answer:
@@ -83,6 +108,15 @@ OPERATIONS: Final = (
         run=metrics,
         answer_type=m.CONTENT_TYPE,
         is_open=True,
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/system",
+        name="showSystem",
+        tag="system",
+        summary="What this server is, what its store holds, and who asks",
+        run=show_system,
+        answer=SystemAnswer,
     ),
     Operation(
         method="GET",

@@ -1,0 +1,55 @@
+/** Numbers as people compare them. */
+
+const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
+/** A count with its thousands apart. */
+export function count(n: number): string {
+  return GROUPED.format(n);
+}
+
+/** "1 run", "2,000 runs". */
+export function counted(n: number, one: string, many: string = `${one}s`): string {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
+/** A measured value in at most five significant digits; integers whole, NaN and infinities by name. */
+export function measured(value: unknown): string {
+  if (typeof value === "boolean") return value ? "true" : "false";
+  if (typeof value !== "number") return value === null || value === undefined ? "" : String(value);
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  if (value !== 0 && (size >= 1e7 || size < 1e-4)) return minus(value.toExponential(3).replace("e+", "e"));
+  if (Number.isInteger(value)) return minus(GROUPED.format(value));
+  return minus(String(Number(value.toPrecision(5))));
+}
+
+/** The same for a column of measurements: all with as many digits, so that they line up. */
+export function measuredInColumn(value: unknown): string {
+  const isPlain = typeof value === "number" && Number.isFinite(value) && !Number.isInteger(value) && Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5;
+  return isPlain ? minus(value.toPrecision(5)) : measured(value);
+}
+
+function minus(text: string): string {
+  return text.replace(/^-/, "−");
+}
+
+/** What JSON carries for a float: a number, or the name of one that JSON has not. */
+export function float(value: number | string | null | undefined): number | null {
+  if (typeof value === "number") return value;
+  if (value === "NaN") return NaN;
+  if (value === "Infinity") return Infinity;
+  if (value === "-Infinity") return -Infinity;
+  return null;
+}
+
+const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
+
+export function bytes(n: number): string {
+  let power = 0;
+  let left = n;
+  while (left >= 1024 && power < SIZES.length - 1) {
+    left /= 1024;
+    power++;
+  }
+  return `${power === 0 ? left : left.toFixed(left < 10 ? 1 : 0)} ${SIZES[power]}`;
+}
