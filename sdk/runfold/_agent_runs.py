@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runfold import _definition, _files
 from runfold._experiment import Experiment
-from runfold._journal import Stream
 from runfold._local_agent import embedded_place
 from runfold._run import Run
+from runfold._streams import Stream
 from runfold._workspace import Workspace
 from runfold_events.contract.commands import (
     AdvanceRun,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 
-from runfold._journal import Block, Entry, Pending, Series, Stream
+from runfold._streams import Block, Pending, Series, Stream, Value
 from runfold_events.contract import limits
 from runfold_events.contract.commands import LogMetrics
 
 if TYPE_CHECKING:
+    from runfold._journal_reader import Reader
     from runfold_events.contract.columns import Column
     from runfold_events.contract.metrics import Series as WireSeries
 
@@ -68,9 +68,7 @@ class _StreamDraft:
             LogMetrics(run_id=run_id, batch=msgspec.Raw(batch)),
             len(batch) + _COMMAND_OVERHEAD_BYTES,
         )
-        pending.cells = self.cells
         pending.values = self.values
-        pending.text_chars = self.text_chars
         return pending
 
 
@@ -83,17 +81,18 @@ class Packer:
         self._packed: list[Pending] = []
         self._cells = 0
         self._bytes = 0
-        self.entries_taken = 0
+        self.taken_to = 0  # the journal's position behind the last entry that was taken
 
-    def pack(self, entries: deque[Entry], before: Sequence[Pending] = ()) -> list[Pending]:
-        """The next request: ``before``, then what fits of ``entries``, all of one workspace and writer.
+    def pack(self, reader: Reader, before: Sequence[Pending] = ()) -> list[Pending]:
+        """The next request: ``before``, then what fits of the reader's entries, all of one workspace and writer.
 
         Entries that do not belong to it stay where they are.
         """
-        self._packed, self._cells, self.entries_taken = list(before), 0, 0
+        self._packed, self._cells = list(before), 0
+        entries = reader.entries
         self._bytes = sum(pending.size_bytes for pending in before)
         target = _target(before)
-        while entries and self._has_room():
+        while self._has_room() and (entries or reader.fill()):
             entry = entries.popleft()
             stream = entry.stream if isinstance(entry, Pending) else entry[0].stream
             if stream is not None:
@@ -103,10 +102,12 @@ class Packer:
                     entries.appendleft(entry)
                     break
             if isinstance(entry, Pending):
+                self.taken_to = entry.end
                 self._take_command(entry)
                 if entry.command is None:
                     break
             else:
+                self.taken_to = entry[4]
                 self._take_value(entry)
         for draft in list(self._drafts.values()):
             self._close(draft)
@@ -126,9 +127,8 @@ class Packer:
         self._packed.append(pending)
         self._bytes += pending.size_bytes
 
-    def _take_value(self, entry: tuple[Series, int, int | None, Any]) -> None:
-        series, ns, step, value = entry
-        self.entries_taken += 1
+    def _take_value(self, entry: Value) -> None:
+        series, ns, step, value, _ = entry
         self._last_ns = ns = max(ns, self._last_ns)
         draft = self._drafts.get(series.stream)
         if draft is None:

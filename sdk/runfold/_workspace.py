@@ -361,13 +361,16 @@ def _take(rows: Iterator[T], count: int) -> Iterator[T]:
 
 
 def _connect(url: str | None, token: str | None, home: Path, settings: Settings) -> Connection:
+    from runfold._spool_place import place_of
+
+    place = place_of(url, home, settings)
     if url is not None:
         return _process.shared_connection(
-            ("http", url, token), lambda: Connection(lambda: _open_http(url, token, settings))
+            ("http", url, token), lambda: Connection(lambda: _open_http(url, token, settings), place=place)
         )
     return _process.shared_connection(
         ("embedded", str(home)),
-        lambda: Connection(lambda: _open_embedded(home, settings), files=settings.files),
+        lambda: Connection(lambda: _open_embedded(home, settings), files=settings.files, place=place),
     )
 
 
