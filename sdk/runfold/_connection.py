@@ -21,7 +21,7 @@ from runfold import _process
 from runfold._journal import Journal
 from runfold._leases import Leases
 from runfold._sender import Sender
-from runfold._spool import IN_MEMORY, Place
+from runfold._spool import IN_MEMORY, Place, spools_in
 from runfold._spool_kept import keep_receipts, keep_refused
 from runfold._streams import Pending, Stream
 from runfold._transport import Transport
@@ -38,6 +38,7 @@ PATIENCE_PER_COMMAND_S: Final = 0.002  # bulk creations take their time
 LINGER_S: Final = 0.1  # how long values gather before they are sent without being asked for
 QUESTION_WAIT_S: Final = 10.0  # how long a question waits for what this process has sent before
 EXIT_FLUSH_S: Final = 10.0
+DRAIN_PATIENCE_S: Final = 2.0  # with a server that is gone; the next process tries again
 _JOIN_S: Final = 2.0
 
 T = TypeVar("T")
@@ -95,6 +96,7 @@ class Connection:
         self._work = threading.Condition(self._lock)
         self._done = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
+        self._drainer: threading.Thread | None = None
         self._urgent = False  # somebody waits
         self._values_due_at: float | None = None
         self._stopping = False
@@ -128,7 +130,47 @@ class Connection:
                 if self._transport is None:
                     self._transport = self._open_transport()
                     _process.remember(self)
+                    self._drain_beside()
         return self._transport
+
+    # What dead processes have left
+
+    def drain_left(self, patience_s: float = DRAIN_PATIENCE_S) -> int:
+        """Deliver, now, what dead processes have left for the same destination; returns how many values arrived."""
+        from runfold._drain import drain
+
+        place, transport = self.journal.place, self.transport()
+        if place.folder is None:
+            return 0
+        drained = list(
+            drain(place.folder, lambda: transport, patience_s=patience_s, stop=lambda: self._stopping)
+        )
+        for one in drained:
+            _log.info(
+                "runfold: delivered %d values and %d commands that %s had left%s",
+                one.values,
+                one.commands,
+                one.program or "a process",
+                "" if one.is_done else f"; the rest waits: {one.problem}",
+            )
+        return sum(one.values for one in drained)
+
+    def _drain_beside(self) -> None:
+        """The same beside the program's own work, if there is something."""
+        place = self.journal.place
+        own = str(self.writer_id)
+        if place.folder is None or all(path.name == own for path in spools_in(place.folder)):
+            return
+        thread = threading.Thread(target=self._drain_quietly, name="runfold-drain", daemon=True)
+        with suppress(RuntimeError):  # while Python ends
+            thread.start()
+            self._drainer = thread
+
+    def _drain_quietly(self) -> None:
+        try:
+            self.drain_left()
+        except Exception:  # what others have left is no reason to disturb this program
+            _log.exception("runfold: what dead processes have left was not delivered")
 
     # Streams
 
@@ -452,8 +494,9 @@ class Connection:
         with self._lock:
             self._stopping = True
             self._work.notify_all()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(_JOIN_S)
+        for thread in (self._thread, self._drainer):
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(_JOIN_S)
 
 
 def _size_of(command: Command) -> int:

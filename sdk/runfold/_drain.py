@@ -27,6 +27,7 @@ from runfold_events.contract.errors import RunfoldError, Unavailable
 
 PATIENCE_S: Final = 10.0  # with a server that does not answer
 _PAUSE_S_MAX: Final = 0.25  # between looks at whether to stop
+Progress = Callable[[int, int], None]
 _log = logging.getLogger("runfold")
 
 
@@ -63,7 +64,7 @@ def drain(
     *,
     patience_s: float = PATIENCE_S,
     stop: Callable[[], bool] = lambda: False,
-    progress: Callable[[int], None] = lambda values: None,
+    progress: Progress = lambda done, total: None,
 ) -> Iterator[Drained]:
     """Deliver the spools of one destination whose processes are gone, the oldest first.
 
@@ -71,7 +72,7 @@ def drain(
         folder: of the destination.
         patience_s: how long a server may be gone before the rest is left for another time.
         stop: asked between requests.
-        progress: told how many more values have arrived.
+        progress: told how many values of the present spool have arrived, and how many there are.
     """
     for spool in spools_in(folder):
         if stop():
@@ -89,7 +90,7 @@ def drain_spool(
     *,
     patience_s: float = PATIENCE_S,
     stop: Callable[[], bool] = lambda: False,
-    progress: Callable[[int], None] = lambda values: None,
+    progress: Progress = lambda done, total: None,
 ) -> Drained | None:
     """Deliver one spool; None when its process lives, or somebody else is at it."""
     lock = lock_spool(folder)
@@ -109,10 +110,9 @@ def drain_spool(
 class _Delivery:
     """One spool's way to its destination."""
 
-    def __init__(
-        self, calls: LeftCalls, transport: Callable[[], Transport], progress: Callable[[int], None]
-    ) -> None:
+    def __init__(self, calls: LeftCalls, transport: Callable[[], Transport], progress: Progress) -> None:
         self._calls = calls
+        self._values = calls.values
         self._progress = progress
         self._folder = calls.folder
         streams = {stream.name: stream for stream in calls.streams.values()}
@@ -161,7 +161,7 @@ class _Delivery:
         self.drained.left_values = self._calls.values
 
     def _settled(self, token: str | None) -> None:
-        self._progress(self.drained.values)
+        self._progress(self.drained.values, self._values)
 
     def _arrived(self, pending: Pending) -> None:
         if isinstance(pending.command, LogMetrics):

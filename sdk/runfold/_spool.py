@@ -4,7 +4,7 @@
 
     {destination}/              one server, or the embedded home's ``spool``
         {writer id}/            one process; a fork is another writer
-            owner               who it is, as JSON; an flock on it says that its process lives, or that somebody drains it
+            owner               who it is, as JSON; an flock on it: its process lives, or somebody drains it
             calls-….log         what the job said, in order, as it said it
             sends-….log         what became of it: numbered commands before they are sent, and answers
         refused.jsonl           what was refused for good, with the reason
@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -142,7 +140,7 @@ def _make(place: Place, folder: Path, writer_id: UUID) -> Spool:
     except BaseException:
         if lock is not None:
             os.close(lock)
-        shutil.rmtree(unfinished, ignore_errors=True)
+        remove_folder(unfinished)
         raise
     spool = Spool(final, lock, writes_through=not _mapping_is_safe(final))
     try:
@@ -157,7 +155,7 @@ def _owner(place: Place, writer_id: UUID) -> Owner:
     return Owner(
         writer_id=writer_id,
         target=place.target,
-        host=socket.gethostname(),
+        host=_host(),
         pid=os.getpid(),
         program=sys.argv[0] if sys.argv else "",
         started_at=time.time(),
@@ -229,7 +227,13 @@ def _is_for_us(folder: Path) -> bool:
     if kind is None or not is_network(kind):
         return True
     owner = read_owner(folder)
-    return owner is not None and owner.host == socket.gethostname()
+    return owner is not None and owner.host == _host()
+
+
+def _host() -> str:
+    import platform
+
+    return platform.node()
 
 
 def remove_folder(folder: Path) -> None:

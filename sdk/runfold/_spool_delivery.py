@@ -1,8 +1,8 @@
 """The log of deliveries: what became of the calls, so that another process can go on exactly where this one stopped.
 
-Before a request is sent for the first time its commands are written here, byte for byte and in order; after an answer it
-says what is left. Numbers follow from that order and from the streams' next numbers, so whoever reads this log sends the
-same bytes under the same numbers again, which is harmless, and never others under a number that may be used up.
+Before a request is sent for the first time its commands are written here, byte for byte and in order; after an answer
+it says what is left. Numbers follow from that order and from the streams' next numbers, so whoever reads this log sends
+the same bytes under the same numbers again, which is harmless, and never others under a number that may be used up.
 
 **In doubt.** Where the disk takes no new segment, delivery goes on without this log: a job must not wait for its disk.
 Two positions in the calls are then noted into the last segment that there is, in place: before the first everything was

@@ -5,10 +5,10 @@ A log is a sequence of segments of fixed size. A segment begins with a header, t
     segment   magic "RFSPOOL1" · position of its first byte in the log (u64) · two positions in doubt (u64 each)
     record    checksum (u32) · kind and length of the body (u32: 5 and 27 bits) · body · zeros up to a multiple of 8
 
-Numbers are little-endian. The checksum is the CRC-32 of all but itself, begun with the record's offset, so that a record
-is valid in its own place only. A process that is killed may leave one record half written: everything from the first
-record on that is not valid, with no valid one behind it, is a torn tail and is cut. Where valid records follow, something
-has damaged the file: readers go on behind the gap and say how large it was.
+Numbers are little-endian. The checksum is the CRC-32 of all but itself, begun with the record's offset, so that a
+record is valid in its own place only. A process that is killed may leave one record half written: everything from the
+first record on that is not valid, with no valid one behind it, is a torn tail and is cut. Where valid records follow,
+something has damaged the file: readers go on behind the gap and say how large it was.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What stays of spools that are gone: what was refused for good, and receipts of what was delivered. Both are bounded."""
+"""What stays of spools that are gone: what was refused for good, and receipts of what was delivered. Bounded."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -67,7 +67,7 @@ def keep_refused(folder: Path | None, pending: Pending, error: RunfoldError) -> 
         message=error.message,
         facts=error.facts,
         values=pending.values,
-        body=b64encode(encode(command)).decode(),
+        body=b2a_base64(encode(command), newline=False).decode(),
     )
     _append(folder / REFUSED, [entry], REFUSED_BYTES_MAX)
 

@@ -1,7 +1,7 @@
 """A log of records in segments: files that are mapped into memory, or memory alone where there is no place for files.
 
-What was copied into a mapped file is in the kernel's page cache: it survives this process, not a power cut. A copy into a
-mapping does not let go of the interpreter as ``write`` would, so a thread of the job that never rests cannot get in
+What was copied into a mapped file is in the kernel's page cache: it survives this process, not a power cut. A copy into
+a mapping does not let go of the interpreter as ``write`` would, so a thread of the job that never rests cannot get in
 between. The blocks of a segment are reserved when it is made: a disk that is full refuses a new segment, which is an
 error, and does not kill the process that writes into an old one.
 """
@@ -146,7 +146,7 @@ class Log:
             os.close(file)
 
     def drop_before(self, position: int) -> None:
-        """Remove the segments whose records lie before ``position``; the one that is written to when it is half full."""
+        """Remove the segments whose records lie before ``position``; the present one only when it is half full."""
         while self.segments:
             segment = self.segments[0]
             if segment.base + segment.end > position:
@@ -213,7 +213,10 @@ class OldLog:
     def __init__(self, folder: Path, prefix: str) -> None:
         self._buffers: list[tuple[int, memoryview, Path]] = []
         for path in sorted(folder.glob(f"{prefix}-*{_SUFFIX}")):
-            buffer = _map_for_reading(path)
+            try:
+                buffer = _map_for_reading(path)
+            except FileNotFoundError:  # its owner lives, and has just removed it
+                continue
             base = form.base_of(buffer)
             if base is None and len(buffer) and not form.is_zero_from(buffer, 0):
                 base = _base_in_name(
@@ -229,7 +232,7 @@ class OldLog:
         return self._buffers
 
     def records(self) -> Iterator[tuple[int, Found | Damage]]:
-        """``(position of the segment, what was found in it)`` in order; the torn tail of the last segment is left out."""
+        """``(position of the segment, what was found in it)`` in order; the last segment's torn tail is left out."""
         for index, (base, buffer, _) in enumerate(self._buffers):
             end = form.SEGMENT_HEADER_BYTES
             for found in form.records(buffer):

@@ -240,9 +240,13 @@ def test_so_many_commands_wait_and_no_more(wire: Wire, monkeypatch: pytest.Monke
     run = connection.run_stream("w", "a")
     wire.is_gone = True
     tag = c.SetTags(run_id="a", tags={"n": "x" * 5_000})
-    with pytest.raises(Unavailable, match="wait already"):
+
+    def call_again_and_again() -> None:
         for _ in range(60):
             connection.call(run, tag)
+
+    with pytest.raises(Unavailable, match="wait already"):
+        call_again_and_again()
     wire.is_gone = False
     connection.close()
 
