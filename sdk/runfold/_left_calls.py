@@ -46,7 +46,9 @@ class LeftCalls:
         self._found_spans: list[Span] = []
         self._damages: list[tuple[int, int]] = []  # position and size
         self._old_sends = [path for _, _, path in OldLog(folder, SENDS).segments]
+        self._last_words: list[Pending] = []
         calls = OldLog(folder, CALLS)
+        self._end = calls.end
         self._call_files = [(base + len(buffer), path) for base, buffer, path in calls.segments]
         self._restore_streams()
         self._scan(calls)
@@ -78,7 +80,7 @@ class LeftCalls:
         buffers = {base: buffer for base, buffer, _ in calls.segments}
         for base, found in calls.records():
             if isinstance(found, Damage):
-                if base + found.end > self.state.upto:
+                if self.state.upto <= self._end:
                     self._damages.append((base + found.offset, found.size_bytes))
                 continue
             if not self._is_understood(found):
@@ -155,12 +157,17 @@ class LeftCalls:
             self.in_doubt.append(pending)
 
     def _declare_damage(self) -> None:
-        """Whose values were in damaged bytes can be told when the spool is about one run; otherwise each run hears."""
+        """Whose values were in damaged bytes can be told when the spool is about one run; otherwise each run hears.
+
+        That comes behind everything else, at a position of its own: who gets past it has declared.
+        """
         size = sum(size for _, size in self._damages)
         runs = [stream for stream in self.streams.values() if stream.run_id is not None]
         if size and runs:
             values = size // form.NUMBER_RECORD_BYTES if len(runs) == 1 else 0
-            self.queue += [_lost(stream, _DAMAGED.format(size), values) for stream in runs]
+            self._last_words = [_lost(stream, _DAMAGED.format(size), values) for stream in runs]
+            for pending in self._last_words:
+                pending.end = self._end + 1
 
     @property
     def damaged_bytes(self) -> int:
@@ -170,7 +177,10 @@ class LeftCalls:
 
     @property
     def has_unread(self) -> bool:
-        return bool(self.reader.entries) or self.reader.fill()
+        if not self.reader.entries and not self.reader.fill():
+            self.reader.entries += self._last_words
+            self._last_words = []
+        return bool(self.reader.entries)
 
     def _spans(self, position: int) -> list[Span]:
         return [span for span in self._found_spans if span.base + span.end > position]

@@ -123,6 +123,8 @@ def record_bytes(body_bytes: int) -> int:
 
 def encode_record(kind: Kind, body: bytes, offset: int) -> bytes:
     """A record as it is to lie at ``offset``."""
+    if len(body) > BODY_BYTES_MAX:
+        raise ValueError(f"a record holds at most {BODY_BYTES_MAX} bytes; this one has {len(body)}")
     rest = CHECKSUM.pack(word_of(kind, len(body))) + body + bytes(-len(body) % ALIGNMENT_BYTES)
     return CHECKSUM.pack(crc32(rest, offset)) + rest
 
