@@ -27,7 +27,7 @@ class MetricsProjection:
     """Series, their chunks and tails."""
 
     name = "metrics"
-    version = 2
+    version = 3
     tables: Tables = (
         ("series", "series_key"),
         ("tail", "series_key, first"),
