@@ -15,6 +15,7 @@ from msgspec import Struct
 from runfold_events.contract.columns import Dtype
 from runfold_events.contract.metrics import NO_STEP
 from runfold_projections.metrics import codec
+from runfold_projections.metrics.codec import ValueCodec
 from runfold_projections.metrics.points import WIDTHS, Part, Payload, join, values_of
 from runfold_projections.projection import Row
 from runfold_projections.values import as_number, decode_cells, encode_cells, float_of
@@ -37,7 +38,7 @@ class Chunk(Struct):
     columns: list[Row]  # name, count, numbers, nan_count, min, max, mean, first, last, body
 
 
-def seal(parts: Sequence[Part]) -> Chunk:
+def seal(parts: Sequence[Part], value_codec: ValueCodec = "base") -> Chunk:
     """Pack consecutive parts, of any number of points in all."""
     count = sum(part.count for part in parts)
     times = b"".join(part.times for part in parts)
@@ -51,7 +52,7 @@ def seal(parts: Sequence[Part]) -> Chunk:
         None if steps is None else codec.pack_integers(steps),
         _pack_sources(parts),
     )
-    return Chunk(axes, [_seal_column(name, parts) for name in names])
+    return Chunk(axes, [_seal_column(name, parts, value_codec) for name in names])
 
 
 def _joined_steps(parts: Sequence[Part]) -> bytes | None:
@@ -109,7 +110,7 @@ def unpack_sources(packed: bytes) -> list[tuple[bytes, int, int, int]]:
     ]
 
 
-def _seal_column(name: str, parts: Sequence[Part]) -> Row:
+def _seal_column(name: str, parts: Sequence[Part], value_codec: ValueCodec) -> Row:
     pieces: dict[str, list[Payload]] = {}
     marks: list[Run] = []
     for part in parts:
@@ -119,16 +120,17 @@ def _seal_column(name: str, parts: Sequence[Part]) -> Row:
             pieces.setdefault(cell[0], []).append(cell[1])
     runs = [(dtype, sum(n for _, n in group)) for dtype, group in groupby(marks, key=lambda run: run[0])]
     joined = {dtype: join(dtype, payloads) for dtype, payloads in pieces.items()}
-    body = _pack((runs, {dtype: _pack_payload(dtype, data) for dtype, data in joined.items()}))
+    packed = {dtype: _pack_payload(dtype, data, value_codec) for dtype, data in joined.items()}
+    body = _pack((runs, packed))
     return (name, *_column_stats(runs, joined), body)
 
 
-def _pack_payload(dtype: str, data: Payload) -> Any:
+def _pack_payload(dtype: str, data: Payload, value_codec: ValueCodec) -> Any:
     if not isinstance(data, bytes):
         raw = encode_cells(data)
         return [len(raw), codec.pack_bytes(raw)]
     if dtype == "f64":
-        return codec.pack_floats(data)
+        return codec.pack_floats(data, value_codec)
     return codec.pack_integers(data) if dtype == "i64" else codec.pack_bytes(data)
 
 

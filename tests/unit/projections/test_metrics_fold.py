@@ -334,8 +334,10 @@ def test_unknown_codecs_and_wrong_sizes_are_refused() -> None:
     assert codec.unpack_floats(packed, 100) == bytes(800)
     with pytest.raises(FoldError, match="codec"):
         codec.unpack_floats(b"\x07" + packed[1:], 100)
-    with pytest.raises(FoldError, match="bytes"):
+    with pytest.raises(FoldError, match="values"):
         codec.unpack_floats(packed, 101)
+    with pytest.raises(FoldError, match="bytes"):
+        codec.unpack_bytes(b"\x00abc", 4)
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50))
