@@ -19,6 +19,7 @@ from runfold_events.contract.errors import Invalid, NotFound, PositionNotReached
 from runfold_events.contract.statuses import Status
 from runfold_events.contract.tokens import Token
 from runfold_projections.model import ChildCounts, RunQuery, SeriesInfo
+from runfold_projections.testing.curves_contract import CurvesContract
 from runfold_projections.testing.finding_contract import FindingContract
 from runfold_projections.testing.history import START_US, WORKSPACE, History, floats, table
 from runfold_projections.testing.views_scene import OpenViews, Scene, recorded
@@ -27,7 +28,7 @@ from runfold_projections.values import as_datetime
 __all__ = ["OpenViews", "PartitionedViewsContract", "ViewsContract"]
 
 
-class ViewsContract(FindingContract):
+class ViewsContract(CurvesContract, FindingContract):
     """Everything that holds for any adapter, over one partition; see :class:`PartitionedViewsContract`."""
 
     # Nothing there
