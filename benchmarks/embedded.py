@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ def run(console: Console, sizes: Sizes) -> list[Group]:
     """All groups; the ledgers are temporary and gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name:
         folder = Path(name)
+        os.environ["XDG_STATE_HOME"] = str(folder / "state")  # where spools for servers are kept
         with server(folder / "server") as url:
             return _groups(console, sizes, folder, url)
 

@@ -441,6 +441,8 @@ class Connection:
             self.journal.awake = False
         self.leases.beat_if_due(self.sender.last_numbers())
         self.sender.note_losses()
+        if self.sender.outage_since is not None:
+            self.journal.sync()
         self.sender.deliver()
         with self._lock:
             self._urgent = self._urgent or self.sender.has_more

@@ -72,7 +72,7 @@ class Journal:
         self._numbers = count(1)
         self._series: list[Series | None] = [None]
         self._pendings: dict[int, Pending] = {}  # commands and marks that were not read so far, by their end
-        self._told_full = self._told_disk = False
+        self._told_full = self._told_disk = self._is_opening = False
 
     def reset(self) -> None:
         """Begin anew, without a spool. Who calls has dealt with the one that was."""
@@ -216,8 +216,8 @@ class Journal:
 
     def _roll(self, size: int, bytes_max: int) -> bool:
         """Begin a segment that has room for ``size``; in memory, where the disk has none."""
-        if self.spool is None:
-            self._open()
+        if self.spool is None and not self._open():
+            return False
         log = self.log
         needed = log.next_size(size, self.place.bytes_max)
         if log.folder is not None:
@@ -235,9 +235,14 @@ class Journal:
         self._told_full = False
         return True
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
+        """Make the spool; False in a signal handler that has come in between just that."""
+        if self._is_opening:
+            return False
+        self._is_opening = True
         self.spool = open_spool(self.place, self._writer())
         self.log = self.spool.calls
+        return True
 
     def _tell_disk(self, error: OSError) -> None:
         if not self._told_disk:
@@ -253,6 +258,11 @@ class Journal:
     def sends(self) -> Log | None:
         """The log of deliveries beside this one, as soon as there is one."""
         return None if self.spool is None else self.spool.sends
+
+    def sync(self) -> None:
+        """Have the disk take what was written, where that is asked for."""
+        if self.place.syncs and self.spool is not None:
+            self.spool.sync()
 
     # Reading, by the sender
 

@@ -60,6 +60,10 @@ class Calls(Protocol):
         """Where delivery writes down what it does; None: nowhere, or not yet."""
         ...
 
+    def sync(self) -> None:
+        """Have the disk take what was written, where that is asked for."""
+        ...
+
     def delivered(self, values: int) -> None:
         """So many values have arrived, or are given up."""
         ...
@@ -235,6 +239,7 @@ class Sender:
         self.deliveries.note(self._packer.taken_to, queue, moved)
         for stream in moved:
             stream.lost_noted = stream.lost_values
+        self._journal.sync()
         self._journal.drop_before(self.deliveries.keeps_from)
 
     def _take_backlog(self) -> list[Pending]:

@@ -87,6 +87,14 @@ class Spool:
         self.sends = Log(folder, SENDS, writes_through=writes_through)
         self._lock = lock
 
+    def sync(self) -> None:
+        """Have the disk take what is here, for power cuts; what cannot be had is told of."""
+        for log in (self.calls, self.sends):
+            try:
+                log.sync()
+            except OSError as error:
+                _log.warning("runfold: %s was not taken by the disk: %s", self.folder, error.strerror or error)
+
     def leave(self) -> None:
         """Let go of it; what is in it waits for somebody else."""
         self.calls.close()

@@ -114,19 +114,28 @@ class Log:
 
         Raises:
             OSError: there is no place for it; nothing has changed.
+
+        A signal handler that logs may come in between and roll as well: its segment then lies behind this one, and
+        this one stays empty.
         """
         base = self._next_base
-        segment = self._make(base, size, None if in_memory else self.folder)
+        self._next_base = base + size
+        try:
+            segment = self._make(base, size, None if in_memory else self.folder)
+        except BaseException:
+            if self._next_base == base + size:
+                self._next_base = base
+            raise
         header = form.segment_header(base)
         segment.buffer[: len(header)] = header
         if segment.file is not None:
             os.pwrite(segment.file, header, 0)
         self.used_bytes += size
         self.memory_bytes += size if segment.path is None else 0
-        self._next_base = base + size
         self._size = size
         self.segments.append(segment)
-        self.current = segment
+        self.segments.sort(key=lambda segment: segment.base)
+        self.current = self.segments[-1]
         return segment
 
     def _make(self, base: int, size: int, folder: Path | None) -> Segment:

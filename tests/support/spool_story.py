@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +23,8 @@ from tests.chaos.spool_worker import COUNT, METRIC
 from tests.support.repository import script
 from tests.support.server_process import ServerProcess
 
-SYNC_TRIES = 10
+SYNC_TRIES: Final = 10
+WATCHDOG_S: Final = 900.0
 
 
 class Story(Struct, frozen=True, kw_only=True):
@@ -75,7 +76,7 @@ class Fleet:
         self._chance = random.Random(story.seed)
         self._folder = folder
         self._home = folder / "server"
-        self._server: ServerProcess | None = ServerProcess(self._home, stop_s=1.0)
+        self._server: ServerProcess | None = ServerProcess(self._home, stop_s=1.0, life_s_max=WATCHDOG_S)
         self._url = self._server.ready()
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -119,7 +120,7 @@ class Fleet:
     def _start_server(self) -> None:
         if self._server is None or self._server.process.poll() is not None:
             port = int(self._url.rpartition(":")[2])
-            self._server = ServerProcess(self._home, port=port, stop_s=1.0)
+            self._server = ServerProcess(self._home, port=port, stop_s=1.0, life_s_max=WATCHDOG_S)
             self._server.ready()
 
     def run(self) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from runfold import _spool_log
+from runfold import _journal, _spool_log
 from runfold._drain import Drained, drain_spool
 from runfold._spool import Place, lock_spool, spools_in
 from runfold._spool_kept import read_receipts, read_refused
@@ -197,6 +197,47 @@ def test_losses_that_were_not_declared_are_declared_by_whoever_drains(tmp_path: 
     assert len(desk.values("a", "loss")) == 1_000 - lost
     assert declared(desk) == lost
     desk.wire.close()
+
+
+@pytest.mark.parametrize("place", ["while a record is made", "while a segment is made"])
+def test_a_signal_handler_that_logs_in_between_overwrites_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A handler runs wherever a function is called: as if it came in the middle of every call of one of them."""
+    a, is_inside, said = desk.run("a"), False, 0
+    desk.log(a, "handler", 0.0)
+
+    def handler() -> None:
+        nonlocal is_inside, said
+        if not is_inside:
+            is_inside = True
+            said += 1
+            desk.log(a, "handler", float(said))
+            is_inside = False
+
+    if place == "while a record is made":
+        checksum = _journal.crc32
+
+        def crc32(data: bytes, start: int = 0) -> int:
+            handler()
+            return checksum(data, start)
+
+        monkeypatch.setattr(_journal, "crc32", crc32)
+    else:
+        reserve = _spool_log._reserve  # pyright: ignore[reportPrivateUsage]
+
+        def reserving(file: int, size: int) -> None:
+            handler()
+            reserve(file, size)
+
+        monkeypatch.setattr(_spool_log, "_reserve", reserving)
+    desk.log(a, "loss", *[float(n) for n in range(3_000)])
+    assert said > 3
+    desk.die()
+    drain(desk)
+
+    assert desk.values("a", "loss") == [float(n) for n in range(3_000)]
+    assert desk.values("a", "handler") == [float(n) for n in range(said + 1)]
 
 
 # ── damage ────────────────────────────────────────────────────────────────────────────────────────────────
