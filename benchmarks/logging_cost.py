@@ -21,7 +21,9 @@ P99_AIM_US: Final = 200.0
 HOG_P99_AIM_US: Final = 500.0
 IMPORT_AIM_MS: Final = 150.0
 SHARE_AIM_PERCENT: Final = 1.0
-_IMPORT: Final = "import time; began = time.perf_counter(); import runfold; print(time.perf_counter() - began)"
+_IMPORT: Final = (
+    "import time; began = time.perf_counter(); import runfold; print(time.perf_counter() - began)"
+)
 
 
 def log_calls_us(place: Place, calls: int, has_hog: bool = False) -> list[float]:
@@ -51,7 +53,7 @@ def _hog(stop: threading.Event) -> None:
 
 
 def share_percent(place: Place, seconds: float) -> float:
-    """Processor time of a job that logs 100 values a second, beyond that of one that does not, in percent of its time."""
+    """Processor time of a job that logs 100 values a second, beyond that of one that does not, in % of its time."""
     run = place.experiment().start_logging()
     run.log("loss", 0.5, step=0)
     run.flush()

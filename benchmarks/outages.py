@@ -19,7 +19,9 @@ def slow(url: str) -> Generator[str]:
     """A way to ``url`` on which everything takes 0.3 s longer; yields its URL."""
     place = urlsplit(url)
     with _listening() as listener:
-        threading.Thread(target=_serve_slowly, args=(listener, place.hostname, place.port), daemon=True).start()
+        threading.Thread(
+            target=_serve_slowly, args=(listener, place.hostname, place.port), daemon=True
+        ).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 

@@ -35,7 +35,7 @@ from runfold_events.contract.validation import check_command
 
 OUTAGE_WAIT_S: Final = 2.0  # an outage's first call waits so long, the following ones not at all
 PATIENCE_PER_COMMAND_S: Final = 0.002  # bulk creations take their time
-LINGER_S: Final = 0.1  # how long values gather before they are sent without being asked for
+LINGER_S: Final = 0.5  # how long values gather before they are sent without being asked for; they are safe
 QUESTION_WAIT_S: Final = 10.0  # how long a question waits for what this process has sent before
 EXIT_FLUSH_S: Final = 10.0
 DRAIN_PATIENCE_S: Final = 2.0  # with a server that is gone; the next process tries again

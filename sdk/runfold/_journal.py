@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +35,7 @@ from runfold._spool_log import Log
 from runfold._streams import Pending, Series, Stream
 from runfold_events.contract.errors import Unavailable
 
+_pack_float, _pack_int, _pack_checksum = FLOAT_BODY.pack, INT_BODY.pack, CHECKSUM.pack
 _SERIES_BYTES: Final = 16 * 1024  # more than what explains a series takes
 COMMANDS_BYTES_MAX: Final = 64 * 1024 * 1024  # what commands may take beyond the bound for values
 _log = logging.getLogger("runfold")
@@ -90,35 +90,32 @@ class Journal:
         kind = type(value)
         with self._lock:
             segment = self.log.current
-            if series.segment is not segment or segment.end + NUMBER_RECORD_BYTES > segment.size:
-                if not self._prepare(series, NUMBER_RECORD_BYTES):
-                    return self._lose(series.stream, 1)
-                segment = self.log.current
+            if series.segment is not segment and not self._prepare(series, NUMBER_RECORD_BYTES):
+                return self._lose(series.stream, 1)
             whole_step = NO_STEP if step is None else step
             if kind is float:
-                rest = FLOAT_BODY.pack(FLOAT_WORD, series.number, 0, time.time_ns(), whole_step, value)
+                rest = _pack_float(FLOAT_WORD, series.number, 0, time.time_ns(), whole_step, value)
             else:
                 word = INT_WORD if kind is int else BOOL_WORD
-                rest = INT_BODY.pack(word, series.number, 0, time.time_ns(), whole_step, value)
+                rest = _pack_int(word, series.number, 0, time.time_ns(), whole_step, value)
             while True:
+                segment = self.log.current
                 start = segment.end
-                record = CHECKSUM.pack(crc32(rest, start)) + rest
+                end = start + NUMBER_RECORD_BYTES
+                record = _pack_checksum(crc32(rest, start)) + rest
                 # A signal handler that logs has come in between at the latest here: see Segment.append.
-                if start == segment.end and start + NUMBER_RECORD_BYTES <= segment.size:
-                    end = start + NUMBER_RECORD_BYTES
+                if start == segment.end and end <= segment.size and segment is series.segment:
                     segment.buffer[start:end] = record
                     segment.end = end
                     break
                 if not self._prepare(series, NUMBER_RECORD_BYTES):
                     return self._lose(series.stream, 1)
-                segment = self.log.current
-            if segment.file is not None:
-                os.pwrite(segment.file, record, start)
             series.written = segment.base + end
             self.values += 1
+            if segment.file is not None:
+                segment.write_through(record, start)
         if not self.awake:
-            self.awake = True
-            self._wake()
+            self._is_awake()
         return True
 
     def add_wide(self, series: Series, step: int | None, value: Any, *, values: int) -> bool:

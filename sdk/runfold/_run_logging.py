@@ -27,9 +27,10 @@ _STEP_MIN: Final = limits.STEP_MIN
 class RunLogging(RunBase):
     """Logging calls check their values, append them to a queue, and return: they never wait for the store.
 
-    Values are sent in order by a background thread, at the latest 0.1 s later; :meth:`~runfold.Run.flush`, and every
-    lifecycle call, waits for them. When the store is gone for so long that the queue is full (500,000 values), new
-    values are counted instead, and the run's history says how many.
+    They are in a spool on disk when the call returns, so they survive this process. A background thread sends them in
+    order, at the latest 0.5 s later; :meth:`~runfold.Run.flush`, and every lifecycle call, waits for them. When the
+    store is gone for so long that the spool is full (1 GiB), new values are counted instead, and the run's history says
+    how many.
     """
 
     def log(

@@ -41,8 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         spool: folder for what is not delivered yet (``RUNFOLD_SPOOL``; ``off``: in memory only). Default: of the
             embedded ledger in ``home``, of servers in the user's state folder.
         spool_mib: what one process may keep there (``RUNFOLD_SPOOL_MIB``); more values are counted and declared lost.
-        spool_sync: have the disk take it too, every 0.1 s and before it is sent (``RUNFOLD_SPOOL_SYNC``): for power
-            cuts.
+        spool_sync: have the disk take it too, before it is sent and at every try of an outage
+            (``RUNFOLD_SPOOL_SYNC``): for power cuts.
     """
 
     home: Path

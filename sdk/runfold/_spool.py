@@ -33,7 +33,9 @@ from runfold._spool_log import SEGMENT_BYTES_MIN, Log
 try:
     import fcntl
 except ImportError:  # Windows: no lock that a killed process gives up, so nothing is kept in files
-    fcntl = None  # type: ignore[assignment]
+    _HAS_LOCKS = False
+else:
+    _HAS_LOCKS = True
 
 FORMAT_VERSION: Final = 1
 BYTES_MAX_DEFAULT: Final = 1024 * 1024 * 1024
@@ -54,7 +56,8 @@ class Place(Struct, frozen=True, kw_only=True):
         folder: of the destination; None: in memory only.
         target: the destination, as a user would name it: an address, or a home.
         bytes_max: what one writer's files may take; values that find no room are counted and declared lost.
-        syncs: have the disk take what waits before it is sent, and every 0.1 s: for power cuts.
+        syncs: have the disk take what waits before it is sent, and at every try of an outage: for
+            power cuts.
     """
 
     folder: Path | None = None
@@ -93,7 +96,9 @@ class Spool:
             try:
                 log.sync()
             except OSError as error:
-                _log.warning("runfold: %s was not taken by the disk: %s", self.folder, error.strerror or error)
+                _log.warning(
+                    "runfold: %s was not taken by the disk: %s", self.folder, error.strerror or error
+                )
 
     def leave(self) -> None:
         """Let go of it; what is in it waits for somebody else."""
@@ -114,7 +119,7 @@ def open_spool(place: Place, writer_id: UUID) -> Spool:
     """A new writer's spool: in memory where no files can be kept, which is said once and clearly."""
     if place.folder is None:
         return Spool(None, None)
-    if fcntl is None:
+    if not _HAS_LOCKS:
         _log.warning("runfold: %s", _unprotected("this system has no flock"))
         return Spool(None, None)
     try:
@@ -211,7 +216,7 @@ def lock_spool(folder: Path) -> int | None:
     On a file system that several machines share, a lock may hold on one of them only: there, only spools that were made
     on this one can be owned.
     """
-    if fcntl is None:
+    if not _HAS_LOCKS:
         return None
     try:
         lock = os.open(folder / OWNER, os.O_RDWR | os.O_CLOEXEC)

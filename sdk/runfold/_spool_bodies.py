@@ -87,4 +87,5 @@ encode: Final = msgspec.msgpack.Encoder().encode
 
 def decode_command(raw: msgspec.Raw | bytes) -> Command:
     """A command as it was kept."""
-    return msgspec.msgpack.decode(bytes(raw), type=Command)
+    command: Command = msgspec.msgpack.decode(bytes(raw), type=Command)
+    return command

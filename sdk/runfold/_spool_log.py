@@ -55,8 +55,24 @@ class Segment:
                 self.end = end
                 break
         if self.file is not None:
-            os.pwrite(self.file, record, start)
+            self.write_through(record, start)
         return self.base + end
+
+    def write_through(self, record: bytes, start: int) -> None:
+        """Have a record in the file, too. One that cannot be had there stays in memory, with all that follow it."""
+        if self.file is None:
+            return
+        try:
+            os.pwrite(self.file, record, start)
+        except OSError as error:
+            _log.warning(
+                "runfold: %s takes no more (%s): what is logged from now on is lost if this process is killed before "
+                "it is delivered",
+                self.path,
+                error.strerror or error,
+            )
+            os.close(self.file)
+            self.file = None
 
     def let_go(self) -> None:
         """Release what this process has of it; buffers that somebody still reads go with their last reader."""
@@ -68,6 +84,10 @@ class Segment:
 
 
 _NOTHING: Final = mmap.mmap(-1, _PAGE_BYTES)
+
+
+def _base(segment: Segment) -> int:
+    return segment.base
 
 
 def nowhere() -> Segment:
@@ -92,7 +112,7 @@ class Log:
         self.current = nowhere()
         self.used_bytes = 0
         self.memory_bytes = 0  # of them without a file
-        self._next_base = 0
+        self._next_base: int = 0
         self._end = 0  # of a log whose segments are all gone
         self._size = 0  # of the last segment
         self._prefix = prefix
@@ -134,7 +154,7 @@ class Log:
         self.memory_bytes += size if segment.path is None else 0
         self._size = size
         self.segments.append(segment)
-        self.segments.sort(key=lambda segment: segment.base)
+        self.segments.sort(key=_base)
         self.current = self.segments[-1]
         return segment
 

@@ -2,10 +2,10 @@
 
     python -m tests.chaos.spool_worker RUN JOURNAL VALUES_PER_S SEED WIRE FILE_BYTES_MAX
 
-It goes on counting where the life before it stopped. Every number is written into JOURNAL, by one write that the kernel
-keeps, after ``log()`` returned. WIRE ``lossy``: some answers of the server are lost. ``unnumbered``: the same, and every
-attempt goes out under a new writer, as by a client without writer numbers. FILE_BYTES_MAX: as if the disk were full for
-larger files; 0 for none.
+It goes on counting where the life before it stopped. Every number is written into JOURNAL, by one write that the
+kernel keeps, after ``log()`` returned. WIRE ``lossy``: some answers of the server are lost. ``unnumbered``: the same,
+and every attempt goes out under a new writer, as by a client without writer numbers. FILE_BYTES_MAX: as if the disk
+were full for larger files; 0 for none.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ def _last(journal: Path) -> int:
 def _make_lossy(chance: random.Random, *, is_numbered: bool) -> None:
     submit = HttpTransport.submit
 
-    def lossy(transport: HttpTransport, batch: Batch) -> Answer:
+    def lossy(self: HttpTransport, batch: Batch) -> Answer:
         if not is_numbered:
             seqs: dict[str, int] = {}
-            items = []
+            items: list[Item] = []
             for item in batch.items:
                 stream = getattr(item.command, "run_id", "")
                 seqs[stream] = seqs.get(stream, 0) + 1
                 items.append(Item(item.command, seqs[stream], item.occurred_at, item.correlation_id))
             batch = Batch(workspace=batch.workspace, writer_id=uuid4(), items=items)
-        answer = submit(transport, batch)
+        answer = submit(self, batch)
         if chance.random() < LOST_SHARE:
             raise Unavailable("the answer was lost")
         return answer

@@ -1,4 +1,4 @@
-"""Workers and their server are killed at random; afterwards every number that a worker said it had logged is looked for.
+"""Workers and their server are killed at random; afterwards every number that a worker says it logged is looked for.
 
 The checker compares what workers wrote down themselves with what the server answers, and knows nothing of spools.
 """
@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,6 +160,7 @@ class Fleet:
 
     def settle(self) -> Told:
         """``runfold sync`` until nothing waits, its proof, and the checker's own look."""
+        answer: Any = None
         for _ in range(SYNC_TRIES):
             self._start_server()
             answer = self._runfold("sync")
@@ -219,7 +221,7 @@ class Fleet:
             self.told.unprotected_missing += missing
         else:
             self.told.missing += missing
-        self.told.disordered += sum(a > b for a, b in zip(stored, stored[1:], strict=False))
+        self.told.disordered += sum(a > b for a, b in pairwise(stored))
 
 
 def _read(journal: Path) -> Iterator[tuple[int, int]]:

@@ -40,7 +40,10 @@ def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def sync(*arguments: str) -> Any:
     done = subprocess.run(
-        [str(script("runfold")), "sync", *arguments, "-o", "json"], capture_output=True, timeout=100, check=False
+        [str(script("runfold")), "sync", *arguments, "-o", "json"],
+        capture_output=True,
+        timeout=100,
+        check=False,
     )
     return msgspec.json.decode(done.stdout)
 
@@ -81,7 +84,9 @@ def test_the_next_program_delivers_it_without_being_asked() -> None:
 
 def test_a_program_that_ends_without_its_server_says_where_its_values_are() -> None:
     began = time.monotonic()
-    done = python("for _ in range(20): run.log('loss', 1.0)\nrun.complete()\n", RUNFOLD_URL="http://127.0.0.1:9")
+    done = python(
+        "for _ in range(20): run.log('loss', 1.0)\nrun.complete()\n", RUNFOLD_URL="http://127.0.0.1:9"
+    )
 
     assert done.returncode == 0
     assert time.monotonic() - began < 60
@@ -97,7 +102,9 @@ def test_a_clean_end_leaves_nothing_but_receipts() -> None:
     done = python("run.log('loss', 1.0)\nrun.complete()\n")
 
     assert done.returncode == 0
-    assert [path.name for path in (Path(os.environ["RUNFOLD_HOME"]) / "spool").iterdir()] == ["receipts.jsonl"]
+    assert [path.name for path in (Path(os.environ["RUNFOLD_HOME"]) / "spool").iterdir()] == [
+        "receipts.jsonl"
+    ]
     assert sync("--verify")["is_complete"]
 
 
@@ -180,7 +187,8 @@ def test_a_handler_that_logs_in_the_middle_of_a_log_disturbs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("RUNFOLD_SPOOL_MIB", "0"), ("RUNFOLD_SPOOL_MIB", "many"), ("RUNFOLD_SPOOL_SYNC", "perhaps")]
+    ("name", "value"),
+    [("RUNFOLD_SPOOL_MIB", "0"), ("RUNFOLD_SPOOL_MIB", "many"), ("RUNFOLD_SPOOL_SYNC", "perhaps")],
 )
 def test_settings_that_cannot_be_meant_are_refused(name: str, value: str) -> None:
     with pytest.raises(Invalid, match=name):

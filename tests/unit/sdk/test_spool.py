@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runfold import _journal, _spool_log
 from runfold._drain import Drained, drain_spool
 from runfold._spool import Place, lock_spool, spools_in
 from runfold._spool_kept import read_receipts, read_refused
 from runfold._spool_log import Log, Segment
-from runfold._streams import Stream
+from runfold._streams import Block, Series, Stream
 from runfold._transport import Item
 from runfold._verify import verify
 from runfold_events.contract import commands as c
 from runfold_events.contract.errors import Conflict
+from runfold_events.ports import WriterMark
 from tests.support.sdk import Desk, Wire, lose_answer
 
 
@@ -96,10 +100,8 @@ def test_files_are_the_users_own(desk: Desk) -> None:
 def test_everything_kinds_of_values_and_commands_arrive_as_they_were_said(desk: Desk) -> None:
     a = desk.run("a")
     desk.log(a, "loss", 0.5, float("nan"), -0.0)
-    desk.log(a, "count", 3, 2**62)  # type: ignore[arg-type]
-    desk.log(a, "good", True, False)  # type: ignore[arg-type]
-    from runfold._streams import Block, Series
-
+    desk.log(a, "count", 3, 2**62)
+    desk.log(a, "good", True, False)
     desk.journal.add_wide(Series(a, "note", "scalar"), 4, "text ü", values=1)
     desk.journal.add_wide(Series(a, "row", "row"), None, {"x": 1, "y": None}, values=1)
     desk.journal.add_wide(
@@ -216,10 +218,11 @@ def test_a_signal_handler_that_logs_in_between_overwrites_nothing(
             is_inside = False
 
     if place == "while a record is made":
-        checksum = _journal.crc32
+        checksum, calls = zlib.crc32, itertools.count()
 
         def crc32(data: bytes, start: int = 0) -> int:
-            handler()
+            if next(calls) % 100 == 0:
+                handler()
             return checksum(data, start)
 
         monkeypatch.setattr(_journal, "crc32", crc32)
@@ -232,7 +235,8 @@ def test_a_signal_handler_that_logs_in_between_overwrites_nothing(
 
         monkeypatch.setattr(_spool_log, "_reserve", reserving)
     desk.log(a, "loss", *[float(n) for n in range(3_000)])
-    assert said > 3
+    assert said >= 3
+    monkeypatch.undo()
     desk.die()
     drain(desk)
 
@@ -399,9 +403,7 @@ def test_verify_sees_the_spools_of_processes_that_live(desk: Desk) -> None:
 class Forgetful(Wire):
     """A store that lost one writer's numbers 2 and 3 and knows the later ones."""
 
-    def writers(self, workspace: str, run_id: str) -> list:  # type: ignore[type-arg]
-        from msgspec.structs import replace
-
+    def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
         return [replace(mark, gaps=((2, 3),)) for mark in super().writers(workspace, run_id)]
 
 
@@ -421,7 +423,7 @@ def test_verify_names_gaps(tmp_path: Path) -> None:
 
 def test_an_erased_run_is_not_called_missing_without_a_word(desk: Desk) -> None:
     class Erased(Wire):
-        def writers(self, workspace: str, run_id: str) -> list:  # type: ignore[type-arg]
+        def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
             raise Conflict("run 'a' was erased")
 
     desk.run("a")

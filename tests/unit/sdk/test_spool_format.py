@@ -20,7 +20,8 @@ def segment(*records: bytes) -> tuple[bytearray, list[int]]:
     """A segment of 4 KiB with these bodies, and where each record ends."""
     buffer = bytearray(SIZE)
     buffer[: form.SEGMENT_HEADER_BYTES] = form.segment_header(0)
-    offset, ends = form.SEGMENT_HEADER_BYTES, []
+    offset = form.SEGMENT_HEADER_BYTES
+    ends: list[int] = []
     for body in records:
         record = form.encode_record(Kind.WIDE, body, offset)
         buffer[offset : offset + len(record)] = record
@@ -97,7 +98,7 @@ def test_a_log_goes_on_over_segments_and_says_what_lies_between_missing_ones(tmp
     sorted(tmp_path.iterdir())[1].unlink()
     found = [one for _, one in OldLog(tmp_path, "calls").records()]
     assert [bytes(one.body) for one in found if isinstance(one, Found)] == written[:5] + written[10:]
-    assert [one.size_bytes for one in found if isinstance(one, Damage)][0] >= SIZE
+    assert next(one.size_bytes for one in found if isinstance(one, Damage)) >= SIZE
 
 
 def test_a_segment_without_room_takes_nothing(tmp_path: Path) -> None:
