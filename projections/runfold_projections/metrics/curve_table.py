@@ -102,9 +102,7 @@ def _buckets(curve: Curve) -> Table:
 
 def unpacked(buckets: CurveBuckets) -> Table:
     """The columns of buckets as arrays."""
-    return {
-        name: (integers if name in _INTEGERS else floats)(getattr(buckets, name)) for name in _OF_BUCKETS
-    }
+    return {name: (integers if name in _INTEGERS else floats)(getattr(buckets, name)) for name in _OF_BUCKETS}
 
 
 def _buckets_of_one(curve: Curve, points: CurvePoints) -> Table:
