@@ -35,7 +35,8 @@ from runfold_events.contract.validation import check_command
 
 OUTAGE_WAIT_S: Final = 2.0  # an outage's first call waits so long, the following ones not at all
 PATIENCE_PER_COMMAND_S: Final = 0.002  # bulk creations take their time
-LINGER_S: Final = 0.5  # how long values gather before they are sent without being asked for; they are safe
+LINGER_S: Final = 0.25  # how long values gather before they are sent without being asked for; they are safe
+FORGET_S: Final = 1.0  # how long an idle spool keeps what was delivered
 QUESTION_WAIT_S: Final = 10.0  # how long a question waits for what this process has sent before
 EXIT_FLUSH_S: Final = 10.0
 DRAIN_PATIENCE_S: Final = 2.0  # with a server that is gone; the next process tries again
@@ -99,6 +100,7 @@ class Connection:
         self._drainer: threading.Thread | None = None
         self._urgent = False  # somebody waits
         self._values_due_at: float | None = None
+        self._forget_at: float | None = None
         self._stopping = False
         self._outage_waited = False  # this outage's first call has had its wait
         self._calls: list[Pending] = []  # commands of calls without an outcome so far
@@ -421,20 +423,33 @@ class Connection:
 
     def _delivery_wait_s(self) -> float | None:
         if self.sender.is_busy:
+            self._forget_at = None
             return self.sender.wait_s()
         if self.sender.is_idle:
             # Whoever appends after this line wakes us; whoever did before it is seen by the second look.
             self.journal.awake = False
             self._values_due_at = None
             if self.sender.is_idle:
-                return None
+                return self._forget_wait_s()
+        self._forget_at = None
         if self._urgent:
             return 0.0
         if self._values_due_at is None:
             self._values_due_at = self._clock() + self._linger_s
         return max(0.0, self._values_due_at - self._clock())
 
+    def _forget_wait_s(self) -> float | None:
+        """Seconds until what was delivered is removed from an idle spool; None: there is nothing of it."""
+        if not self.journal.holds_delivered:
+            return None
+        if self._forget_at is None:
+            self._forget_at = self._clock() + FORGET_S
+        return max(0.0, self._forget_at - self._clock())
+
     def _step(self) -> None:
+        if self._forget_at is not None and self._clock() >= self._forget_at:
+            self._forget_at = None
+            self.sender.forget_delivered()
         with self._lock:
             self._urgent = False
             self._values_due_at = None

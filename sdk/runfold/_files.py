@@ -27,7 +27,7 @@ _DEFAULT_TYPE: Final = "application/octet-stream"
 _RECORDED_AT_ONCE: Final = 100
 _LEDGER: Final = "ledger.db"
 _LEDGER_LOCK: Final = "ledger.db.lock"
-_BESIDE_A_LEDGER: Final = frozenset({"agents", "files"})
+_BESIDE_A_LEDGER: Final = frozenset({"agents", "files", "spool"})
 _log = logging.getLogger("runfold")
 _STORES_MAX: Final = 5  # of one content, while others erase runs that have the same
 

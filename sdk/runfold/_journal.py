@@ -299,6 +299,16 @@ class Journal:
         with self._lock:
             self.log.drop_before(position)
 
+    @property
+    def holds_delivered(self) -> bool:
+        """There are segments, and nothing in them waits."""
+        return bool(self.log.segments) and not self.has_unread
+
+    def forget_delivered(self) -> bool:
+        """Remove what was delivered, so that what a run erases is not left here; False when something waits."""
+        with self._lock:
+            return not self.has_unread and self.log.forget(self.reader.position)
+
     def waiting_commands(self) -> int:
         """Commands that were not read so far."""
         return sum(1 for p in list(self._pendings.values()) if p.command is not None and not p.withdrawn)

@@ -137,7 +137,7 @@ class Packer:
         last_ns, taken, end = self._last_ns, 0, self.taken_to
         drafts = self._drafts
         room = min(
-            REQUEST_CELLS_MAX - self._cells, *(COMMAND_CELLS_MAX - draft.cells for draft in drafts.values())
+            [REQUEST_CELLS_MAX - self._cells, *(COMMAND_CELLS_MAX - draft.cells for draft in drafts.values())]
         )
         room = min(room, (REQUEST_BYTES_MAX - self._bytes) // _BYTES_PER_CELL - self._cells)
         while taken < room and entries:

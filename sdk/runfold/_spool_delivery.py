@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -90,6 +91,13 @@ class Deliveries:
         if self._noted is not None and self._clock() < self._retry_at:
             self._note_doubt()
             return
+        try:
+            self._begin_segment(log, queue)
+        except OSError as error:
+            self._begin_doubt(log, error)
+
+    def _begin_segment(self, log: Log, queue: Sequence[Pending]) -> None:
+        """Say all that is still needed in a new segment, which then is the only one; raises ``OSError``."""
         snapshot = encode(
             SnapshotBody(
                 self._upto,
@@ -97,14 +105,17 @@ class Deliveries:
                 tuple(_stream(stream) for stream in self._streams.values()),
             )
         )
-        try:
-            segment = log.roll(log.next_size(form.record_bytes(len(snapshot)), _SEGMENT_BYTES))
-        except OSError as error:
-            self._begin_doubt(log, error)
-            return
+        segment = log.roll(log.next_size(form.record_bytes(len(snapshot)), _SEGMENT_BYTES))
         segment.append(Kind.SNAPSHOT, snapshot)
         log.drop_before(segment.base)  # nothing of this one
         self._noted = None
+
+    def forget(self) -> None:
+        """Everything was answered: keep the streams' numbers, and none of what was sent."""
+        log = self._find_log()
+        if log is not None and log.folder is not None and self._noted is None:
+            with suppress(OSError):  # then it goes with the next segment
+                self._begin_segment(log, ())
 
     def _begin_doubt(self, log: Log, error: OSError) -> None:
         if self._noted is None:

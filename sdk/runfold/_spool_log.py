@@ -187,6 +187,19 @@ class Log:
                 self.current = nowhere()
             self._remove(self.segments.pop(0))
 
+    def forget(self, position: int) -> bool:
+        """Remove all segments, whatever room they have left; False when there is something behind ``position``.
+
+        No function is called after that look: see :meth:`Segment.append`.
+        """
+        nothing, end = nowhere(), self.end
+        if self.current.base + self.current.end > position:
+            return False
+        old, self.segments, self.current, self._end = self.segments, [], nothing, end
+        for segment in old:
+            self._remove(segment)
+        return True
+
     def _remove(self, segment: Segment) -> None:
         self.used_bytes -= segment.size
         self.memory_bytes -= segment.size if segment.path is None else 0

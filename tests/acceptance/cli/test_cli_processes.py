@@ -293,7 +293,7 @@ def test_after_erasure_and_vacuum_no_byte_is_left(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "RUNFOLD_HOME": str(home)})
 
     def holds_secret() -> bool:
-        return any(secret.encode() in path.read_bytes() for path in home.iterdir())
+        return any(secret.encode() in path.read_bytes() for path in home.rglob("*") if path.is_file())
 
     assert holds_secret()
     run("run", "erase", "r", "--yes", home=home)
