@@ -87,7 +87,7 @@ class Journal:
 
     def add(self, series: Series, step: int | None, value: Any) -> bool:
         """Queue one float, int (64 bits) or bool; False when there was no room and it was counted as lost."""
-        kind = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]  # of anything
         with self._lock:
             segment = self.log.current
             if series.segment is not segment and not self._prepare(series, NUMBER_RECORD_BYTES):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 from msgspec import Struct
@@ -129,8 +129,8 @@ _command_body: Final = msgspec.msgpack.Decoder(CommandBody)
 
 
 def _value(kept: Any) -> Any:
-    if type(kept) is list:
-        count, columns = kept
+    if isinstance(kept, list):
+        count, columns = cast("tuple[int, dict[str, list[Any]]]", kept)
         return Block(columns, count)
     return kept
 

@@ -30,13 +30,9 @@ from msgspec import Struct
 
 from runfold._spool_log import SEGMENT_BYTES_MIN, Log
 
-try:
-    import fcntl
-except ImportError:  # Windows: no lock that a killed process gives up, so nothing is kept in files
-    _HAS_LOCKS = False
-else:
-    _HAS_LOCKS = True
-
+_HAS_LOCKS: Final = (
+    os.name == "posix"
+)  # elsewhere no lock that a killed process gives up: nothing is kept in files
 FORMAT_VERSION: Final = 1
 BYTES_MAX_DEFAULT: Final = 1024 * 1024 * 1024
 MEMORY_BYTES_MAX: Final = 64 * 1024 * 1024  # of what waits in memory where no files can be kept
@@ -147,7 +143,7 @@ def _make(place: Place, folder: Path, writer_id: UUID) -> Spool:
     lock = None
     try:
         lock = os.open(unfinished / OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(lock)
         os.write(lock, msgspec.json.encode(_owner(place, writer_id)))
         unfinished.rename(final)
     except BaseException:
@@ -223,7 +219,7 @@ def lock_spool(folder: Path) -> int | None:
     except OSError:
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(lock)
         is_same = os.path.samestat(os.fstat(lock), (folder / OWNER).stat())  # not removed a moment ago
         if is_same and _is_for_us(folder):
             return lock
@@ -241,6 +237,13 @@ def _is_for_us(folder: Path) -> bool:
         return True
     owner = read_owner(folder)
     return owner is not None and owner.host == _host()
+
+
+def _take(lock: int) -> None:
+    """Raise OSError where somebody has the lock."""
+    import fcntl
+
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _host() -> str:

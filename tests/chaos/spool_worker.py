@@ -27,7 +27,7 @@ from runfold._transport import Answer, Batch, Item
 from runfold_events.contract.errors import Unavailable
 
 METRIC: Final = "n"
-LOST_SHARE: Final = 0.15
+LOST_SHARE: Final = 0.4
 COUNT: Final = struct.Struct("<Qq")  # a number, and how long its log() took in ns
 
 
