@@ -99,7 +99,7 @@ def test_without_its_package_a_codec_says_what_to_install(monkeypatch: pytest.Mo
     try:
         with pytest.raises(Unavailable, match=r"pip install 'runfold\[pcodec\]'"):
             codec.unpack_floats(packed, 100)
-        monkeypatch.setattr("runfold_services.settings.find_spec", lambda name: None)
+        monkeypatch.setattr("runfold_services.settings.find_spec", dict[str, None]().get)
         with pytest.raises(Invalid, match=r"pip install 'runfold\[pcodec\]'"):
             value_codec({"RUNFOLD_VALUE_CODEC": "pcodec"})
     finally:
