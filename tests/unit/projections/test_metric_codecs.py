@@ -95,7 +95,7 @@ def test_without_its_package_a_codec_says_what_to_install(monkeypatch: pytest.Mo
     packed = codec.pack_floats(array("d", [0.25 * i for i in range(100)]).tobytes(), "pcodec")
     assert packed[:1] == PCODEC
     codec.find_pcodec.cache_clear()
-    monkeypatch.setitem(sys.modules, "pcodec", None)
+    monkeypatch.setitem(sys.modules, "pcodec.standalone", None)
     try:
         with pytest.raises(Unavailable, match=r"pip install 'runfold\[pcodec\]'"):
             codec.unpack_floats(packed, 100)
