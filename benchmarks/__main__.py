@@ -12,12 +12,17 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks import distributed, embedded, machine, report
+from benchmarks import distributed, embedded, growth, machine, report, views
 from benchmarks.measure import FULL, QUICK
 
 FOLDER: Final = Path(__file__).resolve().parent / "results"
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-NAMES: Final = ("embedded", "distributed")
+RUNS: Final = {
+    "embedded": embedded.run,
+    "distributed": distributed.run,
+    "views": views.run,
+    "growth": growth.run,
+}
 BEGIN: Final = "<!-- written by: ./dev bench {} --reference -->"
 END: Final = "<!-- end of what is written -->"
 
@@ -26,7 +31,7 @@ def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="./dev bench", description="What runfold costs on this machine.")
     parser.add_argument(
-        "name", nargs="?", choices=NAMES, default="embedded", help="which (default: embedded)"
+        "name", nargs="?", choices=list(RUNS), default="embedded", help="which (default: embedded)"
     )
     parser.add_argument(
         "--output", type=Path, help="where to write JSON (default: benchmarks/results/local/NAME.json)"
@@ -38,17 +43,14 @@ def main() -> int:
         "--quick", action="store_true", help="tiny sizes: shows that it works; the figures mean nothing"
     )
     parser.add_argument(
-        "--stack", type=Path, help="distributed: folder of a stack to share (default: one of its own)"
+        "--stack", type=Path, help="distributed, views: folder of a stack to share (default: one of its own)"
     )
     options = parser.parse_args()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     began = time.monotonic()
     facts = machine.facts()
     sizes = QUICK if options.quick else FULL
-    if options.name == "distributed":
-        groups = distributed.run(console, sizes, options.stack)
-    else:
-        groups = embedded.run(console, sizes)
+    groups = RUNS[options.name](console, sizes, options.stack)
     facts["took_s"] = round(time.monotonic() - began, 1)
     report.show(console, facts, groups)
     path = options.output or FOLDER / ("" if options.reference else "local") / f"{options.name}.json"

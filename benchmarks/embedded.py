@@ -22,8 +22,8 @@ Work = Callable[[], Group]
 _BASICS: Final = "The machine's own limits, measured in the same minutes"
 
 
-def run(console: Console, sizes: Sizes) -> list[Group]:
-    """All groups; the ledgers are temporary and gone afterwards."""
+def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group]:
+    """All groups; the ledgers are temporary and gone afterwards. ``stack`` is not needed."""
     with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name:
         folder = Path(name)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")  # where spools for servers are kept

@@ -45,6 +45,7 @@ class Fleet:
 
     def __init__(self, stack: Stack, owner_dsn: str) -> None:
         self.kafka: Final = stack.addresses.kafka
+        self.postgres: Final = stack.addresses.postgres
         self.owner_dsn: Final = owner_dsn
         self.dsn: Final = as_role(owner_dsn, "runfold_service")
         self.settings: Final = KafkaSettings(
@@ -128,7 +129,7 @@ class Watch:
 def fleet(stack_folder: Path, progress: Progress) -> Generator[Fleet]:
     """A fleet at work on the stack in a folder, which goes with the last that uses it."""
     with borrow(stack_folder, settings_from_environment(), progress) as stack:
-        dsn = asyncio.run(_new_database(stack.addresses.postgres))
+        dsn = asyncio.run(new_database(stack.addresses.postgres))
         mine = Fleet(stack, dsn)
         try:
             mine.start()
@@ -137,8 +138,8 @@ def fleet(stack_folder: Path, progress: Progress) -> Generator[Fleet]:
             mine.stop()
 
 
-async def _new_database(server_dsn: str) -> str:
-    """The owner's DSN of a database with an empty store."""
+async def new_database(server_dsn: str) -> str:
+    """The owner's DSN of a new database with an empty store."""
     name = f"bench_{secrets.token_hex(4)}"
     connection = await asyncpg.connect(server_dsn)
     try:

@@ -23,6 +23,13 @@ class Sizes(Struct, frozen=True, kw_only=True):
     family: int = 200  # children whose metrics are read together
     listed_runs: int = 10_000
     questions: int = 20
+    # Views
+    stored_points: int = 2_048_000
+    curve_points: int = 10_000_000
+    many_runs: int = 100_000
+    many_children: int = 10_000
+    growth_runs: tuple[int, ...] = (1_000, 10_000, 100_000)
+    growth_points: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
     # Distributed
     flood_runs: int = 320  # each of a writer of its own
     flood: tuple[tuple[int, int], ...] = ((1, 32_000), (100, 12_000), (1_000, 1_500))  # points, commands
@@ -43,6 +50,12 @@ QUICK: Final = Sizes(
     family=10,
     listed_runs=1_000,
     questions=3,
+    stored_points=100_000,
+    curve_points=20_000,
+    many_runs=2_000,
+    many_children=100,
+    growth_runs=(100, 1_000),
+    growth_points=(1_000, 10_000),
     flood_runs=32,
     flood=((1, 640), (100, 320), (1_000, 64)),
     paced_s=0.4,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from runfold_events.contract.errors import Invalid
@@ -53,20 +54,18 @@ def arrow_stream_of(table: Mapping[str, NDArray[Any]]) -> bytes:
         Invalid: nanoarrow is not installed.
     """
     array = arrow_of(table)
-    from nanoarrow.ipc import StreamWriter
-
+    ipc: Any = import_module("nanoarrow.ipc")
     out = io.BytesIO()
-    with StreamWriter.from_writable(out) as writer:
+    with ipc.StreamWriter.from_writable(out) as writer:
         writer.write_stream(array)
     return out.getvalue()
 
 
 def _nanoarrow() -> Any:
     try:
-        import nanoarrow
+        return import_module("nanoarrow")
     except ImportError:
         raise Invalid(
             "Arrow needs the package nanoarrow, which is not installed here: pip install 'runfold[arrow]'",
             facts={"field": "arrow", "limit": "the package nanoarrow"},
         ) from None
-    return nanoarrow

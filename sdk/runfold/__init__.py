@@ -10,6 +10,7 @@ Errors are in :mod:`runfold.errors`, Azure ML's names for them in :mod:`runfold.
 """
 
 from runfold._compute import ComputeTarget
+from runfold._curves import Buckets, Curve, Curves
 from runfold._experiment import Experiment
 from runfold._metric import Metric
 from runfold._run import Run
@@ -39,8 +40,11 @@ __version__ = VERSION
 __all__ = [
     "VERSION",
     "Artifact",
+    "Buckets",
     "ComputeTarget",
     "Conflict",
+    "Curve",
+    "Curves",
     "Environment",
     "Experiment",
     "Invalid",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from runfold_events.rules.run_state import RunState
     from runfold_projections.model import (
         ChildCounts,
+        Curve,
+        CurveQuery,
         ExperimentView,
         FileInfo,
         HistoryEntry,
@@ -124,6 +126,9 @@ class EmbeddedTransport:
                 workspace, run_id, names=names, recursive=recursive, points_max=points_max
             ),
         )
+
+    def curves(self, workspace: str, query: CurveQuery, at: str | None) -> list[Curve]:
+        return self._ask(at, lambda: self._service.views.curves(workspace, query))
 
     def history(
         self, workspace: str, run_id: str, from_seq: int, limit: int, at: str | None

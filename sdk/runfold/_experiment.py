@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from runfold._curves import Curves
     from runfold._run import Run
     from runfold._script_run import ScriptRun
     from runfold._workspace import Workspace
-    from runfold_projections.model import ExperimentView, RunQuery, RunView
+    from runfold_projections.model import Axis, ExperimentView, RunQuery, RunView
 
 VIEW_TYPES: Final = ("ActiveOnly", "ArchivedOnly", "All")
 
@@ -252,6 +253,53 @@ class Experiment:
             experiment=self._name,
             include_children=include_children,
             include_archived=include_archived,
+        )
+
+    def curves(
+        self,
+        *names: str,
+        filter: str | None = None,
+        limit: int | None = None,
+        x: Axis = "step",
+        start: int | None = None,
+        stop: int | None = None,
+        last: int | None = None,
+        buckets: int | None = None,
+    ) -> Curves:
+        """Metrics of this experiment's runs as NumPy arrays; see :meth:`runfold.Workspace.curves`. Ours.
+
+        Args:
+            names: metrics; none: all.
+            filter: which runs, as in :meth:`query`; default: all but child runs.
+            limit: of the so many newest.
+            x: the axis.
+            start: only from this x on.
+            stop: only before this x.
+            last: only so many points of each.
+            buckets: at most so many buckets for each.
+        """
+        runs = [view.run_id for view in self.query(filter, fields=("run_id",), limit=limit)]
+        return self._workspace.curves(runs, *names, x=x, start=start, stop=stop, last=last, buckets=buckets)
+
+    def to_dataframe(
+        self,
+        filter: str | None = None,
+        order_by: str = "-created_at",
+        limit: int | None = None,
+        *,
+        include_children: bool = False,
+        include_archived: bool = False,
+        engine: str = "pandas",
+    ) -> Any:
+        """This experiment's runs as a DataFrame, a row each; see :meth:`runfold.Workspace.to_dataframe`. Ours."""
+        return self._workspace.to_dataframe(
+            filter,
+            order_by,
+            limit,
+            experiment=self._name,
+            include_children=include_children,
+            include_archived=include_archived,
+            engine=engine,
         )
 
     def _runs(self, query: RunQuery, *, rehydrate: bool = True) -> Iterator[Run]:

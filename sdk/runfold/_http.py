@@ -25,6 +25,8 @@ from runfold_events.ports import WriterMark
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_projections.model import (
     ChildCounts,
+    Curve,
+    CurveQuery,
     ExperimentView,
     FileInfo,
     HistoryEntry,
@@ -56,6 +58,10 @@ class _CommandsAnswer(Struct, frozen=True):
 
 class _Count(Struct, frozen=True):
     count: int
+
+
+class _Curves(Struct, frozen=True):
+    curves: list[Curve]
 
 
 class _Stored(Struct, frozen=True):
@@ -174,6 +180,9 @@ class HttpTransport:
         parameters: list[tuple[str, object]] = [("name", name) for name in names]
         parameters += [("recursive", recursive), ("points_max", points_max)]
         return self._ask(f"{_run(workspace, run_id)}/metrics" + _parameters(parameters), list[SeriesData], at)
+
+    def curves(self, workspace: str, query: CurveQuery, at: str | None) -> list[Curve]:
+        return self._ask(f"{_workspace(workspace)}/curves:query", _Curves, at, body=query).curves
 
     def history(
         self, workspace: str, run_id: str, from_seq: int, limit: int, at: str | None

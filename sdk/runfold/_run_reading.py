@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from runfold import _shapes
+from runfold._curves import Asked, Curve, Curves, one_curve, read_curves
 from runfold._experiment import run_query, tag_keys
 from runfold._filters import label, labels, text
 from runfold._metric import Metric
@@ -19,7 +20,7 @@ from runfold_events.contract.statuses import TERMINAL
 
 if TYPE_CHECKING:
     from runfold_events.ports import WriterMark
-    from runfold_projections.model import HistoryEntry, RunView, SeriesData
+    from runfold_projections.model import Axis, HistoryEntry, RunView, SeriesData
 
 FILE_KINDS: Final = frozenset({"image", "chart"})
 METRICS_FLUSH_S: Final = 30.0
@@ -200,6 +201,53 @@ class RunReading(RunBase):
         for metric in found:
             by_run.setdefault(metric.run_id, {})[metric.name] = metric
         return by_run
+
+    def curve(
+        self,
+        name: str,
+        *,
+        column: str | None = None,
+        x: Axis = "step",
+        start: int | None = None,
+        stop: int | None = None,
+        last: int | None = None,
+        buckets: int | None = None,
+    ) -> Curve:
+        """One metric as NumPy arrays, sorted along an axis. Ours.
+
+        Args:
+            name: the metric.
+            column: which column of rows or tables.
+            x: ``step``, ``time`` (ms since the epoch), or ``index``: the place of a point in the metric.
+            start: only from this x on.
+            stop: only before this x.
+            last: only so many points, those with the greatest x.
+            buckets: where there are more points, their least, greatest, mean, … in at most so many buckets, however
+                many points there are; default: all points.
+
+        Raises:
+            NotFound: the run has no such metric.
+            Invalid: the metric has several columns, or an argument that cannot be.
+        """
+        return one_curve(
+            self.curves(name, x=x, start=start, stop=stop, last=last, buckets=buckets),
+            self._run_id,
+            name,
+            column,
+        )
+
+    def curves(
+        self,
+        *names: str,
+        x: Axis = "step",
+        start: int | None = None,
+        stop: int | None = None,
+        last: int | None = None,
+        buckets: int | None = None,
+    ) -> Curves:
+        """The same of several metrics (none named: all) in one request; each column of rows is one. Ours."""
+        asked = Asked(names=names, x=x, start=start, stop=stop, last=last, buckets=buckets)
+        return read_curves(self._workspace, [self._run_id], asked)
 
     def _series_data(
         self, names: tuple[str, ...], recursive: bool, points_max: int | None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from runfold_events.ports import WriterMark
     from runfold_projections.model import (
         ChildCounts,
+        Curve,
+        CurveQuery,
         ExperimentView,
         FileInfo,
         HistoryEntry,
@@ -118,6 +120,8 @@ class Transport(Protocol):
         points_max: int | None,
         at: str | None,
     ) -> list[SeriesData]: ...
+
+    def curves(self, workspace: str, query: CurveQuery, at: str | None) -> list[Curve]: ...
 
     def history(
         self, workspace: str, run_id: str, from_seq: int, limit: int, at: str | None

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from runfold import _config, _process
 from runfold._connection import Connection
+from runfold._curves import Asked, Curves, read_curves, run_ids_of
 from runfold._settings import Settings, check_url, load_settings
 from runfold._transport import Transport
 from runfold.errors import NeedsAzure
@@ -21,7 +22,7 @@ from runfold_events.contract.ids import check_workspace_name
 if TYPE_CHECKING:
     from runfold._experiment import Experiment
     from runfold._run import Run
-    from runfold_projections.model import RunQuery, RunView
+    from runfold_projections.model import Axis, RunQuery, RunView
 
 T = TypeVar("T")
 
@@ -277,6 +278,75 @@ class Workspace:
             limit,
         )
         return _eager_first(rows)
+
+    def curves(
+        self,
+        runs: Iterable[Run | str],
+        *names: str,
+        x: Axis = "step",
+        start: int | None = None,
+        stop: int | None = None,
+        last: int | None = None,
+        buckets: int | None = None,
+    ) -> Curves:
+        """Metrics of many runs as NumPy arrays, many in a request; see :meth:`runfold.Run.curve`. Ours.
+
+        Args:
+            runs: handles or ids.
+            names: metrics; none: all.
+            x: the axis.
+            start: only from this x on.
+            stop: only before this x.
+            last: only so many points of each.
+            buckets: at most so many buckets for each.
+
+        Raises:
+            NotFound: there is no such run.
+            Invalid: an argument that cannot be.
+        """
+        asked = Asked(names=names, x=x, start=start, stop=stop, last=last, buckets=buckets)
+        return read_curves(self, run_ids_of(runs), asked)
+
+    def to_dataframe(
+        self,
+        filter: str | None = None,
+        order_by: str = "-created_at",
+        limit: int | None = None,
+        *,
+        experiment: str | None = None,
+        include_children: bool = False,
+        include_archived: bool = False,
+        engine: str = "pandas",
+    ) -> Any:
+        """Runs as a DataFrame, a row each: status, times, ``params.*``, ``metrics.*`` (last), ``tags.*``. Ours.
+
+        Arguments are those of :meth:`query`; runs are read page by page, each page in one request.
+
+        Args:
+            filter: which runs.
+            order_by: in which order.
+            limit: at most so many.
+            experiment: of this experiment only.
+            include_children: child runs too.
+            include_archived: archived runs too.
+            engine: ``pandas`` or ``polars``.
+
+        Raises:
+            Invalid: the filter or the order cannot be read, or the engine's package is not installed.
+        """
+        from runfold._frames import check_engine
+        from runfold._runs_frame import runs_frame
+
+        check_engine(engine)
+        views = self.query(
+            filter,
+            order_by,
+            limit=limit,
+            experiment=experiment,
+            include_children=include_children,
+            include_archived=include_archived,
+        )
+        return runs_frame(views, engine)
 
     def get_mlflow_tracking_uri(self, with_auth: bool = False) -> NoReturn:
         """There is no MLflow server here.

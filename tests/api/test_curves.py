@@ -148,7 +148,7 @@ def test_arrow_carries_one_table(client: Client) -> None:
 
 
 def test_a_server_without_arrow_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runfold_services.api.curve_formats.find_spec", lambda name: None)
+    monkeypatch.setattr("runfold_services.api.curve_formats.find_spec", dict[str, None]().get)
     reply = client.post(QUERY, {"runs": ["odd"]}, {"Accept": "application/vnd.apache.arrow.stream"})
     assert (reply.status, reply.code) == (415, "unsupported_media_type")
     assert "runfold[arrow]" in reply.json["detail"]

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
+from runfold import Workspace
 from runfold._connection import Connection
 from runfold._embedded import EmbeddedTransport
 from runfold._journal import Journal
@@ -163,3 +166,31 @@ class Desk:
 def connection_over(wire: Wire, **options: Any) -> Connection:
     """A connection with its thread, that does not linger."""
     return Connection(lambda: wire, linger_s=0.0, **options)
+
+
+def counted_questions(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the questions that a workspace asks from now on."""
+    asked: list[str] = []
+    connection = workspace._connection  # pyright: ignore[reportPrivateUsage]  # no public call counts
+    ask = connection.ask
+
+    def counting(question: Callable[[Any, str | None], Any]) -> Any:
+        def call(transport: Any, at: str | None) -> Any:
+            return question(_Recording(transport, asked), at)
+
+        return ask(call)
+
+    monkeypatch.setattr(connection, "ask", counting)
+    return asked
+
+
+class _Recording:
+    """Notes which of another object's methods are called."""
+
+    def __init__(self, other: Any, names: list[str]) -> None:
+        self._other = other
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        self._names.append(name)
+        return getattr(self._other, name)

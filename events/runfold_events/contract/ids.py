@@ -18,6 +18,7 @@ RUNFOLD_NAMESPACE: Final = UUID("5c1f3a52-7f0e-5b61-9a38-2d1f6f0c6e11")
 SYSTEM_PREFIX: Final = "_system/"
 _SLICES_CACHED_MAX: Final = 65_536
 _STREAMS_CACHED_MAX: Final = 16_384
+_EXPERIMENTS_CACHED_MAX: Final = 1_024
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_.\-]+\Z")
 _EXPERIMENT_NAME: Final = re.compile(r"[A-Za-z0-9][\w\-]*\Z")
 _WORKSPACE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*\Z")
@@ -83,6 +84,7 @@ def run_stream(workspace: str, run_id: str) -> StreamId:
     return StreamId(f"{workspace}/run/{run_id}")
 
 
+@lru_cache(maxsize=_EXPERIMENTS_CACHED_MAX)  # of a digest, and every command of a run names its experiment
 def experiment_stream(workspace: str, experiment: str) -> StreamId:
     """The stream of one experiment: ``{workspace}/experiment/{experiment id}``."""
     return StreamId(f"{workspace}/experiment/{experiment_id(workspace, experiment)}")
@@ -104,6 +106,7 @@ def split_stream(stream: str) -> tuple[str, str, str]:
     return workspace, kind, identity
 
 
+@lru_cache(maxsize=_EXPERIMENTS_CACHED_MAX)
 def experiment_id(workspace: str, experiment: str) -> UUID:
     """UUIDv5 of ``(workspace, name)``: any process can name an experiment without asking."""
     return uuid5(RUNFOLD_NAMESPACE, f"experiment\0{workspace}\0{experiment}")

@@ -114,10 +114,19 @@ def _in(node: In) -> Sql:
 def _exists(field: Field, condition: Sql) -> Sql:
     """A condition on the label or metric row ``x`` of the run."""
     if field.group == "metric":
-        head = "EXISTS (SELECT 1 FROM {p}metric x WHERE x.run_key = r.run_key AND {is x.name ?}"
-        return Sql(f"({head}{condition.text}))", field.key, *condition.parameters)
-    head = "EXISTS (SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
-    return Sql(f"({head}{condition.text}))", field.group, field.key, *condition.parameters)
+        head = "SELECT 1 FROM {p}metric x WHERE x.run_key = r.run_key AND {is x.name ?}"
+        return exists(Sql(f"{head}{condition.text}", field.key, *condition.parameters))
+    head = "SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
+    return exists(Sql(f"{head}{condition.text}", field.group, field.key, *condition.parameters))
+
+
+def exists(rows: Sql) -> Sql:
+    """True where there are rows, which is asked run by run.
+
+    The offset keeps Postgres from making a join of it: it takes kind, key and text for independent of each other, and
+    so a tag that is on every tenth run for one that leads to a single row.
+    """
+    return Sql(f"(EXISTS ({rows.text} LIMIT 1 OFFSET 0))", *rows.parameters)
 
 
 def value_test(node: Compare | In, column: str) -> Sql:

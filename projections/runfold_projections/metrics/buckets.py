@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from runfold_projections.metrics.curve_points import Points
+from runfold_projections.metrics.curve_table import packed
 from runfold_projections.model import CurveBuckets
 
 if TYPE_CHECKING:
@@ -145,8 +146,3 @@ def _cut(size: int, buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
     edges = np.arange(buckets + 1, dtype=np.int64) * size // buckets
     return edges[:-1], edges[1:]
-
-
-def packed(array: NDArray[Any], dtype: str) -> bytes:
-    """The bytes of an array, little-endian."""
-    return array.astype(dtype, copy=False).tobytes()

@@ -4,13 +4,14 @@
 1  byte-shuffled, then zstd: all first bytes of the items, then all second bytes, …; integers as differences
 2  pcodec, of the optional package of that name: finds the decimal places, multiples and bases behind numbers
 3  byte planes, each by itself: msgpack of how many items and an array of eight planes, each a single byte where all
-   are equal, plain where zstd makes it no smaller, else zstd. Of floats most planes are noise, which costs others their entropy coding when all are packed
-   together; of floats that were 32 bits wide three planes are nothing but zeros.
+   are equal, plain where zstd makes it no smaller, else zstd. Of floats most planes are noise, which costs others their
+   entropy coding when all are packed together; of floats that were 32 bits wide three planes are nothing but zeros.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -162,21 +163,18 @@ def _of_pcodec(data: bytes, size: int) -> bytes:
 def find_pcodec() -> Any:
     """The package, or ``Unavailable`` with what to install."""
     try:
-        from pcodec import standalone
+        return import_module("pcodec.standalone")
     except ImportError:
         raise Unavailable(
             "metric values here are packed by pcodec, which is not installed: pip install 'runfold[pcodec]', "
             "or `runfold rebuild metrics` without RUNFOLD_VALUE_CODEC to pack them without it",
             facts={"field": "RUNFOLD_VALUE_CODEC", "limit": "the package pcodec"},
         ) from None
-    return standalone
 
 
 @cache
 def _pcodec_config() -> Any:
-    from pcodec import ChunkConfig
-
-    return ChunkConfig()
+    return import_module("pcodec").ChunkConfig()
 
 
 def _shuffled(raw: bytes, width: int) -> bytes:

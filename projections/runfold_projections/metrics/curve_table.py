@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from runfold_events.contract.metrics import NO_STEP
-from runfold_projections.model import Curve, CurveBuckets, CurvePoints
+from runfold_projections.metrics.curve_points import Points
+from runfold_projections.model import Axis, Curve, CurveBuckets, CurvePoints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,6 +79,36 @@ def steps_of(points: CurvePoints) -> NDArray[Any]:
 def times_of(points: CurvePoints) -> NDArray[Any]:
     """Times as ``datetime64[ms]``, UTC."""
     return integers(points.times_ms).view("datetime64[ms]")
+
+
+def packed(array: NDArray[Any], dtype: str) -> bytes:
+    """The bytes of an array, little-endian."""
+    return array.astype(dtype, copy=False).tobytes()
+
+
+def packed_points(points: Points) -> CurvePoints:
+    """Points with their axes as a curve carries them."""
+    if points.steps is None or points.times is None:
+        raise AssertionError("points without their axes")
+    return CurvePoints(
+        x=packed(points.x, "<i8"),
+        values=packed(points.values, "<i8" if points.values.dtype.kind == "i" else "<f8"),
+        steps=None if (points.steps == NO_STEP).all() else packed(points.steps, "<i8"),
+        times_ms=packed(points.times, "<i8"),
+    )
+
+
+def points_of(curve: Curve, axis: Axis) -> Points:
+    """The points of an exact curve, put on another axis; those that have no place there are left out."""
+    import numpy as np
+
+    if curve.points is None:
+        raise AssertionError("an exact curve without points")
+    x, times = integers(curve.points.x), integers(curve.points.times_ms)
+    steps = np.full_like(x, NO_STEP) if curve.points.steps is None else integers(curve.points.steps)
+    found = times if axis == "time" else steps if axis == "step" else x
+    points = Points(found, values_of(curve, curve.points), steps, times)
+    return points.picked(steps != NO_STEP) if axis == "step" else points
 
 
 def _points(curve: Curve) -> Table:

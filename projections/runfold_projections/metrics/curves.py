@@ -22,11 +22,11 @@ from runfold_projections.metrics.buckets import (
     Summary,
     buckets_of_points,
     buckets_of_summaries,
-    packed,
     summary_of,
 )
 from runfold_projections.metrics.chunks import CHUNK_POINTS
 from runfold_projections.metrics.curve_points import Points, joined, points_of_chunk, points_of_parts
+from runfold_projections.metrics.curve_table import packed_points
 from runfold_projections.metrics.points import Part, unpack_parts
 from runfold_projections.model import Axis, Curve, CurveBuckets, CurveDtype, CurvePoints, CurveQuery
 from runfold_projections.projection import Row, ViewSnapshot
@@ -342,7 +342,7 @@ def _curve(plan: _Plan, query: CurveQuery) -> Curve:
         if plan.way == "buckets" and count > query.points_max:
             buckets = buckets_of_points(found, query.points_max)
         else:
-            points = _packed_points(found)
+            points = packed_points(found)
             dtype = "i64" if found.values.dtype.kind == "i" else "f64"
     return Curve(
         run_id=plan.run_id,
@@ -357,16 +357,4 @@ def _curve(plan: _Plan, query: CurveQuery) -> Curve:
         exact=points is not None,
         points=points,
         buckets=buckets,
-    )
-
-
-def _packed_points(points: Points) -> CurvePoints:
-    steps, times = points.steps, points.times
-    if steps is None or times is None:
-        raise AssertionError("points without their axes")
-    return CurvePoints(
-        x=packed(points.x, "<i8"),
-        values=packed(points.values, "<i8" if points.values.dtype.kind == "i" else "<f8"),
-        steps=None if (steps == NO_STEP).all() else packed(steps, "<i8"),
-        times_ms=packed(times, "<i8"),
     )

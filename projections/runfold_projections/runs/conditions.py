@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, LimitExceeded
-from runfold_projections.filters.compile import Sql, compile_filter, joined
+from runfold_projections.filters.compile import Sql, compile_filter, exists, joined
 from runfold_projections.filters.nodes import Node
 from runfold_projections.filters.parser import parse_filter
 from runfold_projections.filters.tokens import is_storable
@@ -77,15 +77,15 @@ def _labels(kind: str, field: str, values: dict[str, str | None], keys: Sequence
             f"{field}: at most {limits.FILTER_NODES_MAX} keys",
             facts={"field": field, "limit": limits.FILTER_NODES_MAX, "size": len(values) + len(keys)},
         )
-    head = "EXISTS (SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
+    head = "SELECT 1 FROM {p}label x WHERE x.run_key = r.run_key AND x.kind = ? AND x.key = ?"
     parts: list[Sql] = []
     for key, value in values.items():
         check_storable(key, field)
         if key in keys:
             continue
         if value is None:
-            parts.append(Sql(f"{head} AND x.text IS NULL)", kind, key))
+            parts.append(exists(Sql(f"{head} AND x.text IS NULL", kind, key)))
         else:
-            parts.append(Sql(f"{head} AND x.text = ?)", kind, key, check_storable(value, field)))
-    parts.extend(Sql(f"{head})", kind, check_storable(key, field)) for key in keys)
+            parts.append(exists(Sql(f"{head} AND x.text = ?", kind, key, check_storable(value, field))))
+    parts.extend(exists(Sql(head, kind, check_storable(key, field))) for key in keys)
     return parts

@@ -39,7 +39,7 @@ async def page(view: ViewSnapshot, workspace: str, query: RunQuery, epoch: UUID)
     where, is_led = await _where(view, workspace, query)
     seal = fingerprint(epoch, workspace, query)
     cursor = None if query.page is None else decode_cursor(query.page, seal)
-    along_index = not is_led and not is_narrowed(query)
+    along_index = order.index is not None and not is_led and not await is_narrowed(view, workspace, query)
     rows = await page_rows(view, where, order, cursor, query.limit + 1, along_index=along_index)
     more = len(rows) > query.limit
     rows = rows[: query.limit]

@@ -44,11 +44,27 @@ async def _sorted_rows(
     return [(key, rank, text if rank == 1 else value) for key, rank, value, text in rows]
 
 
-def is_narrowed(query: RunQuery) -> bool:
-    """True when an index of runs leads to the answer already."""
-    return (
-        query.experiment is not None or query.parent_run_id is not None or query.ancestor_run_id is not None
-    )
+async def is_narrowed(view: ViewSnapshot, workspace: str, query: RunQuery) -> bool:
+    """True when the place in the tree, or the experiment, leads to few runs already."""
+    places: list[Sql] = []
+    if query.ancestor_run_id is not None:
+        below = "SELECT 1 FROM {p}ancestor a WHERE a.workspace = ? AND a.ancestor_run_id = ?"
+        places.append(Sql(below, workspace, query.ancestor_run_id))
+    for column, value in (("parent_run_id", query.parent_run_id), ("experiment", query.experiment)):
+        if value is not None:
+            of_runs = f"SELECT 1 FROM {{p}}run r WHERE r.workspace = ? AND r.{column} = ?"  # noqa: S608  # a name of ours
+            places.append(Sql(of_runs, workspace, value))
+    for place in places:
+        if await _count(view, place) <= LEADING_RUNS_MAX:
+            return True
+    return False
+
+
+async def _count(view: ViewSnapshot, rows: Sql) -> int:
+    """How many rows there are, one more than :data:`LEADING_RUNS_MAX` standing for all beyond."""
+    text = f"SELECT count(*) FROM ({rows.text} LIMIT ?) few"  # noqa: S608  # parts of our own; values are bound
+    found = await view.fetch_compiled(text, [*rows.parameters, LEADING_RUNS_MAX + 1])
+    return int(found[0][0])
 
 
 def _select(where: Sql, order: Order, cursor: Cursor | None, rows_max: int) -> tuple[str, list[Any]]:
@@ -83,10 +99,9 @@ async def leading_condition(
     for number, rows in enumerate(_candidates(workspace, query, node)):
         if number == _CANDIDATES_MAX:
             break
-        text = f"SELECT count(*) FROM ({rows.text} LIMIT ?) few"  # noqa: S608  # parts of our own
-        found = await view.fetch_compiled(text, [*rows.parameters, LEADING_RUNS_MAX + 1])
-        if found[0][0] <= LEADING_RUNS_MAX and (best is None or found[0][0] < best[0]):
-            best = (found[0][0], Sql(f"r.run_key IN ({rows.text})", *rows.parameters))
+        count = await _count(view, rows)
+        if count <= LEADING_RUNS_MAX and (best is None or count < best[0]):
+            best = (count, Sql(f"r.run_key IN ({rows.text})", *rows.parameters))
     return None if best is None else best[1]
 
 

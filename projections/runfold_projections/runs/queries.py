@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -51,24 +52,38 @@ def summaries(rows: Sequence[Row]) -> dict[int, dict[str, MetricSummary]]:
 
 
 COLUMNS: Final = RunRow.__struct_fields__
-_OPTIONAL: Final = {"description": None, "error": None, "tags": "{}", "properties": "{}", "params": "{}"}
+_NEVER_ASKED: Final = {"description": None, "error": None, "tags": "{}", "properties": "{}", "params": "{}"}
 
 
 def run_view(row: Row, metrics: dict[str, MetricSummary], columns: Sequence[str] = COLUMNS) -> RunView:
     """The view of a row that holds ``columns``; only those that have a default may be left out."""
-    values: dict[str, Any] = {**_OPTIONAL, **dict(zip(columns, row, strict=True))}
+    values: dict[str, Any] = dict(zip(columns, row, strict=True))
+    if len(columns) < len(COLUMNS):
+        values = {**_NEVER_ASKED, **values}
     del values["run_key"]
-    values["experiment_id"] = UUID(bytes=values["experiment_id"])
-    values["status"] = Status(values["status"])
-    values["path"] = decode_path(values["path"])
-    values["archived"] = bool(values["archived"])
-    values["erased"] = bool(values["erased"])
-    values["error"] = decode_error(values["error"])
-    values["tags"] = decode_tags(values["tags"])
-    values["properties"] = decode_tags(values["properties"])
-    values["params"] = decode_params(values["params"])
-    for name in ("created_at", "updated_at"):
-        values[name] = as_datetime(values[name])
-    for name in ("started_at", "ended_at"):
-        values[name] = optional_datetime(values[name])
+    for name, read in _READ.items():
+        values[name] = read(values[name])
     return RunView(metrics=metrics, **values)
+
+
+@lru_cache(maxsize=1_024)
+def _uuid(data: bytes) -> UUID:
+    """An experiment's id; many runs have the same."""
+    return UUID(bytes=data)
+
+
+_READ: Final[dict[str, Callable[[Any], Any]]] = {
+    "experiment_id": _uuid,
+    "status": Status,
+    "path": decode_path,
+    "archived": bool,
+    "erased": bool,
+    "error": decode_error,
+    "tags": decode_tags,
+    "properties": decode_tags,
+    "params": decode_params,
+    "created_at": as_datetime,
+    "updated_at": as_datetime,
+    "started_at": optional_datetime,
+    "ended_at": optional_datetime,
+}

@@ -95,11 +95,11 @@ def test_without_its_package_a_codec_says_what_to_install(monkeypatch: pytest.Mo
     packed = codec.pack_floats(array("d", [0.25 * i for i in range(100)]).tobytes(), "pcodec")
     assert packed[:1] == PCODEC
     codec.find_pcodec.cache_clear()
-    monkeypatch.setitem(sys.modules, "pcodec", None)
+    monkeypatch.setitem(sys.modules, "pcodec.standalone", None)
     try:
         with pytest.raises(Unavailable, match=r"pip install 'runfold\[pcodec\]'"):
             codec.unpack_floats(packed, 100)
-        monkeypatch.setattr("runfold_services.settings.find_spec", lambda name: None)
+        monkeypatch.setattr("runfold_services.settings.find_spec", dict[str, None]().get)
         with pytest.raises(Invalid, match=r"pip install 'runfold\[pcodec\]'"):
             value_codec({"RUNFOLD_VALUE_CODEC": "pcodec"})
     finally:
