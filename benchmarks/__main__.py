@@ -13,15 +13,24 @@ from rich.console import Console
 from rich.text import Text
 
 from benchmarks import distributed, embedded, growth, machine, report, views
-from benchmarks.measure import FULL, QUICK
+from benchmarks.measure import FULL, QUICK, Group, Sizes
 
 FOLDER: Final = Path(__file__).resolve().parent / "results"
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+
+
+def _studio(console: Console, sizes: Sizes, stack: Path | None) -> list[Group]:
+    from benchmarks import studio  # needs a browser, which the others do not
+
+    return studio.run(console, sizes)
+
+
 RUNS: Final = {
     "embedded": embedded.run,
     "distributed": distributed.run,
     "views": views.run,
     "growth": growth.run,
+    "studio": _studio,
 }
 BEGIN: Final = "<!-- written by: ./dev bench {} --reference -->"
 END: Final = "<!-- end of what is written -->"

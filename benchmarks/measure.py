@@ -30,6 +30,9 @@ class Sizes(Struct, frozen=True, kw_only=True):
     many_children: int = 10_000
     growth_runs: tuple[int, ...] = (1_000, 10_000, 100_000)
     growth_points: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+    # Studio
+    studio_runs: int = 100_000
+    scroll_frames: int = 300
     # Distributed
     flood_runs: int = 320  # each of a writer of its own
     flood: tuple[tuple[int, int], ...] = ((1, 32_000), (100, 12_000), (1_000, 1_500))  # points, commands
@@ -56,6 +59,8 @@ QUICK: Final = Sizes(
     many_children=100,
     growth_runs=(100, 1_000),
     growth_points=(1_000, 10_000),
+    studio_runs=2_000,
+    scroll_frames=60,
     flood_runs=32,
     flood=((1, 640), (100, 320), (1_000, 64)),
     paced_s=0.4,
