@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from msgspec import Struct
 
 from runfold_events.contract.commands import ErrorInfo, Params, Properties, Tags
 from runfold_events.contract.statuses import Status
+
+Axis = Literal["step", "time", "index"]
+CurveDtype = Literal["f64", "i64"]
 
 
 class MetricSummary(Struct, frozen=True, omit_defaults=True):
@@ -165,6 +168,80 @@ class SeriesInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str
     count: int
     columns: tuple[str, ...] = ()
+
+
+class CurveQuery(Struct, frozen=True, kw_only=True, rename={"start": "from", "stop": "to"}):
+    """Which curves, and how fine.
+
+    The runs: ``runs`` (ids), or the page that ``query`` finds. ``names``: metrics, none named: all but those that are
+    files. ``x``: the axis: ``step``, ``time`` (ms since the epoch) or ``index`` (the place of a point in its series,
+    from 0, in the order in which points were recorded). ``from`` and ``to`` cut the axis: ``from <= x < to``.
+    ``last``: only so many points, those with the greatest x, as they are. A curve that has more than ``points_max``
+    points in the range is answered in at most so many buckets.
+    """
+
+    runs: tuple[str, ...] = ()
+    query: RunQuery | None = None
+    names: tuple[str, ...] = ()
+    x: Axis = "step"
+    start: int | None = None
+    stop: int | None = None
+    last: int | None = None
+    points_max: int = 1_000
+
+
+class CurvePoints(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Points as they are, sorted by x, those of equal x in the order in which they were recorded.
+
+    Little-endian numbers of 8 bytes: ``values`` of the curve's ``dtype``, all others i64; a point without a step has
+    the least i64 in ``steps``, which is absent where no point has one.
+    """
+
+    x: bytes
+    values: bytes
+    steps: bytes | None = None
+    times_ms: bytes
+
+
+class CurveBuckets(Struct, frozen=True, kw_only=True):
+    """Points in buckets, sorted by ``x_first``; each point is in exactly one.
+
+    ``x_first`` and ``x_last`` are the least and greatest x of a bucket; ``count`` its points, ``nan_count`` those that
+    are NaN. ``min``, ``max`` and ``mean`` leave NaN out; ``first`` and ``last`` are those of the points. Little-endian
+    numbers of 8 bytes, i64 for x and counts, f64 for values, NaN where there is none.
+    """
+
+    x_first: bytes
+    x_last: bytes
+    count: bytes
+    nan_count: bytes
+    min: bytes
+    max: bytes
+    mean: bytes
+    first: bytes
+    last: bytes
+
+
+class Curve(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One column of one metric of one run along an axis: its ``points`` when ``exact``, else ``buckets``.
+
+    Only numbers are drawn: texts and booleans are not. A point without a step is not on the axis of steps; where no
+    point of a metric has one, ``x`` is ``index`` in its place. ``total``: all points of the series, ``count``: those of
+    the curve in the range that was asked for, NaN included.
+    """
+
+    run_id: str
+    name: str
+    column: str
+    kind: str
+    x: Axis
+    dtype: CurveDtype
+    total: int
+    count: int
+    nan_count: int
+    exact: bool
+    points: CurvePoints | None = None
+    buckets: CurveBuckets | None = None
 
 
 class FileInfo(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from typing import Protocol
 from runfold_events.contract.tokens import Token
 from runfold_projections.model import (
     ChildCounts,
+    Curve,
+    CurveQuery,
     ExperimentView,
     FileInfo,
     HistoryEntry,
@@ -76,6 +78,15 @@ class Views(Protocol):
         points_max: int | None = None,
     ) -> list[SeriesData]:
         """Points of the named metrics (none named: all). ``points_max``: only the last so many of each series."""
+        ...
+
+    async def curves(self, workspace: str, query: CurveQuery) -> list[Curve]:
+        """Many series of many runs along an axis, at the resolution asked for: by run, then by name and column.
+
+        A series is found in pieces, each of which a bucket stands for where it may be no finer. So buckets overlap
+        only where points were not recorded in the order of their x; what they say of their points is exact all the
+        same, and each point is in one.
+        """
         ...
 
     async def history(

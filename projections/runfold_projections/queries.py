@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
+from msgspec.structs import replace
+
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid, NotFound, Unavailable
 from runfold_events.contract.ids import partition_of, run_stream
@@ -13,9 +15,13 @@ from runfold_projections.children import queries as children
 from runfold_projections.experiments import queries as experiments
 from runfold_projections.filters.tokens import is_storable
 from runfold_projections.history import queries as history
+from runfold_projections.metrics import curves
 from runfold_projections.metrics import queries as metrics
+from runfold_projections.metrics.curve_query import check_curve_query
 from runfold_projections.model import (
     ChildCounts,
+    Curve,
+    CurveQuery,
     ExperimentView,
     FileInfo,
     HistoryEntry,
@@ -123,6 +129,23 @@ class ViewQueries:
             runs = await _run_ids(run_view, workspace, run_id, recursive)
             streams: dict[str, str] = {run_stream(workspace, one): one for one in runs}
             return await metrics.series_data(view, streams, known, points_max)
+
+    async def curves(self, workspace: str, query: CurveQuery) -> list[Curve]:
+        check_curve_query(query)
+        for run_id in query.runs:
+            _stream(workspace, run_id)
+        known = tuple(name for name in query.names if is_storable(name))
+        async with self._reading("runs", "metrics") as (run_view, view):
+            if query.query is None:
+                ids = await _known_runs(run_view, workspace, query.runs)
+            else:
+                asked = replace(query.query, fields=("run_id",))
+                page = await listing.page(run_view, workspace, asked, self._source.epoch)
+                ids = [run.run_id for run in page.rows]
+            if query.names and not known:
+                return []
+            streams: dict[str, str] = {run_stream(workspace, one): one for one in ids}
+            return await curves.curves(view, streams, replace(query, names=known))
 
     async def history(
         self, workspace: str, run_id: str, *, from_seq: int = 1, limit: int = 1_000
@@ -245,6 +268,17 @@ def _no_run(workspace: str, run_id: str) -> NotFound:
 async def _require(view: ViewSnapshot, workspace: str, run_id: str) -> None:
     if not await runs.run_exists(view, workspace, run_id):
         raise _no_run(workspace, run_id)
+
+
+async def _known_runs(view: ViewSnapshot, workspace: str, run_ids: Sequence[str]) -> list[str]:
+    """The runs, each once; raises :class:`NotFound` for the first that there is none of."""
+    wanted = list(dict.fromkeys(run_ids))
+    rows = await view.fetch_many("run_key", [(workspace, run_id) for run_id in wanted])
+    found = {run_id for _, _, run_id in rows}
+    for run_id in wanted:
+        if run_id not in found:
+            raise _no_run(workspace, run_id)
+    return wanted
 
 
 async def _run_ids(view: ViewSnapshot, workspace: str, run_id: str, recursive: bool) -> list[str]:

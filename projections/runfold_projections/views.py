@@ -12,6 +12,7 @@ from runfold_projections.artifacts.fold import ArtifactsProjection
 from runfold_projections.children.fold import ChildrenProjection
 from runfold_projections.experiments.fold import ExperimentsProjection
 from runfold_projections.history.fold import HistoryProjection
+from runfold_projections.metrics.codec import ValueCodec
 from runfold_projections.metrics.fold import MetricsProjection
 from runfold_projections.positions import check_epoch, has_reached, not_reached, position_of
 from runfold_projections.projection import EventSource, Projection, ViewStore
@@ -27,12 +28,12 @@ from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.stores.sqlite import SqliteViewStore
 
 
-def all_projections() -> list[Projection]:
-    """One of each, new: they remember what they have folded."""
+def all_projections(value_codec: ValueCodec = "base") -> list[Projection]:
+    """One of each, new: they remember what they have folded. ``value_codec``: how values of metrics are packed."""
     return [
         RunsProjection(),
         ChildrenProjection(),
-        MetricsProjection(),
+        MetricsProjection(value_codec),
         ExperimentsProjection(),
         HistoryProjection(),
         ArtifactsProjection(),
@@ -46,9 +47,9 @@ class SqliteSource(EventSource, Protocol):
     def path(self) -> str: ...
 
 
-def open_sqlite_views(store: SqliteSource) -> EmbeddedViews:
+def open_sqlite_views(store: SqliteSource, value_codec: ValueCodec = "base") -> EmbeddedViews:
     """Views over a SQLite event store, kept in the same file (in memory: beside it)."""
-    return EmbeddedViews(store, SqliteViewStore(str(store.path)))
+    return EmbeddedViews(store, SqliteViewStore(str(store.path)), all_projections(value_codec))
 
 
 class EmbeddedViews(ViewQueries):

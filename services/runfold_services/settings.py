@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal, cast
 
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid
+from runfold_projections.metrics.codec import ValueCodec
 
 HOST_DEFAULT: Final = "127.0.0.1"
 PORT_DEFAULT: Final = 8765
@@ -59,6 +61,22 @@ def settings_from_environment(
             "LogLevel", _one_of(env, "RUNFOLD_LOG", "info", ("debug", "info", "warning", "error"))
         ),
     )
+
+
+def value_codec(environment: Mapping[str, str] | None = None) -> ValueCodec:
+    """How views pack values of metrics, as ``RUNFOLD_VALUE_CODEC`` says; for whoever folds.
+
+    Raises:
+        Invalid: there is no such codec, or its package is not installed.
+    """
+    env = os.environ if environment is None else environment
+    found = cast("ValueCodec", _one_of(env, "RUNFOLD_VALUE_CODEC", "base", ("base", "pcodec")))
+    if found == "pcodec" and find_spec("pcodec") is None:
+        raise Invalid(
+            "RUNFOLD_VALUE_CODEC is pcodec, whose package is not installed: pip install 'runfold[pcodec]'",
+            facts={"field": "RUNFOLD_VALUE_CODEC", "limit": "the package pcodec"},
+        )
+    return found
 
 
 def absolute_place(place: str | None) -> str | None:

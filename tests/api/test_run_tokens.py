@@ -77,6 +77,8 @@ def test_a_run_token_reaches_the_run_and_what_is_below_it(script: Script) -> Non
     assert script.get("/experiments/e").status == 200
     listed = script.client.post(f"{W}/runs:query", {"parent_run_id": script.run}, script.headers)
     assert [row["run_id"] for row in listed.json["rows"]] == [script.child]
+    for body in ({"runs": [script.run, script.child]}, {"query": {"ancestor_run_id": script.run}}):
+        assert script.client.post(f"{W}/curves:query", body, script.headers).json == {"curves": []}
 
 
 def test_a_script_makes_runs_below_its_own(script: Script) -> None:
@@ -110,6 +112,8 @@ def test_a_run_token_reaches_nothing_else(script: Script) -> None:
         script.get("/experiments/another"),
         script.client.post(f"{W}/runs:query", {}, script.headers),
         script.client.post(f"{W}/runs:query", {"parent_run_id": other}, script.headers),
+        script.client.post(f"{W}/curves:query", {"runs": [script.run, other]}, script.headers),
+        script.client.post(f"{W}/curves:query", {"query": {}}, script.headers),
         script.client.get(f"/api/v1/workspaces/w2/runs/{script.run}", script.headers),
         script.client.get("/api/v1/events?partition=0&from=0", script.headers),
         script.post(f"/runs/{script.run}/token"),

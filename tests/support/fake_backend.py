@@ -20,6 +20,8 @@ from runfold_events.rules.run_state import RunState
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_projections.model import (
     ChildCounts,
+    Curve,
+    CurveQuery,
     ExperimentView,
     FileInfo,
     HistoryEntry,
@@ -111,6 +113,9 @@ class FakeViews:
         points_max: int | None = None,
     ) -> list[SeriesData]:
         return [series for series in self.series_data if not names or series.name in names]
+
+    async def curves(self, workspace: str, query: CurveQuery) -> list[Curve]:
+        return []
 
     async def history(
         self, workspace: str, run_id: str, *, from_seq: int = 1, limit: int = 1_000

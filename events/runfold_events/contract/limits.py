@@ -88,6 +88,10 @@ FIELDS_MAX: Final = 100
 SEARCH_WORDS_MAX: Final = 16
 GROUP_ROWS_MAX: Final = 2_000  # counts of one status in one group, of one question
 EVENTS_PAGE_ROWS_MAX: Final = 1_000
+CURVE_RUNS_MAX: Final = 1_000
+CURVE_NAMES_MAX: Final = 1_000
+CURVES_PER_ANSWER_MAX: Final = 1_000
+CURVE_POINTS_PER_ANSWER_MAX: Final = 1_000_000
 POSITION_WAIT_S_MAX: Final = 30.0
 
 # Liveness

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from array import array
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -14,9 +15,13 @@ from msgspec import Struct
 from runfold_events.contract.columns import Dtype
 from runfold_events.contract.metrics import NO_STEP
 from runfold_projections.metrics import codec
+from runfold_projections.metrics.codec import ValueCodec
 from runfold_projections.metrics.points import WIDTHS, Part, Payload, join, values_of
 from runfold_projections.projection import Row
-from runfold_projections.values import as_number, decode_cells, encode_cells
+from runfold_projections.values import as_number, decode_cells, encode_cells, float_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CHUNK_POINTS: Final = 4_096
 
@@ -29,11 +34,11 @@ Run = tuple[str | None, int]  # dtype (None: the points lack the column) and num
 class Chunk(Struct):
     """The rows of one chunk, without their key."""
 
-    axes: Row  # count, time_min, time_max, step_min, step_max, times, steps, sources
-    columns: list[Row]  # name, count, nan_count, min, max, first, last, body
+    axes: Row  # count, time_min, time_max, step_min, step_max, without_step, times, steps, sources
+    columns: list[Row]  # name, count, numbers, nan_count, min, max, mean, first, last, body
 
 
-def seal(parts: Sequence[Part]) -> Chunk:
+def seal(parts: Sequence[Part], value_codec: ValueCodec = "base") -> Chunk:
     """Pack consecutive parts, of any number of points in all."""
     count = sum(part.count for part in parts)
     times = b"".join(part.times for part in parts)
@@ -42,12 +47,12 @@ def seal(parts: Sequence[Part]) -> Chunk:
     axes = (
         count,
         *_bounds(times),
-        *_step_bounds(steps),
+        *_step_bounds(steps, count),
         codec.pack_integers(times),
         None if steps is None else codec.pack_integers(steps),
         _pack_sources(parts),
     )
-    return Chunk(axes, [_seal_column(name, parts) for name in names])
+    return Chunk(axes, [_seal_column(name, parts, value_codec) for name in names])
 
 
 def _joined_steps(parts: Sequence[Part]) -> bytes | None:
@@ -64,15 +69,17 @@ def _bounds(raw: bytes) -> tuple[int, int]:
     return int(values.min()), int(values.max())
 
 
-def _step_bounds(steps: bytes | None) -> tuple[int | None, int | None]:
-    """Least and greatest step, absent ones left out."""
+def _step_bounds(steps: bytes | None, count: int) -> tuple[int | None, int | None, int]:
+    """Least and greatest step, and how many points have none."""
     if steps is None:
-        return None, None
+        return None, None, count
     import numpy as np
 
     values = np.frombuffer(steps, dtype="<i8")
     values = values[values != NO_STEP]
-    return (int(values.min()), int(values.max())) if len(values) else (None, None)
+    if not len(values):
+        return None, None, count
+    return int(values.min()), int(values.max()), count - len(values)
 
 
 def _pack_sources(parts: Sequence[Part]) -> bytes:
@@ -103,7 +110,7 @@ def unpack_sources(packed: bytes) -> list[tuple[bytes, int, int, int]]:
     ]
 
 
-def _seal_column(name: str, parts: Sequence[Part]) -> Row:
+def _seal_column(name: str, parts: Sequence[Part], value_codec: ValueCodec) -> Row:
     pieces: dict[str, list[Payload]] = {}
     marks: list[Run] = []
     for part in parts:
@@ -113,16 +120,17 @@ def _seal_column(name: str, parts: Sequence[Part]) -> Row:
             pieces.setdefault(cell[0], []).append(cell[1])
     runs = [(dtype, sum(n for _, n in group)) for dtype, group in groupby(marks, key=lambda run: run[0])]
     joined = {dtype: join(dtype, payloads) for dtype, payloads in pieces.items()}
-    body = _pack((runs, {dtype: _pack_payload(dtype, data) for dtype, data in joined.items()}))
+    packed = {dtype: _pack_payload(dtype, data, value_codec) for dtype, data in joined.items()}
+    body = _pack((runs, packed))
     return (name, *_column_stats(runs, joined), body)
 
 
-def _pack_payload(dtype: str, data: Payload) -> Any:
+def _pack_payload(dtype: str, data: Payload, value_codec: ValueCodec) -> Any:
     if not isinstance(data, bytes):
         raw = encode_cells(data)
         return [len(raw), codec.pack_bytes(raw)]
     if dtype == "f64":
-        return codec.pack_floats(data)
+        return codec.pack_floats(data, value_codec)
     return codec.pack_integers(data) if dtype == "i64" else codec.pack_bytes(data)
 
 
@@ -156,10 +164,11 @@ def _unpack_payload(dtype: str, count: int, packed: Any) -> Payload:
 
 
 def _column_stats(runs: Sequence[Run], joined: dict[str, Payload]) -> Row:
-    """count, nan_count, min, max, first, last over what are numbers."""
+    """count, numbers, nan_count, min, max, mean, first, last; all but the first of what are numbers."""
     count = sum(n for dtype, n in runs if dtype is not None)
     least: list[Any] = []
     greatest: list[Any] = []
+    plain: list[float] = []
     nan_count = 0
     for dtype, data in joined.items():
         numbers, nans = _numbers(dtype, data)
@@ -167,29 +176,58 @@ def _column_stats(runs: Sequence[Run], joined: dict[str, Payload]) -> Row:
         if len(numbers):
             least.append(numbers.min())
             greatest.append(numbers.max())
+            plain += numbers.tolist()
     first, last = _edge(runs[0][0], joined, 0), _edge(runs[-1][0], joined, -1)
     return (
         count,
+        len(plain),
         nan_count,
         _plain(min(least, default=None)),
         _plain(max(greatest, default=None)),
+        mean_of(plain),
         first,
         last,
     )
 
 
+def mean_of(numbers: Sequence[float]) -> float | None:
+    """The mean, rounded once, so that every machine finds the same; None of nothing, and where infinities have none."""
+    if not numbers:
+        return None
+    try:
+        return math.fsum(numbers) / len(numbers)
+    except OverflowError:  # of the sum; the mean itself is in range
+        return math.fsum(number / len(numbers) for number in numbers)
+    except ValueError:  # of an infinity and its opposite
+        return None
+
+
 def _numbers(dtype: str, data: Payload) -> tuple[Any, int]:
+    """The numbers of a payload but NaN, as an array, and how many NaN there are."""
+    numbers, _ = numbers_of(dtype, data)
+    if numbers.dtype.kind == "i":
+        return numbers, 0
+    found = numbers[numbers == numbers]  # noqa: PLR0124  # NaN is not itself
+    return found, len(numbers) - len(found)
+
+
+def numbers_of(dtype: str, data: Payload) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """What are numbers, as int64 or float64, and their places; None in place of all places."""
     import numpy as np
 
     if isinstance(data, bytes) and dtype == "i64":
-        return np.frombuffer(data, dtype="<i8"), 0
+        return np.frombuffer(data, dtype="<i8"), None
     if isinstance(data, bytes) and dtype == "f64":
-        floats = np.frombuffer(data, dtype="<f8")
-    else:
-        cells = [as_number(c) if isinstance(c, int | float) else None for c in values_of(dtype, data)]
-        floats = np.array([float(number) for number in cells if number is not None], dtype="<f8")
-    numbers = floats[~np.isnan(floats)]
-    return numbers, len(floats) - len(numbers)
+        return np.frombuffer(data, dtype="<f8"), None
+    cells = values_of(dtype, data)
+    places = [
+        place
+        for place, cell in enumerate(cells)
+        if isinstance(cell, int | float) and cell is not True and cell is not False
+    ]
+    return np.array([float_of(cells[place]) for place in places], dtype="<f8"), np.array(
+        places, dtype=np.intp
+    )
 
 
 def _edge(dtype: str | None, joined: dict[str, Payload], index: int) -> Any:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from runfold_projections.metrics.chunks import CHUNK_POINTS, seal
+from runfold_projections.metrics.codec import ValueCodec
 from runfold_projections.metrics.points import Part, pack_parts, part_of, unpack_parts
 from runfold_projections.projection import FoldEvent, Row, Tables, ViewTransaction
 
@@ -24,10 +25,10 @@ _json = msgspec.json.Encoder().encode
 
 
 class MetricsProjection:
-    """Series, their chunks and tails."""
+    """Series, their chunks and tails. ``value_codec``: how values are packed from now on."""
 
     name = "metrics"
-    version = 2
+    version = 3
     tables: Tables = (
         ("series", "series_key"),
         ("tail", "series_key, first"),
@@ -35,8 +36,11 @@ class MetricsProjection:
         ("column", "series_key, chunk, name"),
     )
 
+    def __init__(self, value_codec: ValueCodec = "base") -> None:
+        self._value_codec: ValueCodec = value_codec
+
     async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
-        batch = _Batch(tx)
+        batch = _Batch(tx, self._value_codec)
         await batch.load(events)
         for event in events:
             if event.is_metric_batch:
@@ -67,8 +71,9 @@ class _Series(Struct):
 
 
 class _Batch:
-    def __init__(self, tx: ViewTransaction) -> None:
+    def __init__(self, tx: ViewTransaction, value_codec: ValueCodec) -> None:
         self._tx = tx
+        self._value_codec: ValueCodec = value_codec
         self._series: dict[tuple[str, str], _Series] = {}
         self._stored: dict[tuple[str, str], Row] = {}  # by stream and name
 
@@ -122,7 +127,7 @@ class _Batch:
         for series in self._series.values():
             if series.fills_chunk:
                 parts = stored_tails.get(series.key, []) + series.parts
-                tails.append(_seal(series, parts, chunks, columns))
+                tails.append(self._seal(series, parts, chunks, columns))
             else:
                 tails.append(_tail_row(series.key, series.stored, series.parts))
         await self._tx.execute_many("write_chunk", chunks)
@@ -139,16 +144,17 @@ class _Batch:
         await self._tx.execute_many("remove_tail", keys)
         return found
 
-
-def _seal(series: _Series, parts: Sequence[Part], chunks: list[Row], columns: list[Row]) -> Row | None:
-    """Add the rows of every chunk that is full now; returns the row of the new tail."""
-    first = series.stored - series.stored % CHUNK_POINTS
-    full, rest = _cut(parts)
-    for number, chunk_parts in enumerate(full, first // CHUNK_POINTS):
-        chunk = seal(chunk_parts)
-        chunks.append((series.key, number, *chunk.axes))
-        columns.extend((series.key, number, *row) for row in chunk.columns)
-    return _tail_row(series.key, first + len(full) * CHUNK_POINTS, rest)
+    def _seal(
+        self, series: _Series, parts: Sequence[Part], chunks: list[Row], columns: list[Row]
+    ) -> Row | None:
+        """Add the rows of every chunk that is full now; returns the row of the new tail."""
+        first = series.stored - series.stored % CHUNK_POINTS
+        full, rest = _cut(parts)
+        for number, chunk_parts in enumerate(full, first // CHUNK_POINTS):
+            chunk = seal(chunk_parts, self._value_codec)
+            chunks.append((series.key, number, *chunk.axes))
+            columns.extend((series.key, number, *row) for row in chunk.columns)
+        return _tail_row(series.key, first + len(full) * CHUNK_POINTS, rest)
 
 
 def _cut(parts: Sequence[Part]) -> tuple[list[list[Part]], list[Part]]:

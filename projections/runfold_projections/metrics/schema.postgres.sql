@@ -32,6 +32,7 @@ CREATE TABLE {p}chunk (
     time_max bigint NOT NULL,
     step_min bigint,
     step_max bigint,
+    without_step bigint NOT NULL,
     times bytea NOT NULL,
     steps bytea,
     sources bytea NOT NULL,
@@ -41,15 +42,18 @@ ALTER TABLE {p}chunk ALTER COLUMN times SET STORAGE EXTERNAL;
 ALTER TABLE {p}chunk ALTER COLUMN steps SET STORAGE EXTERNAL;
 ALTER TABLE {p}chunk ALTER COLUMN sources SET STORAGE EXTERNAL;
 
--- One column of a chunk. min, max, first and last are of numbers; first and last are null where they are none or NaN.
+-- One column of a chunk. numbers counts those that are not NaN; min, max and mean are theirs. first and last are null
+-- where they are no number or NaN, mean where infinities have none.
 CREATE TABLE {p}column (
     series_key bigint NOT NULL,
     chunk bigint NOT NULL,
     name text COLLATE "C" NOT NULL,
     count bigint NOT NULL,
+    numbers bigint NOT NULL,
     nan_count bigint NOT NULL,
     min numeric,
     max numeric,
+    mean double precision,
     first numeric,
     last numeric,
     body bytea NOT NULL,

@@ -19,7 +19,8 @@ CREATE TABLE {p}tail (
     PRIMARY KEY (series_key, first)
 ) WITHOUT ROWID;
 
--- Exactly 4,096 points each, in the order of their positions: what all columns share.
+-- Exactly 4,096 points each, in the order of their positions: what all columns share. With a rowid: a row of the other
+-- kind may have a quarter of its page, so most of these would begin a page of overflow and leave it almost empty.
 CREATE TABLE {p}chunk (
     series_key INTEGER NOT NULL,
     chunk INTEGER NOT NULL,
@@ -28,21 +29,25 @@ CREATE TABLE {p}chunk (
     time_max INTEGER NOT NULL,
     step_min INTEGER,
     step_max INTEGER,
+    without_step INTEGER NOT NULL,
     times BLOB NOT NULL,
     steps BLOB,
     sources BLOB NOT NULL,
     PRIMARY KEY (series_key, chunk)
-) WITHOUT ROWID;
+);
 
--- One column of a chunk. min, max, first and last are of numbers; first and last are null where they are none or NaN.
+-- One column of a chunk. numbers counts those that are not NaN; min, max and mean are theirs. first and last are null
+-- where they are no number or NaN, mean where infinities have none.
 CREATE TABLE {p}column (
     series_key INTEGER NOT NULL,
     chunk INTEGER NOT NULL,
     name TEXT NOT NULL,
     count INTEGER NOT NULL,
+    numbers INTEGER NOT NULL,
     nan_count INTEGER NOT NULL,
     min NUMERIC,
     max NUMERIC,
+    mean REAL,
     first NUMERIC,
     last NUMERIC,
     body BLOB NOT NULL,

@@ -14,12 +14,13 @@ INSERT INTO {p}tail (series_key, first, count, body) VALUES ($1, $2, $3, $4);
 DELETE FROM {p}tail WHERE series_key = $1;
 
 -- name: write_chunk
-INSERT INTO {p}chunk (series_key, chunk, count, time_min, time_max, step_min, step_max, times, steps, sources)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+INSERT INTO {p}chunk
+    (series_key, chunk, count, time_min, time_max, step_min, step_max, without_step, times, steps, sources)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: write_column
-INSERT INTO {p}column (series_key, chunk, name, count, nan_count, min, max, first, last, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+INSERT INTO {p}column (series_key, chunk, name, count, numbers, nan_count, min, max, mean, first, last, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- Erasing
 
@@ -54,3 +55,19 @@ SELECT chunk, times, steps, sources FROM {p}chunk WHERE series_key = $1 AND chun
 
 -- name: columns
 SELECT chunk, name, body FROM {p}column WHERE series_key = $1 AND chunk >= $2 ORDER BY chunk, name;
+
+-- Reading curves
+
+-- name: chunk_ranges
+SELECT series_key, chunk, count, time_min, time_max, step_min, step_max, without_step
+FROM {p}chunk WHERE series_key = $1 ORDER BY chunk;
+
+-- name: column_summaries
+SELECT series_key, chunk, name, numbers, nan_count, min, max, mean, first, last
+FROM {p}column WHERE series_key = $1 ORDER BY chunk, name;
+
+-- name: chunk_axes
+SELECT series_key, chunk, times, steps FROM {p}chunk WHERE series_key = $1 AND chunk = $2;
+
+-- name: chunk_column
+SELECT body FROM {p}column WHERE series_key = $1 AND chunk = $2 AND name = $3;

@@ -7,10 +7,7 @@ over a source of events. A known gap is overridden there with ``pytest.mark.xfai
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterator
-from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -22,13 +19,13 @@ from runfold_events.contract.commands import ErrorInfo
 from runfold_events.contract.errors import Invalid, LimitExceeded, NotFound, PositionNotReached
 from runfold_events.contract.statuses import Status
 from runfold_events.contract.tokens import Token
-from runfold_events.sync import run_sync
 from runfold_projections.model import ChildCounts, RunQuery, SeriesInfo
-from runfold_projections.ports import Views
-from runfold_projections.testing.history import START_US, WORKSPACE, History, MemorySource, floats, table
+from runfold_projections.testing.curves_contract import CurvesContract
+from runfold_projections.testing.history import START_US, WORKSPACE, History, floats, table
+from runfold_projections.testing.scene import OpenViews, Scene
 from runfold_projections.values import as_datetime
 
-T = TypeVar("T")
+__all__ = ["OpenViews", "PartitionedViewsContract", "ViewsContract"]
 
 
 def recorded(path: str, digit: str) -> e.ArtifactRecorded:
@@ -36,58 +33,8 @@ def recorded(path: str, digit: str) -> e.ArtifactRecorded:
     return e.ArtifactRecorded(path=path, sha256=digit * 64, size_bytes=7, content_type="text/plain")
 
 
-class OpenViews(Views, Protocol):
-    """Views that a test opens and closes."""
-
-    async def close(self) -> None: ...
-
-
-class Scene:
-    """Views under test, and the history that they are about."""
-
-    def __init__(self, views: OpenViews, history: History) -> None:
-        self.views = views
-        self.history = history
-
-    def fill(self) -> None:
-        """Two experiments; a tree of three runs, one run beside it, each with something of its own."""
-        history = self.history
-        history.experiment(tags={"team": "vision"})
-        history.experiment("second")
-        history.create("root", tags={"kind": "sweep"}, properties={"data": "sha256:1"}, run_type="sweep")
-        history.create("child", "root", tags={"kind": "trial"})
-        history.create("grandchild", "child", start=False)
-        history.create("beside", experiment="second", display_name="Beside")
-        history.run("child", e.ParamsLogged(params={"lr": 0.01, "model": "cnn"}))
-        history.metrics("child", floats("loss", [0.9, 0.5, 0.7]), floats("acc", [0.1]))
-        history.metrics("root", floats("best", [0.5]))
-        history.complete("child")
-
-
-class ViewsContract(ABC):
+class ViewsContract(CurvesContract):
     """Everything that holds for any adapter, over one partition; see :class:`PartitionedViewsContract`."""
-
-    PARTITIONS: ClassVar[int] = 1
-
-    @abstractmethod
-    def open_views(self, place: Path, source: MemorySource) -> OpenViews:
-        """Views over ``source``, kept at ``place`` where they are kept at all."""
-
-    def ask(self, question: Coroutine[Any, Any, T]) -> T:
-        """The answer; an adapter that needs a loop overrides this."""
-        return run_sync(question)
-
-    @pytest.fixture
-    def scene(self, tmp_path: Path) -> Iterator[Scene]:
-        source = MemorySource(self.PARTITIONS)
-        views = self.open_views(tmp_path / "views.db", source)
-        yield Scene(views, History(source))
-        self.ask(views.close())
-
-    @pytest.fixture
-    def filled(self, scene: Scene) -> Scene:
-        scene.fill()
-        return scene
 
     def ids(self, scene: Scene, **query: Any) -> list[str]:
         """Ids of the runs of one page, oldest first unless asked otherwise."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -11,7 +11,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from runfold_events.contract import limits
 from runfold_events.contract.commands import ErrorInfo, Params, Properties, Tags
 from runfold_events.contract.submission import EventRef, Outcome
-from runfold_projections.model import RunQuery
+from runfold_projections.model import Axis, Curve, CurveDtype, CurveQuery, RunQuery
+
+Number = int | float | Literal["NaN", "Infinity", "-Infinity"]
 
 
 class _Body(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -156,6 +158,77 @@ class RunGroupsBody(RunQueryBody, frozen=True, kw_only=True, forbid_unknown_fiel
     """The same, and the field whose values make the groups: ``tags.key``, ``params.key``, ``status`` and others."""
 
     by: str
+
+
+class CurveQueryBody(CurveQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A query for curves, as :class:`~runfold_projections.model.CurveQuery` describes it."""
+
+    query: RunQueryBody | None = None
+
+
+class CurvePointsAnswer(Struct, frozen=True, kw_only=True):
+    """Points as they are, sorted by x, those of equal x in the order in which they were recorded.
+
+    ``steps`` is absent where no point has one.
+    """
+
+    x: list[int]
+    values: list[Number]
+    steps: list[int | None] | None = None
+    times_ms: list[int]
+
+
+class CurveBucketsAnswer(Struct, frozen=True, kw_only=True):
+    """Points in buckets, sorted by ``x_first``; each point is in exactly one.
+
+    ``x_first`` and ``x_last`` are the least and greatest x of a bucket; ``count`` its points, ``nan_count`` those that
+    are NaN. ``min``, ``max`` and ``mean`` leave NaN out; ``first`` and ``last`` are those of the points. Null where
+    there is no number.
+    """
+
+    x_first: list[int]
+    x_last: list[int]
+    count: list[int]
+    nan_count: list[int]
+    min: list[Number | None]
+    max: list[Number | None]
+    mean: list[Number | None]
+    first: list[Number | None]
+    last: list[Number | None]
+
+
+class CurveAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One column of one metric of one run along an axis: its ``points`` when ``exact``, else ``buckets``.
+
+    Only numbers are drawn: texts and booleans are not. A point without a step is not on the axis of steps; where no
+    point of a metric has one, ``x`` is ``index`` in its place. ``total``: all points of the series, ``count``: those of
+    the curve in the range that was asked for, NaN included.
+    """
+
+    run_id: str
+    name: str
+    column: str
+    kind: str
+    x: Axis
+    dtype: CurveDtype
+    total: int
+    count: int
+    nan_count: int
+    exact: bool
+    points: CurvePointsAnswer | None = None
+    buckets: CurveBucketsAnswer | None = None
+
+
+class CurvesAnswer(Struct, frozen=True, kw_only=True):
+    """Curves in the order of the runs that were asked for, then of metrics and columns as they first came."""
+
+    curves: list[CurveAnswer]
+
+
+class PackedCurvesAnswer(Struct, frozen=True, kw_only=True):
+    """The same in msgpack: every column is binary, as the schemas of its points and buckets say."""
+
+    curves: list[Curve]
 
 
 class CommandsAnswer(Struct, frozen=True, kw_only=True):

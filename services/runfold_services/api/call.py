@@ -210,7 +210,11 @@ class Call:
 
     # questions
 
-    async def ask(self, question: Callable[[Views], Awaitable[Any]]) -> Answer:
+    async def ask(
+        self,
+        question: Callable[[Views], Awaitable[Any]],
+        encode: Callable[[Any, str], bytes] = encode,
+    ) -> Answer:
         """Ask the views at the position that the request names (else as they are), and encode on the same thread."""
         media = self.format
         views = self.runtime.backend.views

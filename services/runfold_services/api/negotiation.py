@@ -78,7 +78,12 @@ def _run(run: RunView) -> RunView:
 def summaries(metrics: Mapping[str, MetricSummary]) -> Mapping[str, MetricSummary]:
     """Summaries with NaN and infinities as text; the same mapping when it has none."""
     changed = {
-        name: replace(summary, latest=_text(summary.latest), min=_text(summary.min), max=_text(summary.max))
+        name: replace(
+            summary,
+            latest=finite_or_text(summary.latest),
+            min=finite_or_text(summary.min),
+            max=finite_or_text(summary.max),
+        )
         for name, summary in metrics.items()
         if not (_is_finite(summary.latest) and _is_finite(summary.min) and _is_finite(summary.max))
     }
@@ -99,14 +104,15 @@ def _column(values: list[Any]) -> list[Any]:
             return values
     except (TypeError, OverflowError):
         pass  # texts, absent values or integers beyond any float: look at each
-    return [_text(value) for value in values]
+    return [finite_or_text(value) for value in values]
 
 
 def _is_finite(value: object) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _text(value: Any) -> Any:
+def finite_or_text(value: Any) -> Any:
+    """``value``; NaN and infinities as JSON carries them."""
     if not isinstance(value, float) or math.isfinite(value):
         return value
     if math.isnan(value):

@@ -129,7 +129,8 @@ def _say_what_types_cannot(schemas: Document) -> None:
 def _types(operations: Iterable[Operation]) -> Iterable[Any]:
     yield Problem
     for operation in operations:
-        yield from (kind for kind in (operation.body, operation.answer, operation.query) if kind is not None)
+        kinds = (operation.body, operation.answer, operation.answer_packed, operation.query)
+        yield from (kind for kind in kinds if kind is not None)
 
 
 def _operation(operation: Operation, schemas: Document) -> Document:
@@ -195,6 +196,8 @@ def _responses(operation: Operation) -> Document:
         response: Document = {"description": _MEANINGS.get(status, "done")}
         if operation.answer is not None:
             response["content"] = _both(_schema(operation.answer))
+            if operation.answer_packed is not None:
+                response["content"][MSGPACK] = {"schema": _schema(operation.answer_packed)}
         elif operation.answer_is_file:
             response["content"] = _ANY_BYTES
         elif operation.answer_type is not None:

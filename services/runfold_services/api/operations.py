@@ -51,6 +51,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     summary: str
     run: Callable[[Call], Awaitable[Answer]]
     answer: Any = None  # the type of a successful answer; None: no body
+    answer_packed: Any = None  # the type in msgpack, where it is another than in JSON
     answer_type: str | None = None  # its media type where it is neither JSON nor msgpack
     answer_is_file: bool = False  # bytes, of the type that they were recorded with
     statuses: tuple[int, ...] = (200,)

@@ -30,6 +30,7 @@ from runfold_events.contract.submission import Actor
 
 if TYPE_CHECKING:
     from runfold_projections.model import RunView
+    from runfold_services.api.bodies import CurveQueryBody
     from runfold_services.api.call import Call
     from runfold_services.backend import Backend
 
@@ -156,6 +157,8 @@ class RunScopes:
             await self._check_run(call, actor, call.run_id)
         elif name in _WITH_QUERY:
             await self._check_run(call, actor, call.body.parent_run_id or call.body.ancestor_run_id)
+        elif name == "queryCurves":
+            await self._check_curves(call, actor, call.body)
         elif name == "showExperiment":
             await self._check_experiment(call, actor)
         else:
@@ -276,6 +279,12 @@ class RunScopes:
                 actor, f"run {run_id!r} is not below it" if run_id else "the question is not about it"
             )
         _remember(self._below, key, None)
+
+    async def _check_curves(self, call: Call, actor: RunActor, body: CurveQueryBody) -> None:
+        for run_id in body.runs:
+            await self._check_run(call, actor, run_id)
+        if body.query is not None:
+            await self._check_run(call, actor, body.query.parent_run_id or body.query.ancestor_run_id)
 
     async def _check_experiment(self, call: Call, actor: RunActor) -> None:
         if await self._experiment_of(call, actor) != call.path.get("experiment"):

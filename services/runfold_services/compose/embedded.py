@@ -19,6 +19,7 @@ from runfold_projections.views import EmbeddedViews, open_sqlite_views
 from runfold_services.background import Background
 from runfold_services.compose.files import open_files
 from runfold_services.files.port import FileStore
+from runfold_services.settings import value_codec
 from runfold_services.tracker import Tracker
 
 LEDGER_FILE: Final = "ledger.db"
@@ -92,11 +93,11 @@ def open_embedded(
         Invalid: the file is not a ledger, is newer than this program, or lies on a network file system.
         Unavailable: the file cannot be opened.
     """
-    clock = clock or SystemClock()
+    clock, codec = clock or SystemClock(), value_codec()
     kept = open_files(files, None if str(home) == MEMORY else Path(home))
     store = SqliteStore.open(_prepared(home), clock=clock)
     tracker = EmbeddedTracker(
-        store, open_sqlite_views(store), clock, kept, lease_s=lease_s, has_background=background
+        store, open_sqlite_views(store, codec), clock, kept, lease_s=lease_s, has_background=background
     )
     if not background:
         return tracker

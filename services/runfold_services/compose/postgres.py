@@ -28,6 +28,7 @@ from runfold_services.files.port import FileStore
 from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.projector import Projector, ProjectorSettings
 from runfold_services.roles import ProjectorRole
+from runfold_services.settings import value_codec
 from runfold_services.tracker import Tracker
 
 T = TypeVar("T")
@@ -127,7 +128,7 @@ async def open_server(
         opened.push_async_callback(store.close)
         view_store = await PostgresViewStore.open(views_dsn or dsn, connections_max=connections_max)
         opened.push_async_callback(view_store.close)
-        projections = all_projections()
+        projections = all_projections(value_codec())
         projector = None
         if projects:
             projector = Projector(store, view_store, projections, store)
@@ -158,7 +159,7 @@ async def open_projector(
     try:
         view_store = await PostgresViewStore.open(views_dsn or dsn, connections_max=connections_max)
         try:
-            yield Projector(store, view_store, all_projections(), store, settings)
+            yield Projector(store, view_store, all_projections(value_codec()), store, settings)
         finally:
             await view_store.close()
     finally:
@@ -225,7 +226,7 @@ async def rebuild_views(
     try:
         view_store = await PostgresViewStore.open(views_dsn or dsn)
         try:
-            chosen = [p for p in all_projections() if not names or p.name in names]
+            chosen = [p for p in all_projections(value_codec()) if not names or p.name in names]
             folder = Folder(store, view_store, chosen)
             return await Rebuild(store, view_store, folder, chosen).run(progress)
         finally:

@@ -147,11 +147,12 @@ def test_summaries_of_a_chunk_are_over_numbers(folded: Folded) -> None:
 
     number, text = folded.rows("metrics.column")
 
-    # name, count, nan_count, min, max, first, last
-    assert number[2:9] == ("loss", 4_096, 2, 0, 4_093, None, None)
-    assert text[2:9] == ("t", 4_096, 0, None, None, None, None)
-    chunk = folded.rows("metrics.chunk")[0]
-    assert (chunk[5], chunk[6]) == (0, 4_095)
+    # name, count, numbers, nan_count, min, max, mean, first, last
+    assert number[2:11] == ("loss", 4_096, 4_094, 2, 0, 4_093, 2_046.5, None, None)
+    assert text[2:11] == ("t", 4_096, 0, 0, None, None, None, None, None)
+    with_steps, without = folded.rows("metrics.chunk")
+    assert with_steps[5:8] == (0, 4_095, 0)  # least and greatest step, points that have none
+    assert without[5:8] == (None, None, 4_096)
 
 
 SPECIAL = [
@@ -333,8 +334,10 @@ def test_unknown_codecs_and_wrong_sizes_are_refused() -> None:
     assert codec.unpack_floats(packed, 100) == bytes(800)
     with pytest.raises(FoldError, match="codec"):
         codec.unpack_floats(b"\x07" + packed[1:], 100)
-    with pytest.raises(FoldError, match="bytes"):
+    with pytest.raises(FoldError, match="values"):
         codec.unpack_floats(packed, 101)
+    with pytest.raises(FoldError, match="bytes"):
+        codec.unpack_bytes(b"\x00abc", 4)
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50))

@@ -1,4 +1,4 @@
-"""``…/runs/{id}/metrics`` and ``…/series``."""
+"""``…/runs/{id}/metrics`` and ``…/series``; ``…/curves`` of many runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from runfold_events.contract import limits
 from runfold_events.contract.commands import LogMetrics
 from runfold_events.contract.metrics import MetricBatch
 from runfold_projections.model import SeriesData, SeriesInfo
-from runfold_services.api.bodies import WriteAnswer
+from runfold_services.api.bodies import CurveQueryBody, CurvesAnswer, PackedCurvesAnswer, WriteAnswer
 from runfold_services.api.call import Call
+from runfold_services.api.curve_formats import encode_curves
 from runfold_services.api.operations import Answer, Operation
-from runfold_services.api.parameters import MetricsParams, SeriesParams
+from runfold_services.api.parameters import MetricsParams, SeriesParams, check_query
 from runfold_services.api.routes.runs import RUN
+
+CURVES: Final = "/api/v1/workspaces/{workspace}/curves"
 
 
 async def log_metrics(call: Call) -> Answer:
@@ -34,6 +37,14 @@ async def show_metrics(call: Call) -> Answer:
 async def list_series(call: Call) -> Answer:
     workspace, run_id, recursive = call.workspace, call.run_id, call.query.recursive
     return await call.ask(lambda views: views.series(workspace, run_id, recursive=recursive))
+
+
+async def query_curves(call: Call) -> Answer:
+    """Many metrics of many runs in one answer, each as fine as ``points_max`` allows and no finer than its points."""
+    workspace, query = call.workspace, call.body
+    if query.query is not None:
+        check_query(query.query)
+    return await call.ask(lambda views: views.curves(workspace, query), encode=encode_curves)
 
 
 OPERATIONS: Final = (
@@ -71,5 +82,18 @@ OPERATIONS: Final = (
         query=SeriesParams,
         answer=list[SeriesInfo],
         is_question=True,
+    ),
+    Operation(
+        method="POST",
+        path=CURVES + ":query",
+        name="queryCurves",
+        tag="metrics",
+        summary="Curves of many metrics of many runs: points, or buckets where there are more points than asked for",
+        run=query_curves,
+        body=CurveQueryBody,
+        answer=CurvesAnswer,
+        answer_packed=PackedCurvesAnswer,
+        is_question=True,
+        finds_one=True,
     ),
 )
