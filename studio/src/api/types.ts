@@ -160,6 +160,89 @@ export interface CreateRunInBody {
   experiment: string;
 }
 
+export interface Curve {
+  run_id: string;
+  name: string;
+  column: string;
+  kind: string;
+  x: "index" | "step" | "time";
+  dtype: "f64" | "i64";
+  total: number;
+  count: number;
+  nan_count: number;
+  exact: boolean;
+  points?: CurvePoints | null;
+  buckets?: CurveBuckets | null;
+}
+
+export interface CurveAnswer {
+  run_id: string;
+  name: string;
+  column: string;
+  kind: string;
+  x: "index" | "step" | "time";
+  dtype: "f64" | "i64";
+  total: number;
+  count: number;
+  nan_count: number;
+  exact: boolean;
+  points?: CurvePointsAnswer | null;
+  buckets?: CurveBucketsAnswer | null;
+}
+
+export interface CurveBuckets {
+  x_first: string;
+  x_last: string;
+  count: string;
+  nan_count: string;
+  min: string;
+  max: string;
+  mean: string;
+  first: string;
+  last: string;
+}
+
+export interface CurveBucketsAnswer {
+  x_first: (number)[];
+  x_last: (number)[];
+  count: (number)[];
+  nan_count: (number)[];
+  min: (number | "-Infinity" | "Infinity" | "NaN" | null)[];
+  max: (number | "-Infinity" | "Infinity" | "NaN" | null)[];
+  mean: (number | "-Infinity" | "Infinity" | "NaN" | null)[];
+  first: (number | "-Infinity" | "Infinity" | "NaN" | null)[];
+  last: (number | "-Infinity" | "Infinity" | "NaN" | null)[];
+}
+
+export interface CurvePoints {
+  x: string;
+  values: string;
+  steps?: string | null;
+  times_ms: string;
+}
+
+export interface CurvePointsAnswer {
+  x: (number)[];
+  values: (number | "-Infinity" | "Infinity" | "NaN")[];
+  steps: (number | null)[] | null;
+  times_ms: (number)[];
+}
+
+export interface CurveQueryBody {
+  runs?: (string)[];
+  query?: RunQueryBody | null;
+  names?: (string)[];
+  x?: "index" | "step" | "time";
+  from?: number | null;
+  to?: number | null;
+  last?: number | null;
+  points_max?: number;
+}
+
+export interface CurvesAnswer {
+  curves: (CurveAnswer)[];
+}
+
 export interface DeclareLost {
   type: "run.declare_lost";
   run_id: string;
@@ -386,6 +469,10 @@ export interface MetricSummary {
 }
 
 export interface NothingBody {
+}
+
+export interface PackedCurvesAnswer {
+  curves: (Curve)[];
 }
 
 export interface Page {
