@@ -266,6 +266,7 @@ def test_wheel_holds_every_file_of_the_packages_and_nothing_else(tmp_path: Path)
 
     expected = {path.relative_to(ROOT).as_posix().partition("/")[2] for path in package_files()}
     assert expected - held == set()
+    assert "runfold_services/studio/static/index.html" in held, "the Studio is built into the wheel"
     assert {name.partition("/")[0] for name in held} == TOP_LEVEL_OF_A_WHEEL
 
 

@@ -30,6 +30,7 @@ COPIED = (
     "events",
     "projections",
     "services",
+    "studio",
 )
 
 
@@ -42,8 +43,10 @@ def context(tmp_path: Path) -> Path:
     folder = tmp_path / "context"
     folder.mkdir()
     for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("node_modules"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
     return folder
 
 
@@ -68,6 +71,7 @@ def test_the_image_holds_what_the_lock_names_and_serves(context: Path, tmp_path:
         [target / "bin" / "runfold", "--version"], capture_output=True, text=True, check=True
     )
     assert version.stdout.startswith("runfold ")
+    assert list(target.glob("lib/python*/site-packages/runfold_services/studio/static/index.html"))
     modules = "import aiokafka, asyncpg, litestar, runfold_services.compose.postgres"
     subprocess.run([target / "bin" / "python", "-c", modules], check=True, cwd=tmp_path)
     installed = {path.name for path in target.glob("lib/python*/site-packages/*")}

@@ -20,7 +20,7 @@ PAGES = {
     "experiments": "w/default/experiments",
     "runs": f"w/default/runs?experiment={SWEEP}&children=1&sel=trial-0&sel=trial-2",
     "runs-grouped": f"w/default/runs?experiment={SWEEP}&children=1&group=params.optimizer",
-    "runs-statuses": f"w/default/runs?experiment={STATUSES}&sort=number&cols=name,status,duration_s,created_at,created_by",
+    "runs-statuses": f"w/default/runs?experiment={STATUSES}&sort=number&cols=name,status,duration_s,created_at",
     "runs-refused": "w/default/runs?q=metrics.loss+%3C",
     "runs-nothing": f"w/default/runs?experiment={NIGHTLY}&q=nobody",
     "run": "w/default/runs/sweep",

@@ -20,7 +20,7 @@ from tests.support.http_server import Client
 from tests.support.repository import ROOT
 from tests.support.server_process import ServerProcess
 
-CHILDREN, EPOCHS = 4, 5
+CHILDREN, EPOCHS = 2, 3
 SWEEP = "digits-sweep"
 SERVER_S_MAX = 300.0
 
@@ -58,7 +58,7 @@ def expect_runs(page: Page, count: int) -> None:
 
 
 def search(page: Page, text: str) -> None:
-    page.locator("[role=grid]").or_(page.locator("main")).first.focus()
+    page.locator(".grid").or_(page.locator("main")).first.focus()
     page.keyboard.press("/")
     page.keyboard.press("Control+a")
     page.keyboard.type(text)
@@ -186,7 +186,11 @@ def test_names_descriptions_and_tags_are_changed_on_the_page(look: Visitor, demo
     page.get_by_role("button", name="Remove old").click()
     expect(page.locator(".tag-lines")).not_to_contain_text("old")
     view = run.summary()
-    assert (view.display_name, view.description, view.tags) == ("better name", "two\nlines", {"quality": "fine"})
+    assert (view.display_name, view.description, view.tags) == (
+        "better name",
+        "two\nlines",
+        {"quality": "fine"},
+    )
 
 
 def test_many_runs_are_compared_tagged_archived_and_exported(look: Visitor, demo: str) -> None:

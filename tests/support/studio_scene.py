@@ -1,4 +1,4 @@
-"""Runs for the Studio to show: a sweep with children, curves, a failure with its traceback, and every status there is."""
+"""Runs for the Studio to show: a sweep with children and curves, a failure with its traceback, every status."""
 
 from __future__ import annotations
 
@@ -58,23 +58,43 @@ def fill_scene(url: str) -> Scene:
 def _sweep(client: Client) -> tuple[str, tuple[str, ...]]:
     rng = random.Random(7)
     about = "Learning rate and depth for the small network, on the cleaned data of May."
-    _make(client, SWEEP, "sweep", "learning-rate sweep", description=about, tags={"team": "vision", "goal": "baseline"})
+    _make(
+        client,
+        SWEEP,
+        "sweep",
+        "learning-rate sweep",
+        description=about,
+        tags={"team": "vision", "goal": "baseline"},
+    )
     _post(client, "sweep/params", {"params": {"trials": 8, "budget_h": 2.5, "strategy": "random"}})
-    _post(client, "sweep/properties", {"properties": {"git.commit": "9b2f4c1e77d0", "dataset": "cifar10@2026-05"}})
+    _post(
+        client,
+        "sweep/properties",
+        {"properties": {"git.commit": "9b2f4c1e77d0", "dataset": "cifar10@2026-05"}},
+    )
     children: list[str] = []
     for number in range(8):
         run_id = f"trial-{number}"
         rate = (0.3, 0.1, 0.03, 1.0, 0.01, 0.003, 0.1, 0.03)[number]
         tags = {"team": "vision", "stage": "coarse" if number < 4 else "fine"}
         _make(client, SWEEP, run_id, f"lr {rate:g}, depth {18 + 4 * number}", parent="sweep", tags=tags)
-        params = {"lr": rate, "depth": 18 + 4 * number, "optimizer": ("sgd", "adam")[number % 2], "amp": number % 3 == 0}
+        optimizer = ("sgd", "adam")[number % 2]
+        params = {"lr": rate, "depth": 18 + 4 * number, "optimizer": optimizer, "amp": number % 3 == 0}
         _post(client, f"{run_id}/params", {"params": params})
-        _post(client, f"{run_id}/properties", {"properties": {"dataset": "cifar10@2026-05", "seed": str(number)}})
+        _post(
+            client,
+            f"{run_id}/properties",
+            {"properties": {"dataset": "cifar10@2026-05", "seed": str(number)}},
+        )
         _post(client, f"{run_id}/metrics", {"series": _curves(rng, rate, 64 if number == 3 else STEPS)})
         children.append(run_id)
     overwritten = client.post(f"{W}/runs/trial-0/properties", {"properties": {"dataset": "other"}})
     assert overwritten.code == "property_immutable"
-    error = {"error_type": "FloatingPointError", "message": "loss is not finite at step 63", "traceback": TRACEBACK}
+    error = {
+        "error_type": "FloatingPointError",
+        "message": "loss is not finite at step 63",
+        "traceback": TRACEBACK,
+    }
     _post(client, "trial-3/fail", {"error": error})
     _post(client, "trial-5/cancel", {"reason": "no better than trial 2"})
     for number in (0, 1, 2, 4):
@@ -86,7 +106,8 @@ def _curves(rng: random.Random, rate: float, steps: int) -> list[dict[str, Any]]
     pace = 0.05 * (1 - abs(math.log10(rate) + 1.5) / 3)
     loss = [0.25 + 2.0 * math.exp(-pace * step) + rng.gauss(0, 0.03) for step in range(steps)]
     accuracy = [max(0.1, 0.94 - 0.35 * value + rng.gauss(0, 0.008)) for value in loss]
-    return [_series("loss", loss), _series("val/accuracy", accuracy), _series("lr", [rate * 0.99**n for n in range(steps)])]
+    rates = [rate * 0.99**step for step in range(steps)]
+    return [_series("loss", loss), _series("val/accuracy", accuracy), _series("lr", rates)]
 
 
 def _series(name: str, values: list[float]) -> dict[str, Any]:
@@ -108,13 +129,24 @@ def _statuses(client: Client) -> dict[Status, str]:
         if status in {Status.NOT_RESPONDING, Status.CANCEL_REQUESTED}:
             _held(client, run_id, is_lost=status is Status.NOT_RESPONDING)
             continue
-        _make(client, STATUSES, run_id, f"is {status}", start=status not in {Status.NOT_STARTED, *ADVANCE_TARGETS})
+        _make(
+            client,
+            STATUSES,
+            run_id,
+            f"is {status}",
+            start=status not in {Status.NOT_STARTED, *ADVANCE_TARGETS},
+        )
         if status in ADVANCE_TARGETS:
             command = {"type": "run.advance", "run_id": run_id, "status": status}
-            answer = client.post("/api/v1/commands", {"workspace": "default", "commands": [{"command": command}]})
+            answer = client.post(
+                "/api/v1/commands", {"workspace": "default", "commands": [{"command": command}]}
+            )
             assert answer.json["outcomes"][0]["outcome"] == "accepted", answer
         elif status in TERMINAL:
-            _post(client, f"{run_id}/{ {'Completed': 'complete', 'Failed': 'fail', 'Canceled': 'cancel'}[status] }")
+            _post(
+                client,
+                f"{run_id}/{ {'Completed': 'complete', 'Failed': 'fail', 'Canceled': 'cancel'}[status] }",
+            )
     return found
 
 

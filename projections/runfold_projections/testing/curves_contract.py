@@ -16,7 +16,7 @@ from runfold_events.contract.errors import Invalid, LimitExceeded, NotFound
 from runfold_events.contract.metrics import NO_STEP, Series
 from runfold_projections.model import Curve, CurveQuery, RunQuery
 from runfold_projections.testing.history import START_US, WORKSPACE, floats, table
-from runfold_projections.testing.scene import Scene, ViewsScene
+from runfold_projections.testing.views_scene import Scene, ViewsSuite
 
 _FIRST_MS = START_US // 1_000
 
@@ -63,7 +63,7 @@ def buckets_of(curve: Curve) -> list[Bucket]:
     return [Bucket(curve, place) for place in range(len(curve.buckets.count) // 8)]
 
 
-class CurvesContract(ViewsScene):
+class CurvesContract(ViewsSuite):
     """Everything that holds of curves for any adapter."""
 
     def curve(self, scene: Scene, run_id: str = "beside", **query: Any) -> Curve:

@@ -66,6 +66,8 @@ _NOT_BUILT: Final = """\
 </body></html>
 """
 
+_UNWANTED: Final = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*\Z")
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -84,6 +86,11 @@ class Studio:
     def __init__(self, folder: Path = BUILT) -> None:
         """Read all files, once: they are a few hundred kilobytes."""
         self._assets = _read(folder) if (folder / _PAGE).is_file() else {}
+
+    @property
+    def names(self) -> list[str]:
+        """The files there are; none where it has not been built."""
+        return sorted(self._assets)
 
     @staticmethod
     def owns(path: str) -> bool:
@@ -136,12 +143,17 @@ async def _send(scope: Any, send: Any, status: int, headers: Headers, body: byte
 
 def _encoding(accepted: str, asset: Asset) -> str | None:
     names = {
-        part.partition(";")[0].strip() for part in accepted.split(",") if ";q=0" not in part.replace(" ", "")
+        name.strip() for part in accepted.split(",") for name, _, q in (part.partition(";"),) if _is_wanted(q)
     }
     for name, _ in _ENCODINGS:
         if name in names and name in asset.bodies:
             return name
     return None
+
+
+def _is_wanted(parameter: str) -> bool:
+    """Whether ``q=…`` of an Accept-Encoding is more than nothing; without one it is."""
+    return _UNWANTED.match(parameter) is None
 
 
 def _read(folder: Path) -> dict[str, Asset]:

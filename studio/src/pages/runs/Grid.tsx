@@ -104,7 +104,7 @@ export function Grid({ table, columns, order, selected, onOrder, onSelect }: Gri
     <div
       ref={scroller}
       class="grid"
-      role="grid"
+      role={table.by === null ? "grid" : "treegrid"}
       aria-label="Runs"
       aria-rowcount={length + 1}
       aria-colcount={columns.length + 1}
@@ -201,7 +201,7 @@ class Row extends Component<RowProps> {
   }
 
   override render({ item, index, columns, isSelected, isCurrent, table }: RowProps) {
-    const common = { role: "row", id: `row-${index}`, "aria-rowindex": index + 2, "data-current": isCurrent || undefined } as const;
+    const common = { role: "row", id: `row-${index}`, "aria-rowindex": index + 2, "data-current": isCurrent || undefined, ...(table.by === null ? {} : { "aria-level": item.kind === "group" ? 1 : 2 }) } as const;
     if (item.kind === "wait") {
       return (
         <div {...common} class="grid-row grid-row-wait">

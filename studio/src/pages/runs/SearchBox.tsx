@@ -50,10 +50,10 @@ export function SearchBox({ value, error, onChange }: { value: string; error: st
             if (event.key === "Enter") search(text);
             else if (event.key === "Escape") {
               if (text) onInput("");
-              else document.querySelector<HTMLElement>("[role=grid]")?.focus();
+              else document.querySelector<HTMLElement>(".grid")?.focus();
             } else if (event.key === "ArrowDown") {
               event.preventDefault();
-              document.querySelector<HTMLElement>("[role=grid]")?.focus();
+              document.querySelector<HTMLElement>(".grid")?.focus();
             }
           }}
         />

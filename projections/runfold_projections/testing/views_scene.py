@@ -1,4 +1,4 @@
-"""What the suites of the ``Views`` port stand on: views that an adapter opens, over a history that tests write."""
+"""What the contract suites of views share: a history in memory, views over it, and what to ask them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ import pytest
 
 from runfold_events.contract import events as e
 from runfold_events.sync import run_sync
+from runfold_projections.model import RunQuery
 from runfold_projections.ports import Views
-from runfold_projections.testing.history import History, MemorySource, floats
+from runfold_projections.testing.history import WORKSPACE, History, MemorySource, floats
 
 T = TypeVar("T")
+
+
+def recorded(path: str, digit: str) -> e.ArtifactRecorded:
+    """A file of seven bytes was recorded, whose digest is all ``digit``."""
+    return e.ArtifactRecorded(path=path, sha256=digit * 64, size_bytes=7, content_type="text/plain")
 
 
 class OpenViews(Views, Protocol):
@@ -45,8 +51,8 @@ class Scene:
         history.complete("child")
 
 
-class ViewsScene(ABC):
-    """What a suite over the port stands on: how to open views, and what is there to ask about."""
+class ViewsSuite(ABC):
+    """How views are opened, filled and asked; a suite adds what must hold of the answers."""
 
     PARTITIONS: ClassVar[int] = 1
 
@@ -69,3 +75,9 @@ class ViewsScene(ABC):
     def filled(self, scene: Scene) -> Scene:
         scene.fill()
         return scene
+
+    def ids(self, scene: Scene, **query: Any) -> list[str]:
+        """Ids of the runs of one page, oldest first unless asked otherwise."""
+        query.setdefault("order_by", "number")
+        asked = RunQuery(**query)
+        return [row.run_id for row in self.ask(scene.views.runs(WORKSPACE, asked)).rows]
