@@ -27,7 +27,7 @@ export function LogView({ workspace, runId, path, size, find, onFind }: LogViewP
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [tall, setTall] = useState(600);
-  const [isFollowing, setFollowing] = useState(true);
+  const [isFollowing, setFollowing] = useState(find === "");
   const [match, setMatch] = useState(0);
   const lines = useMemo(() => (state === undefined ? [] : state.rest === "" ? state.lines : [...state.lines, state.rest]), [state]);
   const matches = useMemo(() => matching(lines, find), [lines, find]);
@@ -45,7 +45,7 @@ export function LogView({ workspace, runId, path, size, find, onFind }: LogViewP
   useEffect(() => {
     setMatch(0);
     if (matches.length > 0) goTo(0);
-  }, [find]);
+  }, [find, state === undefined]);
 
   if (state === undefined) return error === undefined ? <Skeleton lines={10} /> : <Failure error={error} retry={retry} />;
 

@@ -4,7 +4,7 @@ import { fetchSeries } from "../../../api/curves";
 import type { SeriesData } from "../../../api/types";
 import type { CurveSource } from "../../../charts/source";
 import type { ChartChoices } from "../../../charts/view";
-import { count, float, measuredInColumn } from "../../../lib/numbers";
+import { count, float, aligned } from "../../../lib/numbers";
 import { useQuery } from "../../../lib/useQuery";
 import { Failure, Skeleton, Time } from "../../../ui/basics";
 import { Curves } from "./CurvePanel";
@@ -53,6 +53,7 @@ function SeriesTable({ data, total, isLarge }: { data: SeriesData; total: number
   const columns = Object.keys(data.columns);
   const hasSteps = data.steps.some((step) => step !== null);
   const isTable = data.kind === "table" || data.kind === "list";
+  const words = new Map(columns.map((column) => [column, aligned(plainValues(data.columns[column] ?? []))]));
   const isNumber = new Map(columns.map((column) => [column, (data.columns[column] ?? []).every((value) => value === null || typeof value === "number" || float(value as string) !== null)]));
   return (
     <>
@@ -73,7 +74,7 @@ function SeriesTable({ data, total, isLarge }: { data: SeriesData; total: number
                 {hasSteps && <td class="is-number muted">{data.steps[row]}</td>}
                 {!isTable && <td class="muted"><Time at={time} exact /></td>}
                 {columns.map((column) => (
-                  <td key={column} class={isNumber.get(column) ? "is-number" : undefined}>{cell(data.columns[column]?.[row])}</td>
+                  <td key={column} class={isNumber.get(column) ? "is-number" : undefined}>{cell(data.columns[column]?.[row], words.get(column) ?? String)}</td>
                 ))}
               </tr>
             ))}
@@ -85,8 +86,15 @@ function SeriesTable({ data, total, isLarge }: { data: SeriesData; total: number
   );
 }
 
-function cell(value: unknown): string {
-  if (typeof value === "string") return measuredInColumn(float(value) ?? value);
+function cell(value: unknown, words: (value: unknown) => string): string {
   if (typeof value === "object" && value !== null) return JSON.stringify(value);
-  return measuredInColumn(value);
+  return words(plain(value));
+}
+
+function plain(value: unknown): unknown {
+  return typeof value === "string" ? (float(value) ?? value) : value;
+}
+
+function plainValues(values: readonly unknown[]): unknown[] {
+  return values.map(plain);
 }
