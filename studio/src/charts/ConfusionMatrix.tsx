@@ -3,6 +3,8 @@ import { useState } from "preact/hooks";
 import { measured } from "../lib/numbers";
 import type { Matrix } from "./chartFiles";
 
+const STRONG_FROM = 0.5;
+
 export function ConfusionMatrix({ labels, matrix }: Matrix) {
   const [isShare, showShare] = useState(false);
   const sums = matrix.map((row) => row.reduce((sum, n) => sum + (n || 0), 0));
@@ -29,7 +31,7 @@ export function ConfusionMatrix({ labels, matrix }: Matrix) {
                   const part = share(row, column);
                   const words = `${labels[row]} taken for ${labels[column]}: ${measured(value)} (${(part * 100).toFixed(1)} %)`;
                   return (
-                    <td key={column} title={words} class={part > 0.55 ? "is-strong" : undefined} style={{ "--share": `${(part * 88).toFixed(1)}%` }}>
+                    <td key={column} title={words} class={part > STRONG_FROM ? "is-strong" : undefined} style={{ "--share": `${strength(part).toFixed(1)}%` }}>
                       {isShare ? `${(part * 100).toFixed(1)} %` : measured(value)}
                     </td>
                   );
@@ -45,4 +47,9 @@ export function ConfusionMatrix({ labels, matrix }: Matrix) {
       </div>
     </div>
   );
+}
+
+/** How much of the colour a share gets, in percent. Between the two there is none on which a number could be read. */
+function strength(share: number): number {
+  return share > STRONG_FROM ? 92 + (share - STRONG_FROM) * 16 : share * 80;
 }

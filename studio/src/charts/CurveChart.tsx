@@ -86,7 +86,7 @@ export function CurveChart(props: CurveChartProps) {
 
   return (
     <div class="curve-chart" style={{ height: `${height}px` }}>
-      <div class="curve-canvas" ref={frame} role="application" aria-roledescription="chart" aria-label={`${label}. Arrow keys read values, plus and minus zoom, 0 shows all.`} tabIndex={0} onKeyDown={onKeyDown} onBlur={() => setHover(null)} />
+      <div class="curve-canvas" ref={frame} role="application" aria-roledescription="chart" aria-label={`${label}, ${reachWords(lines, xKind)}. Arrow keys read values, plus and minus zoom, 0 shows all.`} tabIndex={0} onKeyDown={onKeyDown} onBlur={() => setHover(null)} />
       {hover !== null && <Tooltip hover={hover} lines={lines} xKind={xKind} width={frame.current?.clientWidth ?? 0} />}
     </div>
   );
@@ -117,6 +117,12 @@ function Tooltip({ hover, lines, xKind, width }: { hover: Hover; lines: readonly
       {found.length > TOOLTIP_ROWS && <div class="faint">and {found.length - TOOLTIP_ROWS} more</div>}
     </div>
   );
+}
+
+function reachWords(lines: readonly ChartLine[], xKind: XKind): string {
+  const reach = xExtent(lines);
+  const curves = lines.length === 1 ? "1 curve" : `${lines.length} curves`;
+  return reach === null ? "no curves" : `${curves} to ${xWords(xKind, reach.to)}`;
 }
 
 function descending(a: number, b: number): number {
@@ -155,6 +161,7 @@ function optionsFor(latest: { current: CurveChartProps }, width: number, onHover
     width: Math.max(width, 10),
     height,
     ms: 1,
+    pxAlign: 0,
     legend: { show: false },
     padding: [10, 14, 0, 0],
     cursor: {
@@ -185,10 +192,11 @@ function optionsFor(latest: { current: CurveChartProps }, width: number, onHover
     ],
     series: [
       {},
-      ...faint.map((line) => ({ stroke: translucent(color(line.color), 0.22), width: 1, points: { show: false } })),
+      ...faint.map((line) => ({ stroke: translucent(color(line.color), 0.34), width: 1, pxAlign: 0, points: { show: false } })),
       ...lines.map((line) => ({
         stroke: color(line.color),
         width: 1.6,
+        pxAlign: 0,
         ...(line.dash === undefined ? {} : { dash: [...line.dash] }),
         points: { show: line.x.length <= POINTS_SHOWN_MAX, size: 4.5, fill: color(line.color) },
       })),

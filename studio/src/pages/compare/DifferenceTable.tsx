@@ -62,7 +62,7 @@ export function DifferenceTable({ workspace, runs, places }: CompareProps) {
                   <th scope="rowgroup" colSpan={runs.length + 1}>{group}</th>
                 </tr>
                 {shown.filter((fact) => fact.group === group).map((fact) => (
-                  <Line key={fact.key} fact={fact} />
+                  <Line key={fact.key} fact={fact} isMarked={!isOnlyDifferent} />
                 ))}
               </tbody>
             ))}
@@ -73,17 +73,17 @@ export function DifferenceTable({ workspace, runs, places }: CompareProps) {
   );
 }
 
-function Line({ fact }: { fact: Fact }) {
+function Line({ fact, isMarked }: { fact: Fact; isMarked: boolean }) {
   const words = fact.isNumber ? aligned(fact.values) : measured;
   const first = fact.values[0];
   return (
     <tr class={fact.differs ? "is-different" : undefined}>
       <th scope="row" class="difference-name truncate" title={fact.name}>
-        {fact.differs && <Icon name="compare" size={12} />}
+        {isMarked && fact.differs && <Icon name="compare" size={12} />}
         {fact.name}
       </th>
       {fact.values.map((value, index) => (
-        <td key={index} class={`${fact.isNumber ? "is-number" : ""} ${fact.differs && index > 0 && !isSame(value, first) ? "is-other" : ""}`}>
+        <td key={index} class={`${fact.isNumber ? "number" : ""} ${fact.differs && index > 0 && !isSame(value, first) ? "is-other" : ""}`}>
           {value === undefined ? <span class="faint" title="This run has none">–</span> : value === null ? <span class="faint">null</span> : <span class="difference-value" title={String(value)}>{words(value)}</span>}
           {index > 0 && <Change from={first} to={value} />}
         </td>

@@ -10,7 +10,8 @@ import { axisOf, type ValueAxis } from "./axis";
 import type { CompareProps } from "./ComparePage";
 import { factsOf, type Fact } from "./model";
 
-const AXES_AT_FIRST = 6;
+const PARAMS_AT_FIRST = 4;
+const METRICS_AT_FIRST = 3;
 const WIDTH = 1_100;
 const HEIGHT = 430;
 const TOP = 44;
@@ -108,8 +109,8 @@ function atFirst(facts: readonly Fact[]): Fact[] {
   const different = facts.filter((fact) => fact.differs);
   const params = different.filter((fact) => fact.group === "Parameters");
   const metrics = different.filter((fact) => fact.group === "Metrics" && fact.isNumber);
-  const found = [...params.slice(0, Math.max(1, AXES_AT_FIRST - Math.min(2, metrics.length))), ...metrics.slice(0, 2)];
-  return found.length >= 2 ? found : facts.slice(0, AXES_AT_FIRST);
+  const found = [...params.slice(0, PARAMS_AT_FIRST), ...metrics.slice(0, METRICS_AT_FIRST)];
+  return found.length >= 2 ? found : facts.slice(0, PARAMS_AT_FIRST);
 }
 
 function short(text: string): string {
