@@ -17,7 +17,7 @@ from benchmarks.measure import FULL, QUICK
 
 FOLDER: Final = Path(__file__).resolve().parent / "results"
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-NAMES: Final = ("embedded", "distributed")
+NAMES: Final = ("embedded", "distributed", "studio")
 BEGIN: Final = "<!-- written by: ./dev bench {} --reference -->"
 END: Final = "<!-- end of what is written -->"
 
@@ -47,6 +47,10 @@ def main() -> int:
     sizes = QUICK if options.quick else FULL
     if options.name == "distributed":
         groups = distributed.run(console, sizes, options.stack)
+    elif options.name == "studio":
+        from benchmarks import studio  # needs a browser, which the others do not
+
+        groups = studio.run(console, sizes)
     else:
         groups = embedded.run(console, sizes)
     facts["took_s"] = round(time.monotonic() - began, 1)

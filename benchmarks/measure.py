@@ -23,6 +23,9 @@ class Sizes(Struct, frozen=True, kw_only=True):
     family: int = 200  # children whose metrics are read together
     listed_runs: int = 10_000
     questions: int = 20
+    # Studio
+    studio_runs: int = 100_000
+    scroll_frames: int = 300
     # Distributed
     flood_runs: int = 320  # each of a writer of its own
     flood: tuple[tuple[int, int], ...] = ((1, 32_000), (100, 12_000), (1_000, 1_500))  # points, commands
@@ -43,6 +46,8 @@ QUICK: Final = Sizes(
     family=10,
     listed_runs=1_000,
     questions=3,
+    studio_runs=2_000,
+    scroll_frames=60,
     flood_runs=32,
     flood=((1, 640), (100, 320), (1_000, 64)),
     paced_s=0.4,

@@ -31,6 +31,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A runfold home of the test's own, and no server: no test reads or writes what the user recorded."""
     home = tmp_path / "runfold-home"
     monkeypatch.setenv("RUNFOLD_HOME", str(home))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # where spools for servers are
     monkeypatch.delenv("RUNFOLD_URL", raising=False)
     monkeypatch.delenv("RUNFOLD_TOKEN", raising=False)
     monkeypatch.delenv("COLUMNS", raising=False)  # of the terminal where the suite was started

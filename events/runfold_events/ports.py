@@ -92,7 +92,8 @@ class Write(Struct, frozen=True, kw_only=True):
     ] = ()  # in pos order, dense from the row's next_pos, chained from its chain_head
     heads: Sequence[Head] = ()
     marks: Sequence[WriterMark] = ()
-    hold: Sequence[WriterKey] = ()  # (stream, process id): the process now holds the run
+    drop: Sequence[WriterKey] = ()  # (stream, process id): the process does not hold the run any more …
+    hold: Sequence[WriterKey] = ()  # … and then: the process now holds the run
     lost: Sequence[str] = ()  # streams recorded as NotResponding: the keeper looks for live holders of these
     found: Sequence[str] = ()  # streams that are so no longer
     ended: Sequence[str] = ()  # streams that ended: nobody holds them any more

@@ -131,6 +131,7 @@ class Work:
         self._chain = row.chain_head
         self._holds: dict[str, set[UUID]] = {}
         self._contexts: dict[tuple[str, UUID, bool, str], Context] = {}  # of the holders as they are now
+        self._dropped: set[WriterKey] = set()
         self._ended: set[str] = set()
         self._lost: set[str] = set()
         self._found: set[str] = set()
@@ -203,6 +204,7 @@ class Work:
             events=self._events,
             heads=[stream.head() for stream in self._streams.values() if stream.changed],
             marks=[self._finished(self._marks[key]) for key in self._changed_marks],
+            drop=sorted(self._dropped),
             hold=[(stream, process) for stream, processes in self._holds.items() for process in processes],
             lost=sorted(self._lost),
             found=sorted(self._found),
@@ -261,7 +263,7 @@ class Work:
             return declared_lost_answer(number, self._token())
         if number == mark.highest:
             digest = self._finished(mark).digest
-            if digest is not None and digest != _digest_of(submission):
+            if digest is not None and digest != command_digest(submission.command, submission.content_type):
                 return None
         return Repeated(key, is_creation=isinstance(command, c.CreateRun) and not command.resume)
 
@@ -288,7 +290,9 @@ class Work:
     def _finished(self, mark: WriterMark) -> WriterMark:
         """The mark with the digest of its highest command, which is computed for the last of many only."""
         highest = self._highest.get((mark.stream, mark.writer_id))
-        return mark if highest is None else replace(mark, digest=_digest_of(highest))
+        if highest is None:
+            return mark
+        return replace(mark, digest=command_digest(highest.command, highest.content_type))
 
     # Decisions
 
@@ -431,8 +435,13 @@ class Work:
             return
         self._contexts.clear()
         over = state.status in TERMINAL or state.erased
-        if submission.hold and c.holds(submission.command) and not over:
+        command = submission.command
+        if submission.hold and c.holds(command) and not over:
             self._holds.setdefault(stream, set()).add(submission.writer_id)
+            if events and isinstance(command, c.RunCommand) and c.takes_over(command):
+                # A process that was only away and comes back finds that the run is another one's now.
+                dead = self._loaded.holders.get(stream, _NOBODY).dead
+                self._dropped |= {(stream, process) for process in dead}
         if over and events:
             self._ended.add(stream)
             self._holds.pop(stream, None)
@@ -490,7 +499,3 @@ def _too_large(decision: Decision) -> Rejection | None:
         facts={"field": "command", "limit": limits.EVENT_BODY_BYTES_MAX, "size": size},
         recorded=False,
     )
-
-
-def _digest_of(submission: Submission) -> bytes:
-    return command_digest(submission.command, submission.content_type)

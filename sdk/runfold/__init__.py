@@ -11,10 +11,10 @@ Errors are in :mod:`runfold.errors`, Azure ML's names for them in :mod:`runfold.
 
 from runfold._compute import ComputeTarget
 from runfold._experiment import Experiment
-from runfold._journal import Rejection
 from runfold._metric import Metric
 from runfold._run import Run
 from runfold._run_charts import Artifact
+from runfold._streams import Rejection
 from runfold._version import VERSION
 from runfold._workspace import Workspace
 from runfold.environment import Environment

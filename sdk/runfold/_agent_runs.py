@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runfold import _definition, _files
 from runfold._experiment import Experiment
-from runfold._journal import Stream
 from runfold._local_agent import embedded_place
 from runfold._run import Run
+from runfold._settings import load_settings
+from runfold._streams import Stream
 from runfold._workspace import Workspace
 from runfold_events.contract.commands import (
     AdvanceRun,
@@ -26,7 +27,7 @@ from runfold_events.contract.commands import (
     FailRun,
     StartRun,
 )
-from runfold_events.contract.errors import RunEnded, RunRejected, Unavailable
+from runfold_events.contract.errors import RunEnded, RunfoldError, RunRejected, Unavailable
 from runfold_events.contract.statuses import Status
 from runfold_projections.model import RunQuery, RunView
 from runfold_services.agent.definition import RUN_TYPE, RunDefinition
@@ -129,7 +130,7 @@ class WorkspaceRuns:
 
     def advance(self, run_id: str, status: Status, details: str | None = None) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        self._call(AdvanceRun(run_id=run_id, status=status, details=details))
+        self._call(AdvanceRun(run_id=run_id, status=status, details=details, unless_adopted=True))
 
     def start(self, run_id: str) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
@@ -141,13 +142,16 @@ class WorkspaceRuns:
 
     def fail(self, run_id: str, error: ErrorInfo) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
-        self._end(FailRun(run_id=run_id, error=error))
+        self._end(FailRun(run_id=run_id, error=error, unless_adopted=True))
 
     def cancel(self, run_id: str) -> None:
         """See :class:`~runfold_services.agent.ports.AgentRuns`."""
         self._end(CancelRun(run_id=run_id))
 
     def _end(self, command: CompleteRun | FailRun | CancelRun) -> None:
+        """End a run whose script is gone; what the script could not deliver comes first."""
+        with suppress(RunfoldError):
+            self._connection.drain_left()
         with suppress(RunEnded):
             self._call(command)
 
@@ -207,6 +211,9 @@ class WorkspaceRuns:
             "RUNFOLD_EXPERIMENT": view.experiment,
             "RUNFOLD_WORKSPACE": workspace.name,
         }
+        spool = load_settings().spool
+        if spool is not None:  # where this agent looks for what a script leaves
+            variables["RUNFOLD_SPOOL"] = str(spool)
         if workspace._url is None:
             return variables | embedded_place(workspace._home, self._connection.files)
         token = self._connection.transport().run_token(workspace.name, run_id)

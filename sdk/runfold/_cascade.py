@@ -15,8 +15,8 @@ from runfold_events.contract.limits import COMMANDS_PER_REQUEST_MAX
 from runfold_events.contract.statuses import TERMINAL, Status
 
 if TYPE_CHECKING:
-    from runfold._journal import Stream
     from runfold._run_base import RunBase
+    from runfold._streams import Stream
     from runfold_projections.model import RunQuery
 
 _POLL_S: Final = 0.2

@@ -11,13 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
+from msgspec import Struct
+
 from runfold import _process
-from runfold._journal import Journal, Pending, Stream
+from runfold._journal import Journal
 from runfold._leases import Leases
 from runfold._sender import Sender
+from runfold._spool import IN_MEMORY, Place, spools_in
+from runfold._spool_kept import keep_receipts, keep_refused
+from runfold._streams import Pending, Stream
 from runfold._transport import Transport
 from runfold_events.clock import elapsed_s
 from runfold_events.contract.commands import Command
@@ -32,9 +38,20 @@ PATIENCE_PER_COMMAND_S: Final = 0.002  # bulk creations take their time
 LINGER_S: Final = 0.1  # how long values gather before they are sent without being asked for
 QUESTION_WAIT_S: Final = 10.0  # how long a question waits for what this process has sent before
 EXIT_FLUSH_S: Final = 10.0
+DRAIN_PATIENCE_S: Final = 2.0  # with a server that is gone; the next process tries again
 _JOIN_S: Final = 2.0
 
 T = TypeVar("T")
+
+
+class Left(Struct, frozen=True):
+    """What a connection could not deliver before it was closed, and the spool that keeps it."""
+
+    values: int = 0
+    commands: int = 0
+    folder: Path | None = None
+
+
 _log = logging.getLogger("runfold")
 
 
@@ -50,6 +67,7 @@ class Connection:
         clock: Callable[[], float] = time.monotonic,
         lease_clock: Callable[[], float] = elapsed_s,
         files: str | None = None,
+        place: Place = IN_MEMORY,
     ) -> None:
         self._open_transport = open_transport
         self.files = files  # where an embedded ledger's contents are, for processes that are to open it too
@@ -58,7 +76,7 @@ class Connection:
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._begin()
-        self.journal = Journal(self._wake_for_values)
+        self.journal = Journal(self._wake_for_values, place, lambda: self.writer_id)
         self.leases = Leases(self.transport, self._streams, lease_clock)
         self.sender = Sender(
             self.journal,
@@ -66,6 +84,7 @@ class Connection:
             clock=clock,
             settled=self._settled,
             before_hold=self.leases.ensure,
+            keep_refused=lambda pending, error: keep_refused(place.folder, pending, error),
         )
 
     def _begin(self) -> None:
@@ -77,6 +96,7 @@ class Connection:
         self._work = threading.Condition(self._lock)
         self._done = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
+        self._drainer: threading.Thread | None = None
         self._urgent = False  # somebody waits
         self._values_due_at: float | None = None
         self._stopping = False
@@ -90,6 +110,8 @@ class Connection:
         Returns the parent's transport, which the child must neither use nor let go.
         """
         transport = self._transport
+        if self.journal.spool is not None:
+            self.journal.spool.leave()
         self._renew()
         return transport
 
@@ -108,7 +130,47 @@ class Connection:
                 if self._transport is None:
                     self._transport = self._open_transport()
                     _process.remember(self)
+                    self._drain_beside()
         return self._transport
+
+    # What dead processes have left
+
+    def drain_left(self, patience_s: float = DRAIN_PATIENCE_S) -> int:
+        """Deliver, now, what dead processes have left for the same destination; returns how many values arrived."""
+        from runfold._drain import drain
+
+        place, transport = self.journal.place, self.transport()
+        if place.folder is None:
+            return 0
+        drained = list(
+            drain(place.folder, lambda: transport, patience_s=patience_s, stop=lambda: self._stopping)
+        )
+        for one in drained:
+            _log.info(
+                "runfold: delivered %d values and %d commands that %s had left%s",
+                one.values,
+                one.commands,
+                one.program or "a process",
+                "" if one.is_done else f"; the rest waits: {one.problem}",
+            )
+        return sum(one.values for one in drained)
+
+    def _drain_beside(self) -> None:
+        """The same beside the program's own work, if there is something."""
+        place = self.journal.place
+        own = str(self.writer_id)
+        if place.folder is None or all(path.name == own for path in spools_in(place.folder)):
+            return
+        thread = threading.Thread(target=self._drain_quietly, name="runfold-drain", daemon=True)
+        with suppress(RuntimeError):  # while Python ends
+            thread.start()
+            self._drainer = thread
+
+    def _drain_quietly(self) -> None:
+        try:
+            self.drain_left()
+        except Exception:  # what others have left is no reason to disturb this program
+            _log.exception("runfold: what dead processes have left was not delivered")
 
     # Streams
 
@@ -161,10 +223,6 @@ class Connection:
         """Like :meth:`call_all`, with refusals as values; ``correlation_id`` names what all of them are parts of."""
         for _, command in calls:
             check_command(command)
-        if not self.journal.has_room_for(len(calls)):
-            raise Unavailable(
-                f"{len(self.journal.entries)} values and commands wait already; the server is gone for too long"
-            )
         self.transport()  # what keeps it from opening is for the caller to hear
         pendings = [Pending(stream, command, _size_of(command)) for stream, command in calls]
         for pending in pendings:
@@ -177,8 +235,8 @@ class Connection:
         with self._lock:
             for pending in pendings:
                 pending.waited = True
+            self.journal.add_commands(pendings)
             self._calls = [call for call in self._calls if call.outcome is None] + pendings
-            self.journal.entries.extend(pendings)
             self._wake()
 
     def _wait_for(self, pendings: list[Pending]) -> None:
@@ -218,7 +276,8 @@ class Connection:
             return outcome
         with self._lock:
             sent = bool(pending.seq)
-            pending.withdrawn = not sent
+            if not sent:
+                self.journal.withdraw(pending)
         state = "it may or may not have taken effect" if sent else "it was not sent"
         return Unavailable(f"no answer within {self._outage_wait_s:g} s; {state}", facts={"retry_after": 1.0})
 
@@ -233,7 +292,7 @@ class Connection:
         mark = Pending(None, None)
         deadline = self._clock() + timeout_s
         with self._lock:
-            self.journal.entries.append(mark)
+            self.journal.add_mark(mark)
             self._retry_now()
             while mark.outcome is None:
                 left_s = deadline - self._clock()
@@ -381,6 +440,7 @@ class Connection:
             self._values_due_at = None
             self.journal.awake = False
         self.leases.beat_if_due(self.sender.last_numbers())
+        self.sender.note_losses()
         self.sender.deliver()
         with self._lock:
             self._urgent = self._urgent or self.sender.has_more
@@ -397,32 +457,46 @@ class Connection:
 
     # The end
 
-    def close(self, timeout_s: float = EXIT_FLUSH_S) -> tuple[int, int]:
+    def close(self, timeout_s: float = EXIT_FLUSH_S) -> Left:
         """Deliver what waits, within limits; end the lease; release everything.
 
-        Returns ``(values, commands)`` that were not delivered. Handles stay usable: the next call begins anew.
+        Returns what was not delivered. Handles stay usable: the next call begins anew.
         """
         if self._thread is None and self._transport is None:
-            return 0, 0
+            return Left()
         self.flush(min(timeout_s, self._outage_wait_s) if self.sender.outage_since is not None else timeout_s)
         self._stop_thread()
         _process.forget(self)
-        undelivered = self.sender.undelivered()
+        values, commands = self.sender.undelivered()
         if self._transport is not None:
-            self.leases.end(self.sender.last_numbers(with_journal=True))
+            self.leases.end(self.sender.last_numbers(list(self._streams.values())))
             try:
                 self._transport.close()
             except RunfoldError as error:
                 _log.warning("runfold: closing failed: %s", error)
+        left = Left(values, commands, self._let_go_of_spool(is_empty=not values and not commands))
         self._renew()
-        return undelivered
+        return left
+
+    def _let_go_of_spool(self, *, is_empty: bool) -> Path | None:
+        """Where what was not delivered waits for somebody else; None: nowhere."""
+        spool = self.journal.spool
+        if spool is None:
+            return None
+        if is_empty:
+            keep_receipts(self.journal.place.folder, self.sender.deliveries.streams)
+            spool.remove()
+            return None
+        spool.leave()
+        return spool.folder
 
     def _stop_thread(self) -> None:
         with self._lock:
             self._stopping = True
             self._work.notify_all()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(_JOIN_S)
+        for thread in (self._thread, self._drainer):
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(_JOIN_S)
 
 
 def _size_of(command: Command) -> int:

@@ -1,235 +1,310 @@
-"""What waits to be sent: one queue of values and commands, in the order of the calls that made them.
+"""What waits to be sent: one log of values and commands, in the order of the calls that made them.
 
-``log()`` does nothing but append here. One consumer (:mod:`runfold._sender`) takes entries from the left.
+``log()`` does nothing but append here: one record, into memory that the kernel keeps when this process is killed
+(:mod:`runfold._spool_log`). One consumer (:mod:`runfold._sender`) reads behind.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Any, Final
+from uuid import UUID, uuid4
+from zlib import crc32
 
-from msgspec import Struct
+import msgspec
 
-from runfold_events.contract.commands import Command
-from runfold_events.contract.errors import RunfoldError
-from runfold_events.contract.submission import Outcome
+from runfold import _spool_format as form
+from runfold._journal_reader import NO_STEP, Reader, Span, wide_value
+from runfold._spool import IN_MEMORY, MEMORY_BYTES_MAX, Place, Spool, open_spool
+from runfold._spool_bodies import CommandBody, SeriesBody, WideBody, encode
+from runfold._spool_format import (
+    BOOL_WORD,
+    CHECKSUM,
+    FLOAT_BODY,
+    FLOAT_WORD,
+    INT_BODY,
+    INT_WORD,
+    NUMBER_RECORD_BYTES,
+    Kind,
+)
+from runfold._spool_log import Log
+from runfold._streams import Pending, Series, Stream
+from runfold_events.contract.errors import Unavailable
 
-if TYPE_CHECKING:
-    from runfold._packing import SeriesDraft
-
-JOURNAL_CELLS_MAX: Final = 500_000  # values that wait, in the queue or in a batch on its way; about 80 MB
-JOURNAL_TEXT_CHARS_MAX: Final = 32 * 1024 * 1024  # characters in values that are texts
-JOURNAL_COMMANDS_MAX: Final = 100_000  # commands that wait beside the values
-
-
-class Rejection(Struct, frozen=True, kw_only=True):
-    """Something that was refused after the call that asked for it had returned.
-
-    Attributes:
-        command: the refused command's type, such as ``run.add_properties``.
-        code: stable name of the reason, as in :attr:`runfold.errors.RunfoldError.code`.
-        message: the reason in words.
-        facts: the values behind the message.
-        time: when it was refused, UTC.
-        event_id: the refusal in the run's history; None where it is not recorded there.
-        values: logged values that were refused with it.
-    """
-
-    command: str
-    code: str
-    message: str
-    facts: dict[str, Any]
-    time: datetime
-    event_id: UUID | None = None
-    values: int = 0
-
-
-class Stream:
-    """What this process knows of one stream that it writes to; shared by all handles on the same run."""
-
-    __slots__ = (
-        "announced",
-        "cancel_requested",
-        "ended",
-        "held",
-        "interrupt",
-        "lost_values",
-        "name",
-        "next_seq",
-        "refusal",
-        "rejections",
-        "run_id",
-        "scalars",
-        "series",
-        "workspace",
-        "writer_id",
-    )
-
-    def __init__(self, workspace: str, name: str, run_id: str | None, writer_id: UUID) -> None:
-        self.workspace = workspace
-        self.name = name
-        self.run_id = run_id
-        self.series: dict[tuple[str, str], Series] = {}
-        self.scalars: dict[str, Series] = {}
-        self.rejections: list[Rejection] = []
-        self.reset(writer_id)
-
-    def reset(self, writer_id: UUID) -> None:
-        """Begin as a new writer that knows and holds nothing."""
-        self.writer_id = writer_id
-        self.next_seq = 1
-        self.announced = 0  # the last number that a heartbeat told of
-        self.lost_values = 0  # values that found no room and are not declared lost yet
-        self.refusal: RunfoldError | None = None  # of the run's creation: nothing more of it is sent
-        self.held = False  # this process holds the run
-        self.ended = False  # this process sent, or queued, a terminal command
-        self.cancel_requested = False
-        self.interrupt = False  # raise KeyboardInterrupt in the main thread when a cancel is requested
-        self.rejections.clear()
-        for series in self.series.values():
-            series.draft = None
-
-
-class Series:
-    """One metric of one run, as the journal knows it."""
-
-    __slots__ = ("description", "draft", "kind", "name", "stream")
-
-    def __init__(self, stream: Stream, name: str, kind: str) -> None:
-        self.stream = stream
-        self.name = name
-        self.kind = kind
-        self.description = ""
-        self.draft: SeriesDraft | None = None  # where the sender gathers its points for the batch at hand
-
-
-class Block(Struct, frozen=True):
-    """Many points of one call: equally long columns."""
-
-    columns: dict[str, list[Any]]
-    count: int
-
-
-class Pending:
-    """A command on its way, or (without a command) a mark that everything before it was dealt with."""
-
-    __slots__ = (
-        "attempted",
-        "cells",
-        "command",
-        "correlation_id",
-        "occurred_at",
-        "outcome",
-        "seq",
-        "size_bytes",
-        "stream",
-        "text_chars",
-        "values",
-        "waited",
-        "withdrawn",
-    )
-
-    def __init__(self, stream: Stream | None, command: Command | None, size_bytes: int = 0) -> None:
-        self.stream = stream
-        self.command = command
-        self.occurred_at = time.time_ns() // 1_000
-        self.size_bytes = size_bytes
-        self.correlation_id: UUID | None = None
-        self.values = 0  # logged points in it
-        self.cells = 0  # its share of the journal's bounds
-        self.text_chars = 0
-        self.seq = 0  # its writer's number, given when it is sent
-        self.outcome: Outcome | RunfoldError | None = None
-        self.attempted = False  # sent under ``seq`` without an answer: the number may be used up
-        self.waited = False  # somebody waits for the outcome
-        self.withdrawn = False
-
-
-Entry = tuple[Series, int, int | None, Any] | Pending
+_SERIES_BYTES: Final = 16 * 1024  # more than what explains a series takes
+COMMANDS_BYTES_MAX: Final = 64 * 1024 * 1024  # what commands may take beyond the bound for values
+_log = logging.getLogger("runfold")
 
 
 class Journal:
-    """The queue. ``add`` may be called from any thread; it takes no lock on its fast path.
+    """The log of calls. ``add`` may be called from any thread and from signal handlers.
 
-    Appending to a deque is atomic; the count of cells may overshoot its bound by a few values when threads race,
-    which is harmless.
+    Its lock is held for one copy at a time: never while anything is encoded, sent or waited for, except when a segment
+    is full and the next one is made.
+
+    Args:
+        wake: called when there is something after there was nothing.
+        place: where the spool is kept; it is made by the first entry.
+        writer: whose spool it is.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self.entries: deque[Entry] = deque()
+    def __init__(
+        self, wake: Callable[[], None], place: Place = IN_MEMORY, writer: Callable[[], UUID] = uuid4
+    ) -> None:
+        self.place = place
+        self._wake = wake
+        self._writer = writer
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self.spool: Spool | None = None
+        self.log = Log(None, "")  # until the spool is there: without room, so that the first entry makes it
         self.awake = False  # the sender knows that there is something
         self.full: set[Stream] = set()  # streams with values that found no room
-        self._extra_cells = (
-            0  # cells that len(entries) does not count: wide entries, and batches on their way
-        )
-        self._text_chars = 0
-        self._lock = threading.Lock()
-        self._wake = wake
+        self.values = 0  # that wait: unread, or in a command on its way
+        self.reader = Reader(self._spans, self)
+        self._numbers = count(1)
+        self._series: list[Series | None] = [None]
+        self._pendings: dict[int, Pending] = {}  # commands and marks that were not read so far, by their end
+        self._told_full = self._told_disk = False
 
     def reset(self) -> None:
-        """Forget everything; for the child of a fork, whose parent sends what was here."""
-        self._lock = threading.Lock()
-        self.entries.clear()
-        self.full.clear()
-        self.awake = False
-        self._extra_cells = self._text_chars = 0
+        """Begin anew, without a spool. Who calls has dealt with the one that was."""
+        self._begin()
 
     @property
-    def cells(self) -> int:
-        """Values that wait, in the queue or on their way."""
-        return len(self.entries) + self._extra_cells
+    def has_unread(self) -> bool:
+        """Something is in the log that delivery has not taken."""
+        return bool(self.reader.entries) or self.reader.position < self.log.end
+
+    # Appending
 
     def add(self, series: Series, step: int | None, value: Any) -> bool:
-        """Queue one number; False when there was no room and it was counted as lost."""
-        entries = self.entries
-        if len(entries) + self._extra_cells >= JOURNAL_CELLS_MAX:
-            return self._lose(series.stream, 1)
-        entries.append((series, time.time_ns(), step, value))
+        """Queue one float, int (64 bits) or bool; False when there was no room and it was counted as lost."""
+        kind = type(value)
+        with self._lock:
+            segment = self.log.current
+            if series.segment is not segment or segment.end + NUMBER_RECORD_BYTES > segment.size:
+                if not self._prepare(series, NUMBER_RECORD_BYTES):
+                    return self._lose(series.stream, 1)
+                segment = self.log.current
+            whole_step = NO_STEP if step is None else step
+            if kind is float:
+                rest = FLOAT_BODY.pack(FLOAT_WORD, series.number, 0, time.time_ns(), whole_step, value)
+            else:
+                word = INT_WORD if kind is int else BOOL_WORD
+                rest = INT_BODY.pack(word, series.number, 0, time.time_ns(), whole_step, value)
+            while True:
+                start = segment.end
+                record = CHECKSUM.pack(crc32(rest, start)) + rest
+                # A signal handler that logs has come in between at the latest here: see Segment.append.
+                if start == segment.end and start + NUMBER_RECORD_BYTES <= segment.size:
+                    end = start + NUMBER_RECORD_BYTES
+                    segment.buffer[start:end] = record
+                    segment.end = end
+                    break
+                if not self._prepare(series, NUMBER_RECORD_BYTES):
+                    return self._lose(series.stream, 1)
+                segment = self.log.current
+            if segment.file is not None:
+                os.pwrite(segment.file, record, start)
+            series.written = segment.base + end
+            self.values += 1
         if not self.awake:
             self.awake = True
             self._wake()
         return True
 
-    def add_wide(
-        self, series: Series, step: int | None, value: Any, *, cells: int, text_chars: int, values: int
-    ) -> bool:
-        """Queue a text, a row or a block of points, which weigh more than one number."""
+    def add_wide(self, series: Series, step: int | None, value: Any, *, values: int) -> bool:
+        """Queue a text, a row or a block of ``values`` points; False when there was no room for it."""
         with self._lock:
-            fits = (
-                self.cells + cells <= JOURNAL_CELLS_MAX
-                and self._text_chars + text_chars <= JOURNAL_TEXT_CHARS_MAX
+            if not series.number:
+                self._number(series)
+            body = encode(WideBody(series.number, time.time_ns(), step, wide_value(value)))
+            end = 0
+            while not end:
+                if not self._prepare(series, form.record_bytes(len(body))):
+                    return self._lose(series.stream, values)
+                end = self.log.current.append(Kind.WIDE, body)
+            series.written = end
+            self.values += values
+        self._is_awake()
+        return True
+
+    def add_commands(self, pendings: Sequence[Pending]) -> None:
+        """Queue commands behind everything that was queued before.
+
+        Raises:
+            Unavailable: too much waits already; none of them is queued.
+        """
+        bodies = [_command_body(pending) for pending in pendings]
+        with self._lock:
+            for pending, body in zip(pendings, bodies, strict=True):
+                self._pendings[self._append(Kind.COMMAND, body)] = pending
+
+    def add_mark(self, mark: Pending) -> None:
+        """Queue a mark: its outcome says that everything before it was dealt with."""
+        with self._lock:
+            self._pendings[self._append(Kind.MARK, b"")] = mark
+
+    def withdraw(self, pending: Pending) -> None:
+        """Take back a command that was not sent."""
+        pending.withdrawn = True
+        with self._lock:
+            ends = [end for end, other in self._pendings.items() if other is pending]
+            for end in ends or [pending.end]:
+                self._append(Kind.WITHDRAWN, encode(end))
+
+    def _append(self, kind: Kind, body: bytes) -> int:
+        while not (end := self.log.current.append(kind, body)):
+            if not self._roll(form.record_bytes(len(body)), self.place.bytes_max + COMMANDS_BYTES_MAX):
+                raise Unavailable(
+                    f"{self._used_bytes()} bytes of values and commands wait already; the server is gone for too long",
+                    facts={"limit": self.place.bytes_max, "size": self._used_bytes()},
+                )
+        return end
+
+    def _is_awake(self) -> None:
+        if not self.awake:
+            self.awake = True
+            self._wake()
+
+    def _lose(self, stream: Stream, values: int) -> bool:
+        with self._lock:
+            stream.lost_values += values
+            self.full.add(stream)
+        self._is_awake()
+        if not self._told_full:
+            self._told_full = True
+            _log.warning(
+                "runfold: %d bytes wait to be delivered, and there is no room for more: new values are counted and "
+                "declared lost; commands are kept. RUNFOLD_SPOOL_MIB sets the bound",
+                self._used_bytes(),
             )
-            if fits:
-                self._extra_cells += cells - 1
-                self._text_chars += text_chars
-                self.entries.append((series, time.time_ns(), step, value))
-        if not fits:
-            return self._lose(series.stream, values)
-        if not self.awake:
-            self.awake = True
-            self._wake()
+        return False
+
+    # Room
+
+    def _used_bytes(self) -> int:
+        return self.log.used_bytes + (0 if self.spool is None else self.spool.sends.used_bytes)
+
+    def _number(self, series: Series) -> None:
+        series.number = next(self._numbers)
+        self._series.append(series)
+
+    def _prepare(self, series: Series, size: int) -> bool:
+        """Make room for a record of a series, which the same segment explains; False when there is none."""
+        if not series.number:
+            self._number(series)
+        while True:
+            segment = self.log.current
+            body = b"" if series.segment is segment else encode(_series_body(series))
+            needed = size + (form.record_bytes(len(body)) if body else 0)
+            if segment.end + needed > segment.size:
+                if not self._roll(needed + _SERIES_BYTES, self.place.bytes_max):
+                    return False
+            elif not body:
+                return True
+            elif segment.append(Kind.SERIES, body):
+                series.segment = segment
+
+    def _roll(self, size: int, bytes_max: int) -> bool:
+        """Begin a segment that has room for ``size``; in memory, where the disk has none."""
+        if self.spool is None:
+            self._open()
+        log = self.log
+        needed = log.next_size(size, self.place.bytes_max)
+        if log.folder is not None:
+            if self._used_bytes() + needed > bytes_max:
+                return False
+            try:
+                log.roll(needed)
+                self._told_full = self._told_disk = False
+                return True
+            except OSError as error:
+                self._tell_disk(error)
+        if log.memory_bytes + needed > min(bytes_max, MEMORY_BYTES_MAX):
+            return False
+        log.roll(needed, in_memory=True)
+        self._told_full = False
         return True
 
-    def has_room_for(self, commands: int) -> bool:
-        """Whether so many commands may be queued beside the values."""
-        return len(self.entries) + commands <= JOURNAL_CELLS_MAX + JOURNAL_COMMANDS_MAX
+    def _open(self) -> None:
+        self.spool = open_spool(self.place, self._writer())
+        self.log = self.spool.calls
 
-    def taken(self, entries: int) -> None:
-        """The sender took so many values' entries out of the queue; they are on their way, not gone."""
-        with self._lock:
-            self._extra_cells += entries
+    def _tell_disk(self, error: OSError) -> None:
+        if not self._told_disk:
+            self._told_disk = True
+            _log.warning(
+                "runfold: %s takes no more files (%s): what is logged from now on waits in memory, at most %d MiB, and "
+                "is lost if this process is killed before it is delivered; what is there already is kept",
+                self.log.folder,
+                error.strerror or error,
+                MEMORY_BYTES_MAX // 1024**2,
+            )
 
-    def release(self, cells: int, text_chars: int) -> None:
-        """What was on its way has arrived, or is given up."""
-        if cells or text_chars:
+    def sends(self) -> Log | None:
+        """The log of deliveries beside this one, as soon as there is one."""
+        return None if self.spool is None else self.spool.sends
+
+    # Reading, by the sender
+
+    def _spans(self, position: int) -> list[Span]:
+        with self._lock:  # so no record is half written
+            return [
+                Span(segment.base, memoryview(segment.buffer), form.SEGMENT_HEADER_BYTES, segment.end)
+                for segment in self.log.segments
+                if segment.base + segment.end > position
+            ]
+
+    def series_of(self, number: int) -> Series:
+        series = self._series[number]
+        if series is None:
+            raise TypeError(f"no series has the number {number}")
+        return series
+
+    def define(self, body: SeriesBody) -> None:
+        """Known already: this process has numbered it."""
+
+    def command_at(self, end: int, body: memoryview) -> Pending | None:
+        return self._pendings.pop(end, None)
+
+    def mark_at(self, end: int) -> Pending | None:
+        return self._pendings.pop(end, None)
+
+    # What has arrived
+
+    def delivered(self, values: int) -> None:
+        """So many values have arrived, or are given up."""
+        if values:
             with self._lock:
-                self._extra_cells -= cells
-                self._text_chars -= text_chars
+                self.values -= values
+
+    def drop_before(self, position: int) -> None:
+        """Everything before ``position`` is kept elsewhere, or was delivered."""
+        with self._lock:
+            self.log.drop_before(position)
+
+    def waiting_commands(self) -> int:
+        """Commands that were not read so far."""
+        return sum(1 for p in list(self._pendings.values()) if p.command is not None and not p.withdrawn)
+
+    def unread_streams(self, streams: Iterable[Stream]) -> set[Stream]:
+        """Which of ``streams`` have something that delivery has not taken."""
+        read_to = self.reader.position
+        found = {s for s in streams if any(series.written > read_to for series in list(s.series.values()))}
+        for entry in [*self._pendings.values(), *self.reader.entries]:
+            stream = entry.stream if isinstance(entry, Pending) else entry[0].stream
+            if stream is not None:
+                found.add(stream)
+        return found | self.full
 
     def take_lost(self) -> list[tuple[Stream, int]]:
         """Values that found no room since the last call, by stream."""
@@ -240,11 +315,31 @@ class Journal:
             self.full.clear()
         return lost
 
-    def _lose(self, stream: Stream, values: int) -> bool:
-        with self._lock:
-            stream.lost_values += values
-            self.full.add(stream)
-        if not self.awake:
-            self.awake = True
-            self._wake()
-        return False
+
+def _series_body(series: Series) -> SeriesBody:
+    stream = series.stream
+    return SeriesBody(
+        series.number,
+        stream.workspace,
+        stream.name,
+        stream.run_id,
+        series.name,
+        series.kind,
+        series.description,
+    )
+
+
+def _command_body(pending: Pending) -> bytes:
+    stream, command = pending.stream, pending.command
+    if stream is None or command is None:
+        raise TypeError("a command without a stream")
+    return encode(
+        CommandBody(
+            stream.workspace,
+            stream.name,
+            stream.run_id,
+            pending.occurred_at,
+            pending.correlation_id,
+            msgspec.Raw(encode(command)),
+        )
+    )

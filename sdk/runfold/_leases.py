@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import UUID
 
-from runfold._journal import Stream
+from runfold._streams import Stream
 from runfold._transport import Transport
 from runfold_events.contract.errors import RunfoldError
 from runfold_events.contract.ids import run_stream

@@ -17,7 +17,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
-from runfold._journal import Pending, Stream
+from runfold._streams import Pending, Stream
 from runfold_events.contract.commands import (
     CancelRun,
     CompleteRun,

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import msgspec
 
-from runfold._journal import Block, Entry, Pending, Series, Stream
+from runfold._streams import Block, Entry, Pending, Series, Stream, Value
 from runfold_events.contract import limits
 from runfold_events.contract.commands import LogMetrics
 
 if TYPE_CHECKING:
+    from runfold._journal_reader import Reader
     from runfold_events.contract.columns import Column
     from runfold_events.contract.metrics import Series as WireSeries
 
@@ -33,16 +34,18 @@ ONE_VALUE_KINDS: Final = frozenset(
     {"scalar", "image", "chart"}
 )  # a point is one value, of the metric's own name
 
+NUMBERS: Final = frozenset({float, int, bool})
 Point = tuple[int, int | None, Any]  # (ns since the epoch, step, value)
 
 
 class SeriesDraft:
     """Points of one metric that will go out together."""
 
-    __slots__ = ("points", "series")
+    __slots__ = ("numbers", "points", "series")
 
     def __init__(self, series: Series) -> None:
         self.series = series
+        self.numbers = 0  # of the points: those that are not counted in the batch so far
         self.points: list[Point] = []
 
 
@@ -68,9 +71,7 @@ class _StreamDraft:
             LogMetrics(run_id=run_id, batch=msgspec.Raw(batch)),
             len(batch) + _COMMAND_OVERHEAD_BYTES,
         )
-        pending.cells = self.cells
         pending.values = self.values
-        pending.text_chars = self.text_chars
         return pending
 
 
@@ -83,17 +84,18 @@ class Packer:
         self._packed: list[Pending] = []
         self._cells = 0
         self._bytes = 0
-        self.entries_taken = 0
+        self.taken_to = 0  # the journal's position behind the last entry that was taken
 
-    def pack(self, entries: deque[Entry], before: Sequence[Pending] = ()) -> list[Pending]:
-        """The next request: ``before``, then what fits of ``entries``, all of one workspace and writer.
+    def pack(self, reader: Reader, before: Sequence[Pending] = ()) -> list[Pending]:
+        """The next request: ``before``, then what fits of the reader's entries, all of one workspace and writer.
 
         Entries that do not belong to it stay where they are.
         """
-        self._packed, self._cells, self.entries_taken = list(before), 0, 0
+        self._packed, self._cells = list(before), 0
+        entries = reader.entries
         self._bytes = sum(pending.size_bytes for pending in before)
         target = _target(before)
-        while entries and self._has_room():
+        while self._has_room() and (entries or reader.fill()):
             entry = entries.popleft()
             stream = entry.stream if isinstance(entry, Pending) else entry[0].stream
             if stream is not None:
@@ -103,11 +105,15 @@ class Packer:
                     entries.appendleft(entry)
                     break
             if isinstance(entry, Pending):
+                self.taken_to = entry.end
                 self._take_command(entry)
                 if entry.command is None:
                     break
             else:
+                self.taken_to = entry[4]
                 self._take_value(entry)
+                if len(entries) > 1:
+                    self._take_numbers(entries)
         for draft in list(self._drafts.values()):
             self._close(draft)
         return self._packed
@@ -126,9 +132,44 @@ class Packer:
         self._packed.append(pending)
         self._bytes += pending.size_bytes
 
-    def _take_value(self, entry: tuple[Series, int, int | None, Any]) -> None:
-        series, ns, step, value = entry
-        self.entries_taken += 1
+    def _take_numbers(self, entries: deque[Entry]) -> None:
+        """Take numbers of series that the batch has already, as long as there are any: most of what is ever logged."""
+        last_ns, taken, end = self._last_ns, 0, self.taken_to
+        drafts = self._drafts
+        room = min(
+            REQUEST_CELLS_MAX - self._cells, *(COMMAND_CELLS_MAX - draft.cells for draft in drafts.values())
+        )
+        room = min(room, (REQUEST_BYTES_MAX - self._bytes) // _BYTES_PER_CELL - self._cells)
+        while taken < room and entries:
+            entry = entries[0]
+            if type(entry) is not tuple:
+                break
+            series, ns, step, value, end_of_entry = entry
+            draft = series.draft
+            if draft is None or type(value) not in NUMBERS:
+                break
+            entries.popleft()
+            if ns < last_ns:
+                ns = last_ns
+            else:
+                last_ns = ns
+            draft.points.append((ns, step, value))
+            draft.numbers += 1
+            end = end_of_entry
+            taken += 1
+        for stream_draft in drafts.values():
+            for draft in stream_draft.by_name.values():
+                stream_draft.cells += draft.numbers
+                stream_draft.values += draft.numbers
+                draft.numbers = 0
+        self._last_ns, self.taken_to = last_ns, end
+        self._cells += taken
+        for stream_draft in list(drafts.values()):
+            if stream_draft.cells >= COMMAND_CELLS_MAX:
+                self._close(stream_draft)
+
+    def _take_value(self, entry: Value) -> None:
+        series, ns, step, value, _ = entry
         self._last_ns = ns = max(ns, self._last_ns)
         draft = self._drafts.get(series.stream)
         if draft is None:
@@ -201,12 +242,7 @@ def wire_series(draft: SeriesDraft) -> WireSeries:
     from runfold_events.contract.metrics import Series as WireSeries
 
     series = draft.series
-    times: list[int] = []
-    steps: list[int | None] = []
-    for ns, step, value in draft.points:
-        count = value.count if type(value) is Block else 1
-        times += [ns // 1_000_000] * count
-        steps += [step] * count
+    times, steps = _when(draft.points, series.kind in ONE_VALUE_KINDS)
     return WireSeries(
         name=series.name,
         kind=series.kind,  # type: ignore[arg-type]  # one of the contract's kinds, by construction
@@ -215,6 +251,19 @@ def wire_series(draft: SeriesDraft) -> WireSeries:
         columns={name: column(values) for name, values in _columns(series, draft.points).items()},
         description=series.description,
     )
+
+
+def _when(points: list[Point], each_is_one: bool) -> tuple[list[int], list[int | None]]:
+    """Times in ms, and steps, one for each point; a block is many."""
+    if each_is_one:
+        return [ns // 1_000_000 for ns, _, _ in points], [step for _, step, _ in points]
+    times: list[int] = []
+    steps: list[int | None] = []
+    for ns, step, value in points:
+        count = value.count if type(value) is Block else 1
+        times += [ns // 1_000_000] * count
+        steps += [step] * count
+    return times, steps
 
 
 def _steps(steps: list[int | None]) -> Column | None:

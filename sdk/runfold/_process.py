@@ -73,15 +73,22 @@ def close_all() -> None:
     while _alive:
         connection = _alive.pop()
         try:
-            values, commands = connection.close()
+            left = connection.close()
         except Exception:  # the others have something to deliver too
             _log.exception("runfold: what one store was to get at the end of the process may be incomplete")
             continue
-        if values or commands:
+        if not left.values and not left.commands:
+            continue
+        what = "%d logged values and %d other commands were not delivered"
+        if left.folder is None:
+            _log.warning(f"runfold: at the end of the process {what}", left.values, left.commands)
+        else:
             _log.warning(
-                "runfold: at the end of the process %d logged values and %d other commands were not delivered",
-                values,
-                commands,
+                f"runfold: {what}. They are kept in %s; `runfold sync`, or the next program that records there, "
+                "delivers them",
+                left.values,
+                left.commands,
+                left.folder,
             )
 
 

@@ -149,7 +149,7 @@ class RunCharts(RunLogging, RunFiles):
     def _log_file(self, name: str, kind: str, path: str, description: str) -> None:
         value = f"aml://artifactId/ExperimentRun/dcid.{self._run_id}/{path}"
         series = self._series(name, kind, description)
-        if not self._journal.add_wide(series, None, value, cells=1, text_chars=len(value), values=1):
+        if not self._journal.add_wide(series, None, value, values=1):
             self._no_room()
 
 

@@ -10,14 +10,15 @@ from typing import Any, Final, SupportsIndex
 
 from runfold import _values
 from runfold._filters import is_mapping
-from runfold._journal import JOURNAL_CELLS_MAX, Block, Rejection, Series
 from runfold._packing import COMMAND_CELLS_MAX, COMMAND_TEXT_CHARS_MAX, weigh
 from runfold._run_base import RunBase
+from runfold._streams import Block, Rejection, Series
 from runfold_events.contract import limits
 from runfold_events.contract.commands import LogParams, ParamValue
 from runfold_events.contract.errors import Invalid, LimitExceeded, Unavailable
 from runfold_events.contract.validation import check_text
 
+CALL_CELLS_MAX: Final = 500_000
 _INT_MIN: Final = limits.INT64_MIN
 _INT_MAX: Final = limits.INT64_MAX
 _STEP_MIN: Final = limits.STEP_MIN
@@ -52,7 +53,7 @@ class RunLogging(RunBase):
         except (KeyError, TypeError):
             series = self._new_scalar(name)
         if description:
-            series.description = _description(description)
+            series.describe(_description(description))
         if step is None or (type(step) is int and _STEP_MIN <= step <= _INT_MAX):
             whole = step
         else:
@@ -80,8 +81,7 @@ class RunLogging(RunBase):
         """
         series = self._series(name, "row", description or "")
         row = _values.row_values(kwargs, name)
-        cells, values, text_chars = weigh(row)
-        if not self._journal.add_wide(series, None, row, cells=cells, text_chars=text_chars, values=values):
+        if not self._journal.add_wide(series, None, row, values=1):
             self._no_room()
 
     def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
@@ -126,7 +126,7 @@ class RunLogging(RunBase):
         if series is None:
             series = self._stream.series.setdefault(key, Series(self._stream, str.__str__(name), kind))
         if description:
-            series.description = _description(description)
+            series.describe(_description(description))
         return series
 
     def _log_other(self, series: Series, step: int | None, value: Any) -> None:
@@ -134,7 +134,7 @@ class RunLogging(RunBase):
         if plain is None:
             return
         if type(plain) is str:
-            room = self._journal.add_wide(series, step, plain, cells=1, text_chars=len(plain), values=1)
+            room = self._journal.add_wide(series, step, plain, values=1)
         else:
             room = self._journal.add(series, step, plain)
         if not room:
@@ -143,23 +143,20 @@ class RunLogging(RunBase):
     def _add_block(self, series: Series, columns: Mapping[str, list[Any]], count: int) -> None:
         """Queue many points, in parts that one command can carry. All of them or, when there is no room, none."""
         blocks = list(_blocks(columns, count))
-        weights = [weigh(block) for block in blocks]
-        cells = sum(weight[0] for weight in weights)
-        if cells > JOURNAL_CELLS_MAX:
+        cells = sum(weigh(block)[0] for block in blocks)
+        if cells > CALL_CELLS_MAX:
             raise LimitExceeded(
-                f"{series.name}: one call may log {JOURNAL_CELLS_MAX} cells; it has {cells}",
-                facts={"field": series.name, "limit": JOURNAL_CELLS_MAX, "size": cells},
+                f"{series.name}: one call may log {CALL_CELLS_MAX} cells; it has {cells}",
+                facts={"field": series.name, "limit": CALL_CELLS_MAX, "size": cells},
             )
-        for block, (block_cells, values, text_chars) in zip(blocks, weights, strict=True):
-            if not self._journal.add_wide(
-                series, None, block, cells=block_cells, text_chars=text_chars, values=values
-            ):
+        for block in blocks:
+            if not self._journal.add_wide(series, None, block, values=block.count):
                 self._no_room()
 
     def _no_room(self) -> None:
         if self._workspace._strict:
             raise Unavailable(
-                f"no room: {JOURNAL_CELLS_MAX} values wait to be delivered; this one was counted as lost"
+                f"no room: {self._journal.values} values wait to be delivered; this one was counted as lost"
             )
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from runfold import _outcomes
-from runfold._journal import Journal, Pending, Rejection, Stream
-from runfold._packing import Packer, weigh
+from runfold._packing import Packer
+from runfold._spool_delivery import Deliveries
+from runfold._streams import Pending, Rejection, Stream
 from runfold._transport import Batch, Item, Transport
 from runfold_events.contract.commands import (
     Command,
@@ -30,6 +31,10 @@ from runfold_events.contract.commands import (
 from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable
 from runfold_events.contract.submission import Accepted, Outcome, Refused
 
+if TYPE_CHECKING:
+    from runfold._journal_reader import Reader
+    from runfold._spool_log import Log
+
 BACKOFF_S_MIN: Final = 0.1
 BACKOFF_S_MAX: Final = 5.0
 RETRY_AFTER_S_MAX: Final = 30.0
@@ -37,6 +42,43 @@ REJECTIONS_KEPT_MAX: Final = 1_000  # per run, in this process
 _BUFFER_FULL: Final = "the sender's buffer was full"
 
 _log = logging.getLogger("runfold")
+
+
+class Calls(Protocol):
+    """What was logged, for delivery: by this process (:mod:`runfold._journal`) or by a dead one."""
+
+    reader: Reader
+    values: int  # that wait: unread, or in a command on its way
+    full: set[Stream]  # streams with values that found no room
+
+    @property
+    def has_unread(self) -> bool:
+        """Something was not taken so far."""
+        ...
+
+    def sends(self) -> Log | None:
+        """Where delivery writes down what it does; None: nowhere, or not yet."""
+        ...
+
+    def delivered(self, values: int) -> None:
+        """So many values have arrived, or are given up."""
+        ...
+
+    def drop_before(self, position: int) -> None:
+        """Everything before ``position`` is kept elsewhere, or was delivered."""
+        ...
+
+    def waiting_commands(self) -> int:
+        """Commands that were not taken so far."""
+        ...
+
+    def unread_streams(self, streams: Iterable[Stream]) -> set[Stream]:
+        """Streams, among ``streams``, with something that was not taken."""
+        ...
+
+    def take_lost(self) -> list[tuple[Stream, int]]:
+        """Values that found no room since the last call, by stream."""
+        ...
 
 
 class Sender:
@@ -47,12 +89,14 @@ class Sender:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Calls,
         transport: Callable[[], Transport],
         *,
         clock: Callable[[], float],
         settled: Callable[[str | None], None],
         before_hold: Callable[[UUID], None],
+        keep_refused: Callable[[Pending, RunfoldError], None] = lambda pending, error: None,
+        accepted: Callable[[Pending], None] = lambda pending: None,
     ) -> None:
         self._journal = journal
         self._transport = transport
@@ -61,11 +105,14 @@ class Sender:
         self._before_hold = (
             before_hold  # makes sure that the writer has a lease; raises what the transport raises
         )
+        self._keep_refused = keep_refused  # keeps what was refused and nobody waited for
+        self._accepted = accepted  # hears of everything else
         self.reset()
 
     def reset(self) -> None:
         """Forget what is on its way; for the child of a fork."""
         self._packer = Packer()
+        self.deliveries = Deliveries(self._journal.sends, self._clock)
         self._backlog: deque[Pending] = deque()  # to be sent before anything in the journal
         self._in_flight: list[Pending] = []  # numbered and sent; without an answer so far
         self._is_working = False
@@ -73,6 +120,7 @@ class Sender:
         self._retry_at = 0.0
         self._backoff_s = BACKOFF_S_MIN
         self.outage_since: float | None = None
+        self.problem = ""  # what the outage is about
         self.has_more = False  # the last request had no room for all that waited
 
     @property
@@ -82,7 +130,7 @@ class Sender:
         Asked by other threads too, so the order counts: what is no longer in the journal is being worked on, and what
         is no longer worked on is on its way or done.
         """
-        if self._journal.entries or self._journal.full:
+        if self._journal.has_unread or self._journal.full:
             return False
         return not self._is_working and not self.is_busy
 
@@ -93,30 +141,40 @@ class Sender:
 
     def undelivered(self) -> tuple[int, int]:
         """``(logged values, other commands)`` that have not arrived."""
-        values = sum(stream.lost_values for stream in self._journal.full)
-        commands = 0
-        for entry in [*self._in_flight, *self._backlog, *self._journal.entries]:
-            if not isinstance(entry, Pending):
-                values += weigh(entry[3])[1]
-            elif isinstance(entry.command, LogMetrics):
-                values += entry.values
-            elif entry.command is not None and not entry.withdrawn:
-                commands += 1
+        values = self._journal.values + sum(stream.lost_values for stream in self._journal.full)
+        commands = self._journal.waiting_commands()
+        for pending in self._queue():
+            commands += not isinstance(pending.command, LogMetrics) and not pending.withdrawn
         return values, commands
 
-    def last_numbers(self, *, with_journal: bool = False) -> dict[Stream, int]:
-        """The last number used, or about to be used, on each stream that waits for an answer."""
+    def last_numbers(self, streams: Iterable[Stream] | None = None) -> dict[Stream, int]:
+        """The last number used, or about to be used, on each stream that waits for an answer.
+
+        ``streams``: those among which to look for what was not numbered so far.
+        """
         numbers: dict[Stream, int] = {}
-        for pending in [*self._in_flight, *self._backlog]:
-            if pending.stream is not None and pending.command is not None:
+        for pending in self._queue():
+            if pending.stream is not None:
                 numbers[pending.stream] = numbers.get(pending.stream, pending.stream.next_seq - 1) + 1
-        if with_journal:
-            entries = list(self._journal.entries)
-            streams = {e.stream if isinstance(e, Pending) else e[0].stream for e in entries}
-            for stream in streams | self._journal.full:
-                if stream is not None:
-                    numbers[stream] = numbers.get(stream, stream.next_seq - 1) + 1
+        for stream in () if streams is None else self._journal.unread_streams(streams):
+            numbers[stream] = numbers.get(stream, stream.next_seq - 1) + 1
         return numbers
+
+    def _queue(self) -> list[Pending]:
+        """Commands on their way, in order."""
+        return [pending for pending in [*self._in_flight, *self._backlog] if pending.command is not None]
+
+    def resume(self, queue: Iterable[Pending]) -> None:
+        """Go on with what another process had numbered and may have sent."""
+        for pending in queue:
+            pending.attempted = True
+            self._backlog.append(pending)
+
+    def note_losses(self) -> None:
+        """Have the spool know of values that found no room, before they can be declared."""
+        streams = [s for s in list(self._journal.full) if s.lost_values != s.lost_noted]
+        if streams:
+            self._note(streams)
 
     def retry_now(self) -> None:
         """Do not wait for the end of the present back-off."""
@@ -160,12 +218,24 @@ class Sender:
         self.has_more = True
         if self._backlog:
             return self._number(before)
-        packed = self._packer.pack(self._journal.entries, before)
-        self._journal.taken(self._packer.entries_taken)
-        self.has_more = bool(self._journal.entries)
+        packed = self._packer.pack(self._journal.reader, before)
+        self.has_more = self._journal.has_unread
         if not self.has_more:
             packed += self._declarations(packed)
-        return self._number([pending for pending in packed if self._may_go(pending)])
+        request = self._number([pending for pending in packed if self._may_go(pending)])
+        fresh = [pending.stream for pending in request if not pending.ordinal and pending.stream is not None]
+        if fresh:
+            self._note(fresh, request)
+        return request
+
+    def _note(self, moved: Iterable[Stream], request: Iterable[Pending] = ()) -> None:
+        """Write down what waits now; what has become a command is not needed as a call any more."""
+        queue = [*(pending for pending in request if pending.command is not None), *self._queue()]
+        moved = list(moved)
+        self.deliveries.note(self._packer.taken_to, queue, moved)
+        for stream in moved:
+            stream.lost_noted = stream.lost_values
+        self._journal.drop_before(self.deliveries.keeps_from)
 
     def _take_backlog(self) -> list[Pending]:
         """What goes first: of one workspace and writer, ending with a mark, and few while requests are refused."""
@@ -253,6 +323,8 @@ class Sender:
         if not again:
             for mark in marks:
                 mark.outcome = Accepted(token="")
+        if answer is not None:
+            self._note(pending.stream for pending in answer.batch if pending.stream is not None)
         self._settled(None if answer is None else answer.token)
 
     def _not_answered(self, batch: list[Pending], error: Unavailable) -> None:
@@ -276,6 +348,8 @@ class Sender:
         burnt = _outcomes.burn(batch[0], error, self) if batch[0].attempted else []
         self._answered(_outcomes.Answered(batch, [refused], None) if not burnt else None)
         self._backlog.extendleft(burnt)
+        if burnt and batch[0].stream is not None:
+            self._note([batch[0].stream])
 
     def _unauthorized(self, batch: list[Pending], error: Unauthorized) -> None:
         """Whoever waits hears of it; values wait for better credentials, and so does what may have taken effect."""
@@ -283,11 +357,13 @@ class Sender:
             if pending.waited and pending.command is not None and not pending.attempted:
                 self.refuse(pending, error)
         self._backlog.extendleft(reversed([pending for pending in batch if pending.outcome is None]))
+        self._note([])
         self._postpone(Unavailable(error.message, facts={"retry_after": RETRY_AFTER_S_MAX}))
         self._settled(None)
 
     def _postpone(self, error: Unavailable) -> None:
         now = self._clock()
+        self.problem = error.message
         if self.outage_since is None:
             self.outage_since = now
             _log.warning("runfold: not delivered, will try again: %s", error)
@@ -303,12 +379,12 @@ class Sender:
         """The command has its final answer and its number is used up."""
         if pending.stream is not None:
             pending.stream.next_seq = _last_number(pending) + 1
+        self._accepted(pending)
         self.finish(pending, outcome)
 
     def finish(self, pending: Pending, outcome: Outcome | RunfoldError) -> None:
         """The command has its final answer; its room in the journal is free."""
-        self._journal.release(pending.cells, pending.text_chars)
-        pending.cells = pending.text_chars = 0
+        self._journal.delivered(pending.values)
         pending.outcome = outcome
 
     def refuse(self, pending: Pending, error: RunfoldError, event_id: UUID | None = None) -> None:
@@ -334,6 +410,7 @@ class Sender:
         )
         if len(stream.rejections) < REJECTIONS_KEPT_MAX:
             stream.rejections.append(rejection)
+        self._keep_refused(pending, error)
 
 
 def _go_together(one: Stream, other: Stream) -> bool:

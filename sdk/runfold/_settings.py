@@ -15,6 +15,9 @@ from runfold_events.contract.ids import check_workspace_name
 
 DEFAULT_WORKSPACE: Final = "default"
 AGENT_IDLE_S_DEFAULT: Final = 60.0
+SPOOL_MIB_DEFAULT: Final = 1024
+SPOOL_MIB_MIN: Final = 1
+SPOOL_MIB_MAX: Final = 1024 * 1024
 AGENT_IDLE_S_MAX: Final = 30 * 24 * 3600.0
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
@@ -35,6 +38,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         traceparent: W3C trace context that this process was started in (``TRACEPARENT``).
         agent_idle_s: when an agent that ``submit`` started ends without work (``RUNFOLD_AGENT_IDLE_S``); 0: ``submit``
             starts none.
+        spool: folder for what is not delivered yet (``RUNFOLD_SPOOL``; ``off``: in memory only). Default: of the
+            embedded ledger in ``home``, of servers in the user's state folder.
+        spool_mib: what one process may keep there (``RUNFOLD_SPOOL_MIB``); more values are counted and declared lost.
+        spool_sync: have the disk take it too, every 0.1 s and before it is sent (``RUNFOLD_SPOOL_SYNC``): for power
+            cuts.
     """
 
     home: Path
@@ -45,6 +53,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     strict: bool = False
     traceparent: str | None = None
     agent_idle_s: float = AGENT_IDLE_S_DEFAULT
+    spool: Path | Literal["off"] | None = None
+    spool_mib: int = SPOOL_MIB_DEFAULT
+    spool_sync: bool = False
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -65,6 +76,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         strict=_flag(env, "RUNFOLD_STRICT"),
         traceparent=_traceparent(env.get("TRACEPARENT", "")),
         agent_idle_s=_seconds(env, "RUNFOLD_AGENT_IDLE_S", AGENT_IDLE_S_DEFAULT),
+        spool=_spool(env.get("RUNFOLD_SPOOL", "").strip()),
+        spool_mib=_whole(env, "RUNFOLD_SPOOL_MIB", SPOOL_MIB_DEFAULT, SPOOL_MIB_MIN, SPOOL_MIB_MAX),
+        spool_sync=_flag(env, "RUNFOLD_SPOOL_SYNC"),
     )
 
 
@@ -112,6 +126,25 @@ def _files(env: Mapping[str, str]) -> str | None:
     from runfold_services.settings import absolute_place
 
     return absolute_place(named)
+
+
+def _spool(named: str) -> Path | Literal["off"] | None:
+    if named.lower() == "off":
+        return "off"
+    return Path(named).expanduser().absolute() if named else None
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    number = int(text) if text.isdecimal() else -1
+    if not least <= number <= most:
+        raise Invalid(
+            f"{name} must be a whole number from {least} to {most}; got {text[:80]!r}",
+            facts={"field": name, "limit": most, "size": text[:80]},
+        )
+    return number
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

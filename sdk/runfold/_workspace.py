@@ -361,14 +361,19 @@ def _take(rows: Iterator[T], count: int) -> Iterator[T]:
 
 
 def _connect(url: str | None, token: str | None, home: Path, settings: Settings) -> Connection:
-    if url is not None:
-        return _process.shared_connection(
-            ("http", url, token), lambda: Connection(lambda: _open_http(url, token, settings))
-        )
+    from runfold._spool_place import place_of
+
+    place = place_of(url, home, settings)
+    key = ("embedded", str(home)) if url is None else ("http", url, token)
+    files = settings.files if url is None else None
     return _process.shared_connection(
-        ("embedded", str(home)),
-        lambda: Connection(lambda: _open_embedded(home, settings), files=settings.files),
+        key, lambda: Connection(lambda: open_transport(url, token, home, settings), files=files, place=place)
     )
+
+
+def open_transport(url: str | None, token: str | None, home: Path, settings: Settings) -> Transport:
+    """A way to a server or, without ``url``, to the ledger of ``home``."""
+    return _open_embedded(home, settings) if url is None else _open_http(url, token, settings)
 
 
 def _open_http(url: str, token: str | None, settings: Settings) -> Transport:

@@ -32,6 +32,10 @@ class Backend(Service, Protocol):
         """Look once at all leases; returns how many runs were marked lost or found."""
         ...
 
+    async def sweep_files(self) -> int:
+        """Remove contents that nobody recorded in time, and what erasures could not remove; returns how many went."""
+        ...
+
     async def latest(self) -> Token:
         """Where the views stand, for a question that names no position.
 

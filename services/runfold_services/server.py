@@ -21,6 +21,7 @@ from runfold_services.backend import Backend
 from runfold_services.http_server import HttpServer
 from runfold_services.process import (
     STUCK_S_MAX,
+    calm_collector,
     end_stuck_process,
     listen,
     new_loop_factory,
@@ -101,7 +102,7 @@ class Server:
         self._uvicorn.should_exit = True
 
 
-def serve(backend: Backend, settings: ServerSettings) -> None:
+def serve(backend: Backend, settings: ServerSettings, places: Places | None = None) -> None:
     """What ``runfold up`` does: listen, print the ready line, serve until SIGTERM or SIGINT. Takes ``backend`` over.
 
     Raises:
@@ -109,11 +110,12 @@ def serve(backend: Backend, settings: ServerSettings) -> None:
     """
     configure_logging(settings.log_format, settings.log_level)
     try:
-        server = Server(backend, settings)
+        server = Server(backend, settings, places)
     except BaseException:
         run_sync(backend.close())
         raise
     _allow_many_connections()
+    calm_collector()
     server.on_stop = lambda: end_stuck_process(settings.stop_s + STUCK_S_MAX)
     server.run(_say_ready)
 

@@ -32,6 +32,7 @@ T = TypeVar("T")
 RECORDED_WAIT_S: Final = (
     10.0  # how long a removal waits for the views, to know who else has recorded a content
 )
+UNREMOVED_MAX: Final = 10_000  # erased runs whose files are to be removed later, remembered by one process
 _log = logging.getLogger("runfold.files")
 
 
@@ -66,6 +67,7 @@ class Tracker:
         self._ledger = ledger
         self._store = ledger.store
         self._lease_s = lease_s
+        self._unremoved: dict[tuple[str, str], Sequence[str]] = {}  # contents of runs that were erased
         self.on_append = on_append  # a hint that views are behind; called after every commit
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
@@ -130,7 +132,9 @@ class Tracker:
         return work()
 
     async def sweep_files(self) -> int:
-        """Remove contents that uploads left which were never recorded; returns how many."""
+        """See :class:`~runfold_services.backend.Backend`."""
+        for run in list(self._unremoved):
+            await self._erase_files(*run, self._unremoved.pop(run))
         return sum([await sweep(self, workspace) for workspace in await self.views.workspaces()])
 
     async def _state(self, workspace: str, run_id: str) -> RunState | None:
@@ -151,9 +155,12 @@ class Tracker:
             await self.apart(lambda: self.files.remove_logs(workspace, run_id))
             await remove_unrecorded(self, workspace, sha256s)
         except RunfoldError as error:
+            if len(self._unremoved) < UNREMOVED_MAX:
+                self._unremoved[workspace, run_id] = sha256s
             _log.error(
-                "files of the erased run %s/%s are still in the file store (%s); erase it again, and "
-                "`runfold ledger vacuum` removes contents a day later",
+                "files of the erased run %s/%s are still in the file store (%s). A server tries again within two "
+                "hours; otherwise `runfold ledger vacuum` removes the contents once they are a day old, and erasing "
+                "the run again its logs",
                 workspace,
                 run_id,
                 error,

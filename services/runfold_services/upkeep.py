@@ -1,8 +1,9 @@
-"""What a server does beside answering: fold what was appended, keep the leases."""
+"""What a server does beside answering: fold what was appended, keep the leases, remove files that nobody needs."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from typing import Final
@@ -19,11 +20,12 @@ from runfold_services.settings import ServerSettings
 from runfold_services.threads import Places
 
 FOLD_RETRY_S: Final = 1.0
+SWEEP_INTERVAL_S: Final = 3600.0
 _log = structlog.stdlib.get_logger("runfold.upkeep")
 
 
 class Upkeep:
-    """Two tasks on the event loop: one asks the fold thread to fold, one asks the commit thread to keep leases."""
+    """Three tasks on the event loop: the fold thread folds, the commit thread keeps leases, a query thread sweeps."""
 
     def __init__(
         self,
@@ -55,10 +57,11 @@ class Upkeep:
         self._on_fold.append(listener)
 
     def start(self) -> list[asyncio.Task[None]]:
-        """Begin both tasks."""
+        """Begin all tasks."""
         return [
             asyncio.create_task(self._fold_for_ever(), name="runfold-folder"),
             asyncio.create_task(self._keep_for_ever(), name="runfold-keeper"),
+            asyncio.create_task(self._sweep_for_ever(), name="runfold-sweeper"),
         ]
 
     async def _fold_for_ever(self) -> None:
@@ -99,6 +102,19 @@ class Upkeep:
             if self._guard.tick(self._elapsed_s(), interval_s):
                 await self._keep()
             await asyncio.sleep(interval_s)
+
+    async def _sweep_for_ever(self) -> None:
+        """Every hour or so: several servers of one file store may sweep at once, but need not do so all the time."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S * random.uniform(0.5, 1.5))  # not a secret
+            try:
+                removed = await self._threads.query(self._backend.sweep_files)
+                if removed:
+                    _log.info("removed contents that no run has", contents=removed)
+            except RunfoldError as error:
+                _log.warning("the file store could not be swept; will try again", error=str(error))
+            except Exception:
+                _log.exception("sweeping the file store failed; will try again")
 
     async def _keep(self) -> None:
         asked = self._elapsed_s()

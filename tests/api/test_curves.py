@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import polars
 import pytest
 
+from runfold_projections.model import CurveBuckets
 from runfold_services.api.bodies import CurvesAnswer, PackedCurvesAnswer
 from tests.support.http_server import Client
 
@@ -117,6 +120,38 @@ def test_msgpack_carries_the_same_in_columns_of_bytes(client: Client, points_max
             assert columns.buckets is not None
             assert unpacked("q", columns.buckets.x_last) == lists.buckets.x_last
             assert unpacked("d", columns.buckets.mean) == lists.buckets.mean
+
+
+def test_arrow_carries_one_table(client: Client) -> None:
+    """Read by another implementation than the one that wrote it."""
+    body = {"runs": ["many", "odd"], "x": "time", "points_max": 3}
+
+    reply = client.post(QUERY, body, {"Accept": "application/vnd.apache.arrow.stream"})
+
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/vnd.apache.arrow.stream")
+    table = polars.read_ipc_stream(reply.body)
+    assert table["run_id"].to_list() == ["many"] * 3 + ["odd"] * 3
+    assert table.columns == ["run_id", "metric", "column", *CurveBuckets.__struct_fields__]
+    assert table["count"].to_list() == [4_096, 4_096, 1_808, 1, 1, 2]
+    assert table["last"].to_list()[3:] == [pytest.approx(math.nan, nan_ok=True), math.inf, 0.5]
+    body |= {"points_max": 20_000, "runs": ["odd", "many"]}
+    table = polars.read_ipc_stream(
+        client.post(QUERY, body, {"Accept": "application/vnd.apache.arrow.stream"}).body
+    )
+    assert table.columns == ["run_id", "metric", "column", "x", "step", "time", "value"]
+    assert table["value"].to_list()[1:6] == [math.inf, -math.inf, 0.5, 0.0, 0.1]
+    assert table["time"].to_list()[2] == datetime.fromtimestamp(0.002, UTC)
+    nothing = client.post(
+        QUERY, body | {"names": ["nothing"]}, {"Accept": "application/vnd.apache.arrow.stream"}
+    )
+    assert polars.read_ipc_stream(nothing.body).shape == (0, 7)
+
+
+def test_a_server_without_arrow_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runfold_services.api.curve_formats.find_spec", lambda name: None)
+    reply = client.post(QUERY, {"runs": ["odd"]}, {"Accept": "application/vnd.apache.arrow.stream"})
+    assert (reply.status, reply.code) == (415, "unsupported_media_type")
+    assert "runfold[arrow]" in reply.json["detail"]
 
 
 def unpacked(code: str, data: bytes) -> list[Any]:

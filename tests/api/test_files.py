@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from runfold_events.contract import limits
+from runfold_events.contract.errors import Unavailable
+from runfold_events.sync import run_sync
 from runfold_services.compose import open_embedded
 from runfold_services.server import Server
 from tests.support.http_server import Client, running
@@ -163,6 +165,36 @@ def test_long_paths_unknown_runs_and_bad_digests(client: Client, run: str) -> No
     assert client.request("POST", f"{run}/logs/x?offset=-1", b"x").code == "invalid"
 
 
+def test_a_part_of_what_is_recorded_and_not_here_is_not_found(client: Client, run: str) -> None:
+    absent = "0" * 64
+    command = {"type": "run.record_artifact", "run_id": run.rpartition("/")[2], "path": "x", "sha256": absent}
+    body = {"workspace": "default", "commands": [{"command": {**command, "size_bytes": 9}}]}
+    (outcome,) = client.post("/api/v1/commands", body).json["outcomes"]
+    token = {"Runfold-Position": outcome["token"]}
+    for headers in ({}, {"Range": "bytes=0-1"}):
+        assert client.request("GET", f"{run}/artifacts/x", None, token | headers).code == "not_found"
+
+
+def test_two_who_finish_a_log_at_once_are_answered_alike(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that finds no log any more looks only then whether another has recorded it."""
+    tracker = open_embedded(home, background=False)
+    with running(tracker) as server, Client(server.url) as client, Client(server.url) as faster:
+        client.post(f"{W}/experiments", {"experiment": "files"})
+        run = f"{W}/runs/{client.post(f'{W}/runs', {'experiment': 'files'}).json['run_id']}"
+        client.request("POST", f"{run}/logs/live?offset=0", b"live")
+        close, first = tracker.files.close_log, list[str]()
+
+        def close_log(workspace: str, run_id: str, path: str) -> bool:
+            if not first:
+                first.append("begun")
+                first.append(faster.post(f"{run}/logs:finish", {"path": "live"}).json["sha256"])
+            return close(workspace, run_id, path)
+
+        monkeypatch.setattr(tracker.files, "close_log", close_log)
+        second = client.post(f"{run}/logs:finish", {"path": "live"})
+        assert (second.status, second.json["sha256"]) == (200, first[-1])
+
+
 def test_an_upload_over_the_limit_is_refused_by_what_it_announces_and_by_what_comes(
     client: Client, run: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +246,27 @@ def test_an_erased_runs_files_go_and_it_takes_no_more(client: Client, run: str, 
     for verb, path in (("PUT", "artifacts/x"), ("POST", "logs/x?offset=0"), ("GET", "logs/live")):
         assert client.request(verb, f"{run}/{path}", None if verb == "GET" else b"x").code == "conflict"
     assert client.get(f"{other}/artifacts/shared%20too").body == b"shared"
+
+
+def test_what_an_erasure_could_not_remove_goes_with_the_next_sweep(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = open_embedded(home, background=False)
+    with running(tracker) as server, Client(server.url) as client:
+        client.post(f"{W}/experiments", {"experiment": "files"})
+        run = f"{W}/runs/{client.post(f'{W}/runs', {'experiment': 'files'}).json['run_id']}"
+        client.request("PUT", f"{run}/artifacts/x", b"bytes")
+        client.request("POST", f"{run}/logs/live?offset=0", b"live")
+
+        def unavailable(workspace: str, run_id: str) -> None:
+            raise Unavailable("the disk is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tracker.files, "remove_logs", unavailable)
+            assert client.request("DELETE", run).status == 200
+        assert len(contents(home)) == 3, "the content, the log and its name"
+        run_sync(tracker.sweep_files())
+        assert contents(home) == []
 
 
 def test_a_web_page_of_another_origin_uploads_nothing(client: Client, run: str, home: Path) -> None:

@@ -156,6 +156,33 @@ def test_a_script_makes_children_of_its_own_only(script: Script) -> None:
     assert script.post(path, {"children": [{}, {"run_id": f"{script.run}-mine"}]}).status == 201
 
 
+def test_a_run_token_is_no_way_to_contents_of_other_runs(script: Script) -> None:
+    def upload(run_id: str, headers: dict[str, str], data: bytes) -> str:
+        reply = script.client.request("POST", f"{W}/runs/{run_id}/contents", data, headers)
+        return str(reply.json["sha256"])
+
+    def record(sha256: str, path: str, run_id: str = script.run) -> Reply:
+        command = {"type": "run.record_artifact", "run_id": run_id, "path": path}
+        return script.command(**command, sha256=sha256, size_bytes=1)
+
+    foreign = upload(script.other, script.owner, b"the others' weights")
+    assert record(foreign, "stolen").code == "forbidden"
+    assert script.get(f"/runs/{script.run}/contents/{foreign}").json == {"stored": False}
+    own = upload(script.child, script.headers, b"own bytes")
+    for run_id in (script.run, script.child):
+        assert record(own, "mine", run_id).json["outcomes"][0]["outcome"] == "accepted"
+        assert script.get(f"/runs/{run_id}/contents/{own}").json == {"stored": True}
+    read = script.get(f"/runs/{script.run}/artifacts/mine")
+    assert (read.body, read.headers["content-length"]) == (b"own bytes", "9"), "whatever size was recorded"
+    upload(script.run, script.headers, b"the others' weights")
+    assert record(foreign, "known").json["outcomes"][0]["outcome"] == "accepted", "it has the bytes"
+    path = f"{W}/runs/{script.run}/artifacts/outputs/m"
+    agents = script.client.request("PUT", path, b"stored by its agent", script.owner).json["sha256"]
+    for run_id in (script.run, script.child):
+        assert script.get(f"/runs/{run_id}/contents/{agents}").json == {"stored": True}
+        assert record(agents, "copy", run_id).json["outcomes"][0]["outcome"] == "accepted", "its run has it"
+
+
 def test_a_run_token_ends_soon_after_its_run(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     script.client.post(f"{W}/runs/{script.run}/complete", headers=ALICE)
     assert script.tag(script.run, late="1").status == 200  # what was on its way

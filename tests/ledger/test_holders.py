@@ -130,6 +130,43 @@ def test_another_process_adopts_a_run_whose_holder_is_gone(store: Held) -> None:
     assert (store.gone(), store.back()) == ([], [])
 
 
+def test_who_comes_back_does_not_hold_what_another_process_has_adopted(store: Held) -> None:
+    """Else the run would not be lost when who executes it is gone."""
+    store.clock.advance(LEASE_S)
+    taken(store.say(KEEPER, LOST))
+    store.beat(B)
+    taken(store.say(B, START, hold=True))
+    store.beat(A)
+    assert run_sync(store.store.held_by(A)) == []
+    assert event_types(taken(store.say(B, c.AdvanceRun(run_id="r", status=Status.QUEUED)))) == ["advanced"]
+    assert event_types(taken(store.say(B, START, hold=True))) == ["started"], "A is not in its way"
+    store.clock.advance(LEASE_S - 1)
+    store.beat(A)
+    store.clock.advance(2)
+    assert store.gone() == [run("r")]
+
+
+@pytest.mark.parametrize("yields", [True, False])
+def test_who_was_away_does_not_fail_what_another_process_has_adopted(store: Held, yields: bool) -> None:
+    """The control, a command that does not ask, fails it."""
+    store.clock.advance(LEASE_S)
+    taken(store.say(KEEPER, LOST))
+    store.beat(B)
+    taken(store.say(B, START, hold=True))
+    store.beat(A)
+    advance = c.AdvanceRun(run_id="r", status=Status.QUEUED, unless_adopted=yields)
+    fail = c.FailRun(run_id="r", unless_adopted=yields)
+    if yields:
+        for command in (advance, fail):
+            assert (
+                refused(store.say(A, command), "conflict").facts["reason"] == "another process holds the run"
+            )
+        assert event_types(taken(store.say(B, fail))) == ["failed"]
+    else:
+        assert event_types(taken(store.say(A, advance))) == ["advanced"]
+        assert event_types(taken(store.say(A, fail))) == ["failed"]
+
+
 def test_a_cancel_is_a_request_while_somebody_holds_the_run(store: Held) -> None:
     assert event_types(taken(store.say(B, CANCEL))) == ["cancel_requested"]
     assert event_types(taken(store.say(B, CANCEL))) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,3 +76,15 @@ def test_it_is_built_without_a_node_of_the_machine_and_only_when_something_chang
     assert broken.returncode == 1
     assert "numbers.ts" in broken.stderr
     assert page.stat().st_mtime_ns == first  # what was built stays
+
+
+def test_what_its_functions_answer() -> None:
+    """Searches, columns, CSV, times and streams, by vitest: what needs no page."""
+    done = subprocess.run(
+        [sys.executable, str(STUDIO / "build.py"), "--npm", "run", "test"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in re.sub(r"\x1b\[\d*m", "", done.stdout)

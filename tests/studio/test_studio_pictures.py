@@ -41,6 +41,9 @@ def test_every_page_has_its_picture(
     for name, path in PAGES.items():
         page = visitor.visit(path)
         page.locator(".skeleton").wait_for(state="detached")
+        if name == "runs-grouped":
+            page.locator(".grid-row-group").first.click()
+            page.locator(".grid-row .run-link").first.wait_for()
         page.wait_for_timeout(SETTLE_MS)
         picture = shots / f"{name}-{scheme}.png"
         page.screenshot(path=picture)

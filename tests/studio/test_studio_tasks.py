@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from runfold import Experiment, Workspace
-from tests.support.browser import Visitor
+from runfold import Experiment, ScriptRunConfig, Workspace
+from tests.support.agent_process import AgentProcess
+from tests.support.browser import PATIENCE_MS, Visitor
 from tests.support.http_server import Client
 from tests.support.repository import ROOT
 from tests.support.server_process import ServerProcess
@@ -265,3 +266,36 @@ def test_the_table_is_grouped_sorted_and_saved_as_a_view(look: Visitor) -> None:
     page.get_by_role("button", name="best first", exact=True).click()
     expect(page.get_by_role("columnheader", name="val_loss")).to_have_attribute("aria-sort", "ascending")
     assert sorted(page.url.split("?")[1].split("&")) == sorted(address.split("?")[1].split("&"))
+
+
+WAITS = """
+import time
+from pathlib import Path
+from runfold import Run
+
+run = Run.get_context()
+Path("began").write_text(run.id)
+print("it waits", flush=True)
+while True:
+    time.sleep(0.1)
+"""
+
+
+def test_cancel_on_the_page_stops_a_submitted_script(look: Visitor, demo: str, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "wait.py").write_text(WAITS, "utf-8")
+    with AgentProcess("--url", demo):
+        config = ScriptRunConfig(source_directory=str(tmp_path / "project"), script="wait.py")
+        run = Experiment(Workspace(url=demo), "submitted").submit(config)
+        page = look.visit(f"w/default/runs/{run.id}")
+        expect(page.locator(".status-pill")).to_have_text("Running", timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Cancel the run").click()
+        expect(page.locator(".status-pill")).to_have_text("Canceled", timeout=PATIENCE_MS)
+        assert scripts_running("wait.py") == []
+
+
+def scripts_running(name: str) -> list[str]:
+    """Command lines of processes that run the script."""
+    shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in shown.splitlines() if line.endswith(name) and str(sys.executable) in line]

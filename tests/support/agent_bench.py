@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runfold_services.agent.agent import Agent, AgentSettings
+from runfold_services.agent.folders import KeptBound
 from runfold_services.agent.job import JobSettings
 from runfold_services.agent.processes import LocalExecutor
 from tests.support.agent_runs import MemoryRuns, Shelf, wait_for
@@ -35,6 +36,7 @@ class Bench:
             agent_name="bench",
             environment={**os.environ, **CREDENTIALS, "COLOUR": "red"},
             keep=settings.pop("keep", "never"),
+            kept=settings.pop("kept", KeptBound()),
         )
         given: dict[str, Any] = {"runs_at_once": 4, "once": True, "poll_s": 0.05} | settings
         return Agent(runs or self.runs, LocalExecutor(), AgentSettings(job=job, **given))

@@ -13,6 +13,7 @@ from runfold_events.contract.commands import ErrorInfo
 from runfold_events.contract.errors import NotFound, RunEnded, RunRejected, Unavailable
 from runfold_events.contract.statuses import TERMINAL, Status
 from runfold_events.contract.validation import check_artifact_path
+from runfold_events.rules.run import HELD_BY_OTHER
 from runfold_projections.model import RunView
 from runfold_services.agent.definition import RUN_TYPE, RunDefinition
 
@@ -27,6 +28,7 @@ class MemoryRuns:
         self.name = name
         self.is_gone = False
         self.lease_age = 0.0
+        self.yields = True  # say nothing of a run that another one has adopted
 
     def _enter(self) -> None:
         if self.is_gone:
@@ -74,11 +76,18 @@ class MemoryRuns:
 
     def advance(self, run_id: str, status: Status, details: str | None = None) -> None:
         self._enter()
+        self._check_adopted(run_id, self.yields)
         self.shelf.report(run_id, status)
 
     def start(self, run_id: str) -> None:
         self._enter()
+        self._check_adopted(run_id, True)
         self.shelf.report(run_id, Status.RUNNING)
+
+    def _check_adopted(self, run_id: str, yields: bool) -> None:
+        if yields and self.shelf.holder.get(run_id) not in {None, self.name}:
+            facts = {"status": self.shelf.status[run_id], "reason": HELD_BY_OTHER}
+            raise RunRejected(HELD_BY_OTHER, code="conflict", facts=facts)
 
     def complete(self, run_id: str) -> None:
         self._enter()
@@ -86,6 +95,7 @@ class MemoryRuns:
 
     def fail(self, run_id: str, error: ErrorInfo) -> None:
         self._enter()
+        self._check_adopted(run_id, self.yields)
         if self.shelf.end(run_id, Status.FAILED):
             self.shelf.error[run_id] = error
 

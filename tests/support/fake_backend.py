@@ -233,6 +233,10 @@ class FakeBackend:
         self._note("keeper_pass")
         return 0
 
+    async def sweep_files(self) -> int:
+        self._note("sweep_files")
+        return 0
+
     async def token(self) -> Token:
         return Token(self.epoch, {0: len(self.recorded)})
 

@@ -118,6 +118,11 @@ class Model:
             answer = unrecorded("conflict") if refused else getattr(self, f"_{name}")(run, fields, writer)
         takes = name in ("start", "claim") or (name == "create" and (fields["start"] or fields.get("resume")))
         self._settle(self.runs.get(stream[1]), writer, holds=bool(hold and takes and answer[0] != "no"))
+        if hold and name in ("start", "claim") and answer[0] == "ok" and answer[1]:
+            run = self.runs[stream[1]]
+            run["holders"] &= self.live(run) | {
+                writer
+            }  # who was gone when it was taken over does not hold it again
         return answer
 
     def _settle(self, run: Fields | None, writer: str, *, holds: bool) -> None:

@@ -9,8 +9,10 @@ from uuid import UUID, uuid4
 
 from runfold._connection import Connection
 from runfold._embedded import EmbeddedTransport
-from runfold._journal import Journal, Pending, Series, Stream
+from runfold._journal import Journal
 from runfold._sender import Sender
+from runfold._spool import IN_MEMORY, Place
+from runfold._streams import Pending, Series, Stream
 from runfold._transport import Answer, Batch
 from runfold_events.contract.commands import Command, CreateRun, EnsureExperiment
 from runfold_events.contract.errors import RunfoldError, Unavailable
@@ -99,12 +101,12 @@ class Wire(EmbeddedTransport):
 class Desk:
     """A sender without a thread: the test says when it delivers, and what time it is."""
 
-    def __init__(self) -> None:
-        self.wire = Wire()
+    def __init__(self, place: Place = IN_MEMORY, wire: Wire | None = None) -> None:
+        self.wire = wire or Wire()
         self.now_s: float = 0.0
         self.writer_id = uuid4()
         self.tokens: list[str] = []
-        self.journal = Journal(lambda: None)
+        self.journal = Journal(lambda: None, place, lambda: self.writer_id)
         self.sender = Sender(
             self.journal,
             lambda: self.wire,
@@ -127,7 +129,7 @@ class Desk:
     def put(self, stream: Stream, command: Command, *, waited: bool = False) -> Pending:
         pending = Pending(stream, command)
         pending.waited = waited
-        self.journal.entries.append(pending)
+        self.journal.add_commands([pending])
         return pending
 
     def log(self, stream: Stream, name: str, *values: float) -> None:
@@ -143,6 +145,11 @@ class Desk:
             self.now_s += self.sender.wait_s()
             self.sender.deliver()
         raise AssertionError(f"not delivered: {self.wire.sent}")
+
+    def die(self) -> None:
+        """As if the process were killed here and now: the kernel keeps its files and lets go of its lock."""
+        if self.journal.spool is not None:
+            self.journal.spool.leave()
 
     def values(self, run_id: str, name: str) -> list[Any]:
         """What the views have of a metric, in compatible order."""

@@ -90,11 +90,14 @@ class AdvanceRun(RunCommand, frozen=True, tag="run.advance"):
     With ``claim`` an agent takes a submitted run: only one that waits in Starting, and that no other live process
     holds. So of several agents one executes it, and a late one cannot take it again. A sender that will not hold the
     run is refused: nobody would notice that it is gone.
+
+    ``unless_adopted``: see :class:`FailRun`.
     """
 
     status: Status
     details: str | None = None
     claim: bool = False
+    unless_adopted: bool = False
 
 
 class RequestCancel(RunCommand, frozen=True, tag="run.request_cancel"):
@@ -108,9 +111,14 @@ class CompleteRun(RunCommand, frozen=True, tag="run.complete"):
 
 
 class FailRun(RunCommand, frozen=True, tag="run.fail"):
-    """End the run as Failed."""
+    """End the run as Failed.
+
+    With ``unless_adopted`` it is refused when another process holds the run and the sender's does not: an agent that
+    was away for longer than its lease says nothing more of a run that another one executes by now.
+    """
 
     error: ErrorInfo = ErrorInfo()
+    unless_adopted: bool = False
 
 
 class CancelRun(RunCommand, frozen=True, tag="run.cancel"):
@@ -232,6 +240,11 @@ INTERNAL_COMMANDS = (MarkLost, MarkFound)
 def takes_over(command: RunCommand) -> bool:
     """True for the commands that only one process at a time may give: the sender would act for the run from then on."""
     return isinstance(command, StartRun) or (isinstance(command, AdvanceRun) and command.claim)
+
+
+def yields(command: RunCommand) -> bool:
+    """True for the commands that are for who holds the run, if anybody does."""
+    return isinstance(command, (AdvanceRun, FailRun)) and command.unless_adopted
 
 
 def holds(command: Command) -> bool:

@@ -18,6 +18,7 @@ from runfold_events.rules.decision import NOTHING, Context, Decision, Rejection
 from runfold_events.rules.run_state import Artifact, RunState, Written
 from runfold_events.rules.table import ALLOWED, Verdict
 
+HELD_BY_OTHER: Final = "another process holds the run"  # the reason in a refusal's facts
 _TAKE: Final = Verdict.TAKE  # naming a member by its class costs as much as a rule
 
 
@@ -42,8 +43,9 @@ def _decide(state: RunState | None, command: c.RunCommand, context: Context) -> 
             facts={"run_id": command.run_id},
             recorded=False,
         )
-    if c.takes_over(command) and context.held_by_other and state.status not in TERMINAL:
-        return _conflict(state, command, "another process holds the run")
+    comes_late = c.takes_over(command) or (c.yields(command) and not context.writer_holds)
+    if comes_late and context.held_by_other and state.status not in TERMINAL:
+        return _conflict(state, command, HELD_BY_OTHER)
     verdict = ALLOWED[type(command)][state.status]
     if verdict is _TAKE:
         return _RULES[type(command)](state, command, context)

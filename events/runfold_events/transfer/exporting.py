@@ -19,6 +19,7 @@ from runfold_events.transfer.format import (
     encode_line,
     event_line,
     mark_line,
+    records_content,
 )
 from runfold_events.transfer.ports import Exportable, Snapshot, StreamEnd
 
@@ -34,6 +35,7 @@ class Exported(Struct, frozen=True, kw_only=True):
     """What was written."""
 
     events: int
+    artifacts: int  # recorded files, whose contents are not in what was written
     streams: int
     run_numbers: int
     writer_marks: int
@@ -87,6 +89,7 @@ class _Export:
         self._bytes = 0
         self._total = 0
         self._events = 0
+        self._artifacts = 0
         self._streams = 0
         self._marks = 0
         self._numbers = 0
@@ -147,6 +150,7 @@ class _Export:
                 )
             self._put(event_line(event))
             self._events += 1
+            self._artifacts += records_content(event)
             if self._progress is not None and self._events % PROGRESS_EVENTS == 0:
                 self._progress(self._events, self._total)
 
@@ -159,6 +163,7 @@ class _Export:
             self._progress(self._events, self._total)
         return Exported(
             events=self._events,
+            artifacts=self._artifacts,
             streams=self._streams,
             run_numbers=self._numbers,
             writer_marks=self._marks,

@@ -15,6 +15,7 @@ from msgspec import Struct
 from runfold_events.contract import limits
 from runfold_events.contract.envelope import JSON, RecordedEvent
 from runfold_events.contract.errors import Invalid
+from runfold_events.contract.events import ArtifactRecorded
 from runfold_events.ports import Range, WriterMark
 
 FORMAT: Final = "runfold-ledger"
@@ -284,3 +285,11 @@ def mark_of(line: MarkLine) -> WriterMark:
         line.refused_creation,
         line.announced,
     )
+
+
+_ARTIFACT_RECORDED: Final = str(ArtifactRecorded.__struct_config__.tag)
+
+
+def records_content(event: RecordedEvent) -> bool:
+    """Whether an event says that there is a file, whose content is kept elsewhere."""
+    return event.type == _ARTIFACT_RECORDED and not event.is_erased

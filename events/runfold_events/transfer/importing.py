@@ -24,6 +24,7 @@ from runfold_events.decision_state import encode_state
 from runfold_events.failpoints import reach
 from runfold_events.ports import Head, IdSource, Loaded, PartitionRow, Write, WriterMark
 from runfold_events.rules.run_state import RunState
+from runfold_events.transfer.format import records_content
 from runfold_events.transfer.ports import Movable
 from runfold_events.transfer.reading import Item, LedgerFile, OpenStream
 from runfold_events.work import NO_STATE, Work
@@ -43,6 +44,7 @@ class Imported(Struct, frozen=True, kw_only=True):
 
     events: int  # appended now
     found: int  # that were here already, where an import went on
+    artifacts: int  # recorded files, whose contents are not in the file
     streams: int
     run_numbers: int  # experiments whose numbers go on
     writer_marks: int
@@ -216,6 +218,7 @@ class _Import:
         self._body_bytes = 0
         self._events = 0
         self._found = 0
+        self._artifacts = 0
         self._streams = 0
         self._numbers = 0
         self._marks = 0
@@ -232,6 +235,7 @@ class _Import:
         return Imported(
             events=self._events,
             found=self._found,
+            artifacts=self._artifacts,
             streams=self._streams,
             run_numbers=self._numbers,
             writer_marks=self._marks,
@@ -247,7 +251,9 @@ class _Import:
         self._lines += 1
         self._numbers += item.next_number is not None
         self._marks += item.mark is not None
-        self._body_bytes += len(item.event.body or b"") if item.event is not None else 0
+        if item.event is not None:
+            self._artifacts += records_content(item.event)
+            self._body_bytes += len(item.event.body or b"")
 
     async def _flush(self) -> None:
         by_partition: dict[int, list[_Part]] = {}

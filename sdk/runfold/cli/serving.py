@@ -29,13 +29,16 @@ def serve(options: Options, given: dict[str, Any]) -> int:
         raise click.UsageError("up serves the ledger in the home; --url has no meaning here")
     from runfold._settings import load_settings
     from runfold_services.compose import open_embedded
+    from runfold_services.folding import FoldingBeside, Helper, helper_command
     from runfold_services.server import serve as serve_backend
     from runfold_services.settings import settings_from_environment
+    from runfold_services.threads import Threads
 
     settings = msgspec.structs.replace(settings_from_environment(), **given)
     home = (options.home or load_settings().home).expanduser().absolute()
     Session(options).output.note(f"runfold: serving the ledger in {home}")
-    serve_backend(open_embedded(home, background=False, files=settings.files), settings)
+    places = FoldingBeside(Threads(settings.query_threads), Helper(helper_command(home)))
+    serve_backend(open_embedded(home, background=False, files=settings.files), settings, places)
     return Exit.OK
 
 

@@ -10,11 +10,11 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from runfold_events.contract.errors import Invalid, NotFound, RunfoldError, Unavailable
+from runfold_events.contract.errors import Invalid, NotFound, RunfoldError, RunRejected, Unavailable
 from runfold_projections.model import RunView
 from runfold_services.agent.errors import AGENT_CODE, LOST_CODE, agent_error
 from runfold_services.agent.folders import remove_left_behind
-from runfold_services.agent.job import Job, JobSettings
+from runfold_services.agent.job import Job, JobSettings, remove_old
 from runfold_services.agent.ports import AgentRuns, Executor
 from runfold_services.agent.slots import has_place
 
@@ -64,6 +64,7 @@ class Agent:
     def run(self, is_over: Callable[[], bool] = lambda: True) -> None:
         """Work until told to stop. Idle for long enough, it asks ``is_over`` and then looks once more."""
         remove_left_behind(self._settings.job.root)
+        remove_old(self._settings.job)
         over = threading.Event()
         holding = threading.Thread(target=self._hold, args=(over,), name="runfold-holding", daemon=True)
         holding.start()
@@ -188,21 +189,27 @@ class Agent:
             policy = "fail"
         if policy == "fail":
             _log.warning("failing a run whose agent is gone", run_id=view.run_id)
-            self._runs.fail(
-                view.run_id,
-                agent_error(
-                    "the agent that executed the run is gone, and its processes with it; run_config.agent.when_lost = "
-                    "'again' would let another agent execute it again",
-                    LOST_CODE,
-                ),
-            )
-            return True
+            return self._fail_lost(view.run_id)
         if not self._has_place(view):
             return False
         if self._runs.adopt(view.run_id):
             self._begin(view.run_id, view.parent_run_id, again=True)
             return True
         return False
+
+    def _fail_lost(self, run_id: str) -> bool:
+        """Whether it was failed: its agent, or another one, may have it again by now."""
+        error = agent_error(
+            "the agent that executed the run is gone, and its processes with it; run_config.agent.when_lost = "
+            "'again' would let another agent execute it again",
+            LOST_CODE,
+        )
+        try:
+            self._runs.fail(run_id, error)
+        except RunRejected as rejected:
+            _log.warning("a lost run is not failed", run_id=run_id, why=rejected.message)
+            return False
+        return True
 
     # The end
 

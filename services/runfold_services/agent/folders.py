@@ -1,4 +1,7 @@
-"""The private folder in which a run is executed: made, locked while anything of the run lives, removed afterwards."""
+"""The private folder in which a run is executed: made, locked while anything of the run lives, removed afterwards.
+
+What is kept beyond that, on purpose or because it could not be stored, is removed by age and number.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from runfold_events.contract.errors import Unavailable
 from runfold_services.agent.locks import is_locked
@@ -18,6 +24,18 @@ PREFIX: Final = "run-"
 _PRIVATE: Final = 0o700
 _LOCK: Final = "lock"
 _KEPT: Final = "kept"
+
+
+KEPT_DAYS_MAX: Final = 30.0
+KEPT_FOLDERS_MAX: Final = 100
+_DAY_S: Final = 24 * 3600.0
+
+
+class KeptBound(Struct, frozen=True, kw_only=True):
+    """How many folders stay in an agent's place after their runs, and for how long."""
+
+    days_max: float = KEPT_DAYS_MAX
+    folders_max: int = KEPT_FOLDERS_MAX
 
 
 class RunFolder:
@@ -80,6 +98,30 @@ def remove_left_behind(root: Path) -> int:
         _remove(folder)
         removed += 1
     return removed
+
+
+def remove_old_kept(root: Path, bound: KeptBound) -> list[Path]:
+    """Remove kept folders that are too old, then the oldest that are too many; returns which.
+
+    One whose lock somebody has belongs to a run that is still executed, and stays.
+    """
+    oldest_at = time.time() - bound.days_max * _DAY_S
+    removed: list[Path] = []
+    for number, (kept_at, folder) in enumerate(_kept_newest_first(root)):
+        is_over = number >= bound.folders_max or kept_at < oldest_at
+        is_half_removed = not (folder / _LOCK).exists()
+        if is_over and (is_half_removed or _is_free(folder / _LOCK)):
+            _remove(folder)
+            removed.append(folder)
+    return removed
+
+
+def _kept_newest_first(root: Path) -> list[tuple[float, Path]]:
+    found: list[tuple[float, Path]] = []
+    for mark in root.glob(f"{PREFIX}*/{_KEPT}"):
+        with contextlib.suppress(OSError):  # another one removes it just now
+            found.append((mark.stat().st_mtime, mark.parent))
+    return sorted(found, reverse=True)
 
 
 def _is_free(lock: Path) -> bool:

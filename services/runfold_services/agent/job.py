@@ -17,6 +17,7 @@ from msgspec import Struct
 from runfold_events.contract.commands import ErrorInfo
 from runfold_events.contract.errors import RunfoldError, RunRejected
 from runfold_events.contract.statuses import TERMINAL, Status
+from runfold_events.rules.run import HELD_BY_OTHER
 from runfold_services.agent import outages
 from runfold_services.agent.definition import FAILING, OUTPUTS, RunDefinition
 from runfold_services.agent.errors import (
@@ -27,7 +28,7 @@ from runfold_services.agent.errors import (
     script_error,
     with_remark,
 )
-from runfold_services.agent.folders import Keep, RunFolder
+from runfold_services.agent.folders import Keep, KeptBound, RunFolder, remove_old_kept
 from runfold_services.agent.plain_files import inside
 from runfold_services.agent.ports import AgentRuns, Ended, Execution, Executor, Launch
 from runfold_services.agent.records import Records
@@ -48,6 +49,7 @@ class JobSettings(Struct, frozen=True, kw_only=True):
     root: Path  # where their folders are
     agent_name: str
     keep: Keep = "never"
+    kept: KeptBound = KeptBound()
     environment: Mapping[str, str] = {}  # the agent's own, passed on without what is runfold's
 
 
@@ -120,8 +122,10 @@ class Job:
             self._fail(agent_error(f"the run could not be executed: {type(error).__name__}: {error}"))
 
     def _rejected(self, error: RunRejected) -> None:
-        """Somebody wanted an end before the script began."""
-        if error.facts.get("status") == Status.CANCEL_REQUESTED:
+        """Somebody wanted an end before the script began, or has the run by now: this agent was away."""
+        if _is_held_by_other(error):
+            _log.warning("another agent has adopted a run", run_id=self.run_id)
+        elif error.facts.get("status") == Status.CANCEL_REQUESTED:
             self._try(lambda: self._runs.cancel(self.run_id))
         elif error.code != "run_ended":
             self._fail(agent_error(f"the run could not be executed: {error.message}"))
@@ -150,6 +154,7 @@ class Job:
             keep = self._settings.keep
             is_kept = self._has_unstored or keep == "always" or (keep == "failed" and has_failed)
             folder.close(keep=is_kept)
+            remove_old(self._settings)
 
     def _execute_in(self, folder: RunFolder, definition: RunDefinition) -> bool:
         """Whether it failed."""
@@ -221,8 +226,9 @@ class Job:
         deadline = time.monotonic() + outages.OUTAGE_S_MAX
         if is_canceled:
             self._tell(lambda: self._runs.cancel(self.run_id), deadline)
-        elif not self.ended_by_others:
-            self._finalizing(error, records, deadline)
+        elif not self.ended_by_others and not self._finalizing(error, records, deadline):
+            _log.error("a run was adopted by another; its folder here is kept", folder=str(folder.path))
+            return True
         unstored = records.finish(deadline)
         self._has_unstored = unstored is not None and not records.is_erased
         if self._has_unstored:
@@ -262,15 +268,30 @@ class Job:
             )
         return None
 
-    def _finalizing(self, error: ErrorInfo | None, records: Records, deadline: float) -> None:
-        """Who waits may look away at Finalizing: by then the logs are complete, and it says whether the run fails."""
+    def _finalizing(self, error: ErrorInfo | None, records: Records, deadline: float) -> bool:
+        """Who waits may look away at Finalizing: by then the logs are complete, and it says whether the run fails.
+
+        False: another agent has adopted the run.
+        """
         records.send_logs(deadline)
         try:
             self._runs.advance(self.run_id, Status.FINALIZING, None if error is None else FAILING)
         except RunRejected as rejected:
             self.ended_by_others = rejected.code == "run_ended"
+            return not _is_held_by_other(rejected)
         except RunfoldError as unheard:  # of a station; the end is told until somebody has heard it
             _log.warning("nobody heard that a script ended", run_id=self.run_id, why=unheard.message)
+        return True
+
+
+def _is_held_by_other(error: RunRejected) -> bool:
+    return error.facts.get("reason") == HELD_BY_OTHER
+
+
+def remove_old(settings: JobSettings) -> None:
+    """Keep what stays of runs within its bound, and say what goes: it may be the only copy of something."""
+    for folder in remove_old_kept(settings.root, settings.kept):
+        _log.warning("a kept folder of a run is removed", folder=str(folder))
 
 
 def _make_folder(work: Path, name: str) -> None:

@@ -50,7 +50,7 @@ class AgentRuns(Protocol):
         ...
 
     def advance(self, run_id: str, status: Status, details: str | None = None) -> None:
-        """Report a station. Raises ``RunRejected`` when a cancel was requested, or the run has ended."""
+        """Report a station. Raises ``RunRejected``: a cancel was requested, another has the run, or it has ended."""
         ...
 
     def start(self, run_id: str) -> None:
@@ -62,7 +62,7 @@ class AgentRuns(Protocol):
         ...
 
     def fail(self, run_id: str, error: ErrorInfo) -> None:
-        """End the run; an end that somebody else chose stands."""
+        """End the run; an end that somebody else chose stands. Raises ``RunRejected`` when another has the run."""
         ...
 
     def cancel(self, run_id: str) -> None:

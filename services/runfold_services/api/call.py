@@ -91,7 +91,7 @@ class Call:
 
     @cached_property
     def format(self) -> str:
-        return answer_format(self.headers.get("accept"))
+        return answer_format(self.headers.get("accept"), *self.operation.answer_others)
 
     @cached_property
     def traceparent(self) -> str | None:

@@ -1,15 +1,19 @@
-"""Curves in the formats of answers: lists in JSON, columns of bytes in msgpack."""
+"""Curves in the formats of answers: lists in JSON, columns of bytes in msgpack, one table in Arrow."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from runfold_events.contract.envelope import MSGPACK
+from runfold_events.contract.envelope import JSON, MSGPACK
+from runfold_events.contract.errors import RunfoldError
 from runfold_events.contract.metrics import NO_STEP
+from runfold_projections.arrow import ARROW_STREAM, arrow_stream_of
+from runfold_projections.metrics.curve_table import floats, integers, table_of
 from runfold_projections.model import Curve, CurveBuckets, CurvePoints
 from runfold_services.api.bodies import (
     CurveAnswer,
@@ -30,10 +34,22 @@ _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 
 
+def check_curve_format(media: str) -> None:
+    """Raise ``unsupported_media_type`` where this server cannot answer in ``media``."""
+    if media == ARROW_STREAM and find_spec("nanoarrow") is None:
+        raise RunfoldError(
+            f"this server cannot answer in {ARROW_STREAM}: its extra runfold[arrow] is not installed",
+            code="unsupported_media_type",
+            facts={"field": "Accept", "limit": [JSON, MSGPACK], "size": media},
+        )
+
+
 def encode_curves(curves: Sequence[Curve], media: str) -> bytes:
     """The answer to a query for curves."""
     if media == MSGPACK:
         return _msgpack.encode(PackedCurvesAnswer(curves=list(curves)))
+    if media == ARROW_STREAM:
+        return arrow_stream_of(table_of(curves))
     return _json.encode(CurvesAnswer(curves=[_in_lists(curve) for curve in curves]))
 
 
@@ -68,20 +84,6 @@ def _buckets(buckets: CurveBuckets) -> CurveBucketsAnswer:
     for name in _FLOATS:
         columns[name] = _null_for_nan(floats(getattr(buckets, name)))
     return CurveBucketsAnswer(**columns)
-
-
-def integers(data: bytes) -> NDArray[Any]:
-    """A packed column of i64."""
-    import numpy as np
-
-    return np.frombuffer(data, dtype="<i8")
-
-
-def floats(data: bytes) -> NDArray[Any]:
-    """A packed column of f64."""
-    import numpy as np
-
-    return np.frombuffer(data, dtype="<f8")
 
 
 def _integers_or_floats(data: bytes, dtype: Literal["f64", "i64"]) -> list[Any]:

@@ -37,14 +37,14 @@ def request_format(content_type: str | None) -> str:
     )
 
 
-def answer_format(accept: str | None) -> str:
-    """``MSGPACK`` where ``Accept`` names it before any JSON, else ``JSON``."""
+def answer_format(accept: str | None, *others: str) -> str:
+    """``MSGPACK``, or one of ``others``, where ``Accept`` names it before any JSON, else ``JSON``."""
     for part in (accept or "").lower().split(","):
         name = part.partition(";")[0].strip()
         if name in _MSGPACK_NAMES:
             return MSGPACK
-        if name == JSON:
-            return JSON
+        if name == JSON or name in others:
+            return name
     return JSON
 
 

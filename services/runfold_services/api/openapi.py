@@ -28,7 +28,8 @@ Commands go in, questions are answered from views; bodies are JSON or msgpack by
 JSON carries NaN and infinities as the strings "NaN", "Infinity", "-Infinity". Every error is a problem with a stable
 `code` and `facts`. See docs/http-api.md."""
 
-_ANY_BYTES: Final = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
+_ANY_BYTES: Final = {"*/*": _BYTES}
 _NON_FINITE: Final = ["NaN", "Infinity", "-Infinity"]
 
 _PATH_PARAMETERS: Final[dict[str, Document]] = {
@@ -198,6 +199,7 @@ def _responses(operation: Operation) -> Document:
             response["content"] = _both(_schema(operation.answer))
             if operation.answer_packed is not None:
                 response["content"][MSGPACK] = {"schema": _schema(operation.answer_packed)}
+            response["content"] |= dict.fromkeys(operation.answer_others, _BYTES)
         elif operation.answer_is_file:
             response["content"] = _ANY_BYTES
         elif operation.answer_type is not None:

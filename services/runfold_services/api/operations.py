@@ -52,6 +52,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     run: Callable[[Call], Awaitable[Answer]]
     answer: Any = None  # the type of a successful answer; None: no body
     answer_packed: Any = None  # the type in msgpack, where it is another than in JSON
+    answer_others: tuple[str, ...] = ()  # further media types of the answer, of bytes
     answer_type: str | None = None  # its media type where it is neither JSON nor msgpack
     answer_is_file: bool = False  # bytes, of the type that they were recorded with
     statuses: tuple[int, ...] = (200,)

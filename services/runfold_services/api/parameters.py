@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -154,7 +155,7 @@ def read_parameters(query_string: bytes, kind: type[S]) -> S:
         Invalid: unknown, repeated or of the wrong type; ``field`` names the parameter.
     """
     given: dict[str, Any] = {}
-    lists = {field.encode_name for field in msgspec.structs.fields(kind) if _is_list(field.type)}
+    lists = _lists_of(kind)
     for name, value in _pairs(query_string):
         if name in lists:
             parts = value.split(",") if name in COMMA_SEPARATED else [value]
@@ -167,6 +168,11 @@ def read_parameters(query_string: bytes, kind: type[S]) -> S:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
+
+
+@cache
+def _lists_of(kind: type[Struct]) -> frozenset[str]:
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind) if _is_list(field.type))
 
 
 def run_query(params: RunListParams | ChildListParams, **place: Any) -> RunQuery:

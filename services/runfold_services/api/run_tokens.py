@@ -12,6 +12,7 @@ processes of its own, and for none of those.
 from __future__ import annotations
 
 import hmac
+import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
@@ -23,12 +24,13 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from runfold_events.contract.commands import CommandBatch, CreateRun, RunCommand
+from runfold_events.contract.commands import CommandBatch, CreateRun, RecordArtifact, RunCommand
 from runfold_events.contract.errors import Conflict, LimitExceeded, NotFound, Unauthorized
 from runfold_events.contract.ids import run_stream, split_stream
 from runfold_events.contract.submission import Actor
 
 if TYPE_CHECKING:
+    from runfold_events.rules.run_state import RunState
     from runfold_projections.model import RunView
     from runfold_services.api.bodies import CurveQueryBody
     from runfold_services.api.call import Call
@@ -41,6 +43,7 @@ PREFIX: Final = "rft1."
 AFTER_END_S: Final = 60.0  # for what was on its way when the run ended
 LOOK_AGAIN_S: Final = 2.0  # whether the run has ended
 RUNS_REMEMBERED: Final = 10_000
+_SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 _PURPOSE: Final = b"runfold run token 1\0"
 HOLDERS_MAX: Final = 64  # named by a token, which has to fit into a header
 # Without a run in their path: a process speaks of itself.
@@ -187,6 +190,8 @@ class RunScopes:
                 raise _forbidden(actor, "experiments are not its to change")
             if command.run_id in made:
                 continue
+            if isinstance(command, RecordArtifact):
+                await self._check_content(call, actor, command)
             if isinstance(command, CreateRun):
                 if command.parent_run_id not in made:
                     await self._check_run(call, actor, command.parent_run_id)
@@ -212,6 +217,30 @@ class RunScopes:
         path = await self._path_of(call, actor.workspace, command.run_id)
         if path is not None and actor.run_id not in path:
             raise _forbidden(actor, f"run {command.run_id!r} is another one's")
+
+    async def note_upload(self, call: Call, sha256: str) -> None:
+        """Remember what was sent with a run's token: its holder may record that, on whichever server."""
+        actor, store = call.actor, call.runtime.backend.files
+        if isinstance(actor, RunActor):
+            await call.runtime.files.run(lambda: store.note_upload(actor.workspace, actor.run_id, sha256))
+
+    async def knows_content(self, call: Call, run_id: str, sha256: str) -> bool:
+        """Whether the call may learn of a content: a script of those it has sent, and of those its run has."""
+        actor, store = call.actor, call.runtime.backend.files
+        if not isinstance(actor, RunActor):
+            return True
+        for one in {run_id, actor.run_id}:
+            state = await self._state(call, actor.workspace, one)
+            if state is not None and any(file.sha256 == sha256 for file in state.artifacts.values()):
+                return True
+        return await call.runtime.files.run(lambda: store.is_upload(actor.workspace, actor.run_id, sha256))
+
+    async def _check_content(self, call: Call, actor: RunActor, command: RecordArtifact) -> None:
+        """Recording a content makes it readable, so its digest alone must not be enough."""
+        if not _SHA256.match(command.sha256):
+            return  # refused by the ledger, which says why
+        if not await self.knows_content(call, command.run_id, command.sha256):
+            raise _forbidden(actor, f"the content {command.sha256} was not uploaded with it")
 
     async def own_streams(self, call: Call, numbers: Mapping[str, int]) -> Mapping[str, int]:
         """Those of the numbers that are about the token's tree.
@@ -254,14 +283,18 @@ class RunScopes:
 
     async def _path_of(self, call: Call, workspace: str, run_id: str) -> tuple[str, ...] | None:
         """The runs from the root to a run; none of an erased one; None where there is no run."""
-        backend = call.runtime.backend
         try:
-            state = await call.runtime.threads.query(lambda: backend.run_state(workspace, run_id))
-        except NotFound:
-            return None
+            state = await self._state(call, workspace, run_id)
         except Conflict:
             return ()
-        return state.created.path
+        return None if state is None else state.created.path
+
+    async def _state(self, call: Call, workspace: str, run_id: str) -> RunState | None:
+        backend = call.runtime.backend
+        try:
+            return await call.runtime.threads.query(lambda: backend.run_state(workspace, run_id))
+        except NotFound:
+            return None
 
     def _check_workspace(self, actor: RunActor, workspace: str) -> None:
         if workspace != actor.workspace:

@@ -2,7 +2,8 @@
 
 Whoever uploads stores the content, records it, looks whether it is still there, and stores it again if not. Whoever
 removes sets the content aside, asks again who has recorded it, and only then discards it. So a content that is recorded
-before the second question is put back, and one that is recorded after it is found missing by who recorded it.
+before the second question is put back, and one that is recorded after it is found missing by who recorded it. Several
+may remove at once: each has hidden something of its own, and puts back or discards nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
-from runfold_services.files.port import FileStore
+from runfold_services.files.port import Aside, FileStore
 
 ORPHAN_S: Final = 24 * 3600.0  # an upload is recorded within this time, or never
 _CONTENTS_AT_ONCE: Final = 500
@@ -43,9 +44,7 @@ async def remove_unrecorded(desk: Desk, workspace: str, sha256s: Iterable[str]) 
         aside = await desk.apart(lambda ones=unused: _set_aside(desk.files, workspace, ones))  # type: ignore[misc]
         if not aside:
             continue
-        used = await desk.recorded(workspace, aside)
-        await desk.apart(lambda ones=aside, them=used: _end(desk.files, workspace, ones, them))  # type: ignore[misc]
-        removed += len(set(aside) - used)
+        removed += await _end_asides(desk, workspace, aside)
     return removed
 
 
@@ -54,24 +53,35 @@ async def sweep(desk: Desk, workspace: str, *, older_than_s: float = ORPHAN_S) -
 
     What somebody who died had set aside is put back where it is needed.
     """
-    old = await desk.apart(lambda: list(desk.files.contents(workspace, older_than_s=older_than_s)))
-    for start in range(0, len(old), _CONTENTS_AT_ONCE):
-        part = old[start : start + _CONTENTS_AT_ONCE]
-        used = await desk.recorded(workspace, part)
-        await desk.apart(lambda them=used: _put_back_missing(desk.files, workspace, them))  # type: ignore[misc]
-    return await remove_unrecorded(desk, workspace, old)
+    files = desk.files
+    await desk.apart(lambda: files.forget_uploads(workspace, older_than_s=older_than_s))
+    left = await desk.apart(lambda: list(files.asides(workspace, older_than_s=older_than_s)))
+    removed = 0
+    for start in range(0, len(left), _CONTENTS_AT_ONCE):
+        removed += await _end_asides(desk, workspace, left[start : start + _CONTENTS_AT_ONCE])
+    old = await desk.apart(lambda: list(files.contents(workspace, older_than_s=older_than_s)))
+    return removed + await remove_unrecorded(desk, workspace, old)
 
 
-def _set_aside(files: FileStore, workspace: str, sha256s: Sequence[str]) -> list[str]:
-    return [sha256 for sha256 in sha256s if files.set_aside(workspace, sha256)]
+async def _end_asides(desk: Desk, workspace: str, asides: Sequence[Aside]) -> int:
+    """Ask who has recorded what is hidden, put that back and discard the rest; returns how many contents went.
+
+    Where nobody answers, all of it is put back: what is recorded must not stay hidden until the next sweep.
+    """
+    try:
+        used = await desk.recorded(workspace, [aside.sha256 for aside in asides])
+    except BaseException:
+        _end(desk.files, workspace, asides, {aside.sha256 for aside in asides})
+        raise
+    await desk.apart(lambda: _end(desk.files, workspace, asides, used))
+    return sum(aside.sha256 not in used for aside in asides)
 
 
-def _end(files: FileStore, workspace: str, aside: Sequence[str], used: set[str]) -> None:
-    for sha256 in aside:
-        (files.put_back if sha256 in used else files.discard)(workspace, sha256)
+def _set_aside(files: FileStore, workspace: str, sha256s: Sequence[str]) -> list[Aside]:
+    found = (files.set_aside(workspace, sha256) for sha256 in sha256s)
+    return [aside for aside in found if aside is not None]
 
 
-def _put_back_missing(files: FileStore, workspace: str, sha256s: Iterable[str]) -> None:
-    for sha256 in sha256s:
-        if not files.has(workspace, sha256):
-            files.put_back(workspace, sha256)
+def _end(files: FileStore, workspace: str, asides: Sequence[Aside], used: set[str]) -> None:
+    for aside in asides:
+        (files.put_back if aside.sha256 in used else files.discard)(workspace, aside)

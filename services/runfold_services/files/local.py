@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -26,17 +25,19 @@ from runfold_events.contract.errors import Unavailable
 from runfold_events.failpoints import reach
 from runfold_services.files import naming
 from runfold_services.files.pieces import (
-    check_file_size,
+    Tally,
     check_log_count,
     check_log_size,
+    log_closed,
     new_part,
     no_content,
     pieces,
 )
-from runfold_services.files.port import Content, LogInfo
+from runfold_services.files.port import Aside, Content, LogInfo
 
 _NAME_FILE: Final = "name"
 _TEXT_FILE: Final = "text"
+_CLOSED_FILE: Final = "closed"
 ABANDONED_S: Final = 60.0  # between making its file and locking it an upload takes no time to speak of
 _PRIVATE: Final = 0o700  # what runs upload is for who runs the store
 
@@ -76,38 +77,71 @@ class LocalFiles:
         """See the port."""
         before = time.time() - older_than_s
         kept = self._workspace(workspace)
-        for path in [*kept.glob("contents/*/*"), *kept.glob("aside/*")]:
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    yield path.name
+        return (path.name for path in _older(kept.glob("contents/*/*"), before))
 
-    def set_aside(self, workspace: str, sha256: str) -> bool:
-        """See the port."""
-        aside = self._aside(workspace, sha256)
-        with _answering():
-            _make_folder(aside.parent)
-            with suppress(FileNotFoundError):
-                self._content(workspace, sha256).replace(aside)
-            return aside.exists()
-
-    def put_back(self, workspace: str, sha256: str) -> None:
+    def size(self, workspace: str, sha256: str) -> int | None:
         """See the port."""
         with _answering(), suppress(FileNotFoundError):
-            self._aside(workspace, sha256).replace(self._content(workspace, sha256))
+            return self._content(workspace, sha256).stat().st_size
+        return None
 
-    def discard(self, workspace: str, sha256: str) -> None:
+    def set_aside(self, workspace: str, sha256: str) -> Aside | None:
+        """See the port."""
+        aside = Aside(sha256, naming.aside_name(sha256))
+        with _answering(), suppress(FileNotFoundError):
+            place = self._aside(workspace, aside)
+            _make_folder(place.parent)
+            self._content(workspace, sha256).replace(place)
+            return aside
+        return None
+
+    def put_back(self, workspace: str, aside: Aside) -> None:
+        """See the port."""
+        with _answering(), suppress(FileNotFoundError):
+            self._aside(workspace, aside).replace(self._content(workspace, aside.sha256))
+
+    def discard(self, workspace: str, aside: Aside) -> None:
         """See the port."""
         with _answering():
-            self._aside(workspace, sha256).unlink(missing_ok=True)
+            self._aside(workspace, aside).unlink(missing_ok=True)
+
+    def asides(self, workspace: str, *, older_than_s: float) -> Iterator[Aside]:
+        """See the port."""
+        before = time.time() - older_than_s
+        for path in _older(self._workspace(workspace).glob("aside/*"), before):
+            yield Aside(naming.aside_digest(path.name), path.name)
+
+    def note_upload(self, workspace: str, run_id: str, sha256: str) -> None:
+        """See the port."""
+        with _answering():
+            note = self._upload(workspace, run_id, sha256)
+            _make_folder(note.parent)
+            note.touch(0o600)
+
+    def is_upload(self, workspace: str, run_id: str, sha256: str) -> bool:
+        """See the port."""
+        with _answering():
+            return self._upload(workspace, run_id, sha256).exists()
+
+    def forget_uploads(self, workspace: str, *, older_than_s: float) -> None:
+        """See the port."""
+        before = time.time() - older_than_s
+        with _answering():
+            for note in _older(self._workspace(workspace).glob("uploads/*/*"), before):
+                note.unlink(missing_ok=True)
+                with suppress(OSError):  # there are others, or there will be
+                    note.parent.rmdir()
 
     # Logs
 
     def append_log(self, workspace: str, run_id: str, path: str, offset: int, data: bytes) -> int:
         """See the port."""
-        with _answering(), self._open_log(workspace, run_id, path) as file:
+        with _answering(), self._open_log(workspace, run_id, path, offset, data) as file:
             end = os.fstat(file.fileno()).st_size
             part = new_part(offset, data, end, lambda first, last: _range(file, first, last))
             check_log_size(end + len(part))
+            if part and self._log(workspace, run_id, path).joinpath(_CLOSED_FILE).exists():
+                raise log_closed(path)
             file.seek(end)
             try:
                 file.write(part)
@@ -115,6 +149,15 @@ class LocalFiles:
                 file.truncate(end)
                 raise
             return end + len(part)
+
+    def close_log(self, workspace: str, run_id: str, path: str) -> bool:
+        """See the port."""
+        folder = self._log(workspace, run_id, path)
+        with _answering(), suppress(FileNotFoundError), folder.joinpath(_TEXT_FILE).open("rb") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)  # after an append that is going on, before the next
+            folder.joinpath(_CLOSED_FILE).touch(0o600)
+            return True
+        return False
 
     def read_log(self, workspace: str, run_id: str, path: str, start: int, bytes_max: int) -> bytes | None:
         """See the port."""
@@ -138,7 +181,13 @@ class LocalFiles:
     def remove_log(self, workspace: str, run_id: str, path: str) -> None:
         """See the port."""
         with _answering():
-            shutil.rmtree(self._log(workspace, run_id, path), ignore_errors=True)
+            ended = self._workspace(workspace) / "ended"
+            _make_folder(ended)
+            gone = ended / uuid4().hex
+            with suppress(FileNotFoundError):
+                self._log(workspace, run_id, path).rename(gone)  # all at once: never its mark before its text
+            for folder in ended.iterdir():  # also what somebody left who died here
+                shutil.rmtree(folder, ignore_errors=True)
 
     def remove_logs(self, workspace: str, run_id: str) -> None:
         """See the port."""
@@ -146,9 +195,13 @@ class LocalFiles:
             shutil.rmtree(self._logs(workspace, run_id))
 
     @contextmanager
-    def _open_log(self, workspace: str, run_id: str, path: str) -> Generator[BinaryIO]:
-        """The log's file, locked; made if need be."""
+    def _open_log(
+        self, workspace: str, run_id: str, path: str, offset: int, data: bytes
+    ) -> Generator[BinaryIO]:
+        """The log's file, locked; made if need be, where ``data`` can be its beginning."""
         folder = self._log(workspace, run_id, path)
+        if not folder.joinpath(_TEXT_FILE).exists():
+            check_log_size(len(new_part(offset, data, 0, lambda first, last: b"")))
         if not folder.is_dir():
             _make_folder(folder.parent)
             check_log_count(1 + sum(1 for _ in folder.parent.iterdir()))
@@ -156,6 +209,8 @@ class LocalFiles:
         descriptor = os.open(folder / _TEXT_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _is_at(folder / _TEXT_FILE, descriptor):  # it was finished while we waited
+                raise log_closed(path)
             name = folder / _NAME_FILE
             if not name.exists():
                 name.write_text(path, "utf-8")
@@ -172,8 +227,11 @@ class LocalFiles:
     def _content(self, workspace: str, sha256: str) -> Path:
         return self._contents(workspace) / naming.content_name(sha256)
 
-    def _aside(self, workspace: str, sha256: str) -> Path:
-        return self._workspace(workspace) / "aside" / sha256
+    def _aside(self, workspace: str, aside: Aside) -> Path:
+        return self._workspace(workspace) / "aside" / aside.name
+
+    def _upload(self, workspace: str, run_id: str, sha256: str) -> Path:
+        return self._workspace(workspace) / "uploads" / naming.digest_of(run_id) / sha256
 
     def _logs(self, workspace: str, run_id: str) -> Path:
         return self._workspace(workspace) / "logs" / naming.digest_of(run_id)
@@ -188,8 +246,7 @@ class LocalIncoming:
     def __init__(self, place: Path, contents: Path) -> None:
         self._place = place
         self._contents = contents
-        self._hash = hashlib.sha256()
-        self._size = 0
+        self._tally = Tally()
         self._file = place.open("xb", buffering=0)
         fcntl.flock(self._file.fileno(), fcntl.LOCK_EX)
 
@@ -204,9 +261,7 @@ class LocalIncoming:
 
     def write(self, data: bytes) -> None:
         """See the port."""
-        check_file_size(self._size + len(data))
-        self._size += len(data)
-        self._hash.update(data)
+        self._tally.add(data)
         reach("files.write")
         with _answering():
             left = memoryview(data)
@@ -215,8 +270,8 @@ class LocalIncoming:
 
     def finish(self) -> Content:
         """See the port."""
-        sha256 = self._hash.hexdigest()
-        goal = self._contents / naming.content_name(sha256)
+        content = self._tally.content
+        goal = self._contents / naming.content_name(content.sha256)
         with _answering():
             _make_folder(goal.parent)
             _to_disk(self._file.fileno())
@@ -226,7 +281,7 @@ class LocalIncoming:
             second.replace(goal)  # over the same bytes, where they are there already
             _folder_to_disk(goal.parent)
             reach("files.stored")
-        return Content(sha256, self._size)
+        return content
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -237,6 +292,22 @@ def _remove_abandoned(folder: Path) -> None:
             if os.fstat(file.fileno()).st_mtime < before:
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is still the one at ``path``."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _older(paths: Iterable[Path], before: float) -> Iterator[Path]:
+    """Those of the files that are still there and were written before a time."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                yield path
 
 
 def _make_folder(folder: Path) -> None:

@@ -31,7 +31,9 @@ def no_log(run_id: str, path: str) -> NotFound:
 def finish_into(
     incoming: Incoming, files: FileStore, workspace: str, run_id: str, path: str
 ) -> Content | None:
-    """Store a log's text as a content; None when there is no such log. The log itself stays."""
+    """Store a log's text as a content; None when there is no such log. The log itself stays, and grows no more."""
+    if not files.close_log(workspace, run_id, path):
+        return None
     offset = 0
     while True:
         text = files.read_log(workspace, run_id, path, offset, limits.LOG_READ_BYTES_MAX)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import Final
+from uuid import uuid4
 
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -23,6 +24,16 @@ def content_name(sha256: str) -> str:
     if not _SHA256_HEX.match(sha256):
         raise ValueError(f"no SHA-256 in hex: {sha256[:80]!r}")
     return f"{sha256[:2]}/{sha256}"
+
+
+def aside_name(sha256: str) -> str:
+    """A name for a content that is set aside, which nobody else has."""
+    return f"{sha256}.{uuid4().hex}"
+
+
+def aside_digest(name: str) -> str:
+    """The content's SHA-256 from such a name."""
+    return name.partition(".")[0]
 
 
 def digest_of(text: str) -> str:

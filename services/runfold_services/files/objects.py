@@ -6,7 +6,6 @@ appears in one step, complete. A log is one object for each append, named by its
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import tempfile
@@ -24,13 +23,14 @@ from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_services.files import naming
 from runfold_services.files.pieces import (
     PIECE_BYTES,
-    check_file_size,
+    Tally,
     check_log_count,
     check_log_size,
+    log_closed,
     new_part,
     no_content,
 )
-from runfold_services.files.port import Content, LogInfo
+from runfold_services.files.port import Aside, Content, LogInfo
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _PART_BYTES_MIN: Final = 8 * 1024 * 1024
 _PARTS_MAX: Final = 9_000  # S3 takes 10,000
 _PARTS_AT_ONCE: Final = 4
+_KEYS_AT_ONCE: Final = 1_000  # what S3 deletes in one request
 _COPY_BYTES_MAX: Final = 5 * 1024**3  # what S3 copies by itself
 _SPOOL_MEMORY_BYTES_MAX: Final = 1024 * 1024
 _OFFSET: Final = re.compile(r"[0-9]{20}\Z")
@@ -73,24 +74,44 @@ class ObjectFiles:
 
     def contents(self, workspace: str, *, older_than_s: float) -> Iterator[str]:
         """See the port."""
-        before = datetime.now(UTC) - timedelta(seconds=older_than_s)
-        for place in ("contents", "aside"):
-            for found in self._list(f"{naming.workspace_folder(workspace)}/{place}"):
-                if found["last_modified"] < before:
-                    yield found["path"].rpartition("/")[2]
+        return map(_name_of, self._older(f"{naming.workspace_folder(workspace)}/contents", older_than_s))
 
-    def set_aside(self, workspace: str, sha256: str) -> bool:
+    def size(self, workspace: str, sha256: str) -> int | None:
         """See the port."""
-        moved = self._move(_content(workspace, sha256), _aside(workspace, sha256))
-        return moved or self._head(_aside(workspace, sha256)) is not None
+        found = self._head(_content(workspace, sha256))
+        return None if found is None else found["size"]
 
-    def put_back(self, workspace: str, sha256: str) -> None:
+    def set_aside(self, workspace: str, sha256: str) -> Aside | None:
         """See the port."""
-        self._move(_aside(workspace, sha256), _content(workspace, sha256))
+        aside = Aside(sha256, naming.aside_name(sha256))
+        return aside if self._move(_content(workspace, sha256), _aside(workspace, aside)) else None
 
-    def discard(self, workspace: str, sha256: str) -> None:
+    def put_back(self, workspace: str, aside: Aside) -> None:
         """See the port."""
-        self._delete([_aside(workspace, sha256)])
+        self._move(_aside(workspace, aside), _content(workspace, aside.sha256))
+
+    def discard(self, workspace: str, aside: Aside) -> None:
+        """See the port."""
+        self._delete([_aside(workspace, aside)])
+
+    def asides(self, workspace: str, *, older_than_s: float) -> Iterator[Aside]:
+        """See the port."""
+        for found in self._older(f"{naming.workspace_folder(workspace)}/aside", older_than_s):
+            yield Aside(naming.aside_digest(_name_of(found)), _name_of(found))
+
+    def note_upload(self, workspace: str, run_id: str, sha256: str) -> None:
+        """See the port."""
+        self._put(_upload(workspace, run_id, sha256), b"")
+
+    def is_upload(self, workspace: str, run_id: str, sha256: str) -> bool:
+        """See the port."""
+        return self._head(_upload(workspace, run_id, sha256)) is not None
+
+    def forget_uploads(self, workspace: str, *, older_than_s: float) -> None:
+        """See the port."""
+        old = list(self._older(f"{naming.workspace_folder(workspace)}/uploads", older_than_s))
+        for start in range(0, len(old), _KEYS_AT_ONCE):
+            self._delete([found["path"] for found in old[start : start + _KEYS_AT_ONCE]])
 
     def put_content(
         self, workspace: str, content: Content, file: tempfile.SpooledTemporaryFile[bytes]
@@ -119,8 +140,13 @@ class ObjectFiles:
         while True:
             segments = self._segments(workspace, run_id, path)
             end = _end(segments)
-            part = new_part(offset, data, end, partial(self._range, segments))
+            try:
+                part = new_part(offset, data, end, partial(self._range, segments))
+            except FileNotFoundError:  # it was finished meanwhile: look again
+                continue
             check_log_size(end + len(part))
+            if part and _is_closed(segments):
+                raise log_closed(path)
             if not segments:
                 check_log_count(1 + len(self._log_folders(workspace, run_id)))
                 self._put(f"{_log(workspace, run_id, path)}/{_NAME}", path.encode())
@@ -134,12 +160,28 @@ class ObjectFiles:
                 obstore.put(self._store, f"{_log(workspace, run_id, path)}/{end:020d}", part, mode="create")
                 return end + len(part)
 
+    def close_log(self, workspace: str, run_id: str, path: str) -> bool:
+        """See the port. An empty segment stands where the next one would: nobody can write that any more."""
+        while True:
+            segments = self._segments(workspace, run_id, path)
+            if not segments and self._head(f"{_log(workspace, run_id, path)}/{_NAME}") is None:
+                return False
+            if _is_closed(segments):
+                return True
+            with suppress(AlreadyExistsError), _answering(), _writing():  # an append was first: look again
+                place = f"{_log(workspace, run_id, path)}/{_end(segments):020d}"
+                obstore.put(self._store, place, b"", mode="create")
+                return True
+
     def read_log(self, workspace: str, run_id: str, path: str, start: int, bytes_max: int) -> bytes | None:
         """See the port."""
         segments = self._segments(workspace, run_id, path)
         if not segments and self._head(f"{_log(workspace, run_id, path)}/{_NAME}") is None:
             return None
-        return self._range(segments, start, start + bytes_max)
+        try:
+            return self._range(segments, start, start + bytes_max)
+        except FileNotFoundError:  # it was finished meanwhile
+            return None
 
     def logs(self, workspace: str, run_id: str) -> list[LogInfo]:
         """See the port."""
@@ -205,7 +247,18 @@ class ObjectFiles:
             pages: Iterable[Sequence[ObjectMeta]] = obstore.list(self._store, prefix, chunk_size=1_000)  # pyright: ignore[reportUnknownMemberType]  # knows Arrow, which is not installed
             return [found for page in pages for found in page]
 
+    def _older(self, prefix: str, older_than_s: float) -> Iterator[ObjectMeta]:
+        before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        return (found for found in self._list(prefix) if found["last_modified"] < before)
+
     def _move(self, key: str, goal: str) -> bool:
+        """Whether there was something to move: another may have been faster."""
+        try:
+            return self._copy_and_delete(key, goal)
+        except FileNotFoundError:
+            return False
+
+    def _copy_and_delete(self, key: str, goal: str) -> bool:
         found = self._head(key)
         if found is None:
             return False
@@ -242,8 +295,7 @@ class ObjectIncoming:
     def __init__(self, files: ObjectFiles, workspace: str) -> None:
         self._files = files
         self._workspace = workspace
-        self._hash = hashlib.sha256()
-        self._size = 0
+        self._tally = Tally()
         self._file = tempfile.SpooledTemporaryFile(_SPOOL_MEMORY_BYTES_MAX)  # noqa: SIM115  # closed by __exit__
 
     def __enter__(self) -> Self:
@@ -256,15 +308,13 @@ class ObjectIncoming:
 
     def write(self, data: bytes) -> None:
         """See the port."""
-        check_file_size(self._size + len(data))
-        self._size += len(data)
-        self._hash.update(data)
+        self._tally.add(data)
         with _answering():
             self._file.write(data)
 
     def finish(self) -> Content:
         """See the port."""
-        content = Content(self._hash.hexdigest(), self._size)
+        content = self._tally.content
         self._files.put_content(self._workspace, content, self._file)
         return content
 
@@ -273,8 +323,16 @@ def _content(workspace: str, sha256: str) -> str:
     return f"{naming.workspace_folder(workspace)}/contents/{naming.content_name(sha256)}"
 
 
-def _aside(workspace: str, sha256: str) -> str:
-    return f"{naming.workspace_folder(workspace)}/aside/{sha256}"
+def _aside(workspace: str, aside: Aside) -> str:
+    return f"{naming.workspace_folder(workspace)}/aside/{aside.name}"
+
+
+def _upload(workspace: str, run_id: str, sha256: str) -> str:
+    return f"{naming.workspace_folder(workspace)}/uploads/{naming.digest_of(run_id)}/{sha256}"
+
+
+def _name_of(found: ObjectMeta) -> str:
+    return found["path"].rpartition("/")[2]
 
 
 def _logs(workspace: str, run_id: str) -> str:
@@ -291,6 +349,10 @@ def _sorted_segments(objects: Sequence[ObjectMeta]) -> list[ObjectMeta]:
 
 def _offset(segment: ObjectMeta) -> int:
     return int(segment["path"].rpartition("/")[2])
+
+
+def _is_closed(segments: Sequence[ObjectMeta]) -> bool:
+    return bool(segments) and segments[-1]["size"] == 0
 
 
 def _end(segments: Sequence[ObjectMeta]) -> int:

@@ -1,14 +1,39 @@
-"""What the adapters share: bounds of logs, what is left to write of a repeated append, files cut into pieces."""
+"""What the adapters share: bounds, what is left to write of a repeated append, digests, files cut into pieces."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Conflict, LimitExceeded, NotFound
+from runfold_services.files.port import Content
 
 PIECE_BYTES: Final = 1024 * 1024
+
+
+class Tally:
+    """Counts and hashes a content while it comes in."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        """Reckon with the next bytes.
+
+        Raises:
+            LimitExceeded: they are more than a file may have.
+        """
+        check_file_size(self._size + len(data))
+        self._size += len(data)
+        self._hash.update(data)
+
+    @property
+    def content(self) -> Content:
+        """What has come in so far."""
+        return Content(self._hash.hexdigest(), self._size)
 
 
 def check_file_size(size: int) -> None:
@@ -51,6 +76,14 @@ def new_part(offset: int, data: bytes, end: int, stored: Callable[[int, int], by
             facts={"field": "offset", "limit": end, "size": offset, "end": end},
         )
     return data[known:]
+
+
+def log_closed(path: str) -> Conflict:
+    """The error for bytes that come when a log is being finished."""
+    return Conflict(
+        f"log {path[:200]!r} is being finished and takes no more; finish it again if that got no answer",
+        facts={"path": path},
+    )
 
 
 def pieces(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:

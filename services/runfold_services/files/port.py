@@ -23,6 +23,13 @@ class Content(Struct, frozen=True):
     size_bytes: int
 
 
+class Aside(Struct, frozen=True):
+    """A content that somebody has set aside, under a name that nobody else uses."""
+
+    sha256: str
+    name: str
+
+
 class LogInfo(Struct, frozen=True):
     """A log that is being written, and how long it is so far."""
 
@@ -64,22 +71,43 @@ class FileStore(Protocol):
         ...
 
     def contents(self, workspace: str, *, older_than_s: float) -> Iterator[str]:
-        """All contents, also set aside, that were stored more than so many seconds ago."""
+        """All contents that can be read and were stored more than so many seconds ago."""
         ...
 
-    def set_aside(self, workspace: str, sha256: str) -> bool:
+    def size(self, workspace: str, sha256: str) -> int | None:
+        """How many bytes a content has; None when it cannot be read."""
+        ...
+
+    def set_aside(self, workspace: str, sha256: str) -> Aside | None:
         """Hide a content before it is removed, so that who stores it again stores all of it.
 
-        True also of one that is hidden already; False when there is none.
+        What is hidden is the caller's alone: two who remove the same content never undo or discard what the other has
+        hidden. None when there is no content to hide.
         """
         ...
 
-    def put_back(self, workspace: str, sha256: str) -> None:
+    def put_back(self, workspace: str, aside: Aside) -> None:
         """Undo :meth:`set_aside`; there need not be anything to undo."""
         ...
 
-    def discard(self, workspace: str, sha256: str) -> None:
+    def discard(self, workspace: str, aside: Aside) -> None:
         """Remove a content that was set aside."""
+        ...
+
+    def asides(self, workspace: str, *, older_than_s: float) -> Iterator[Aside]:
+        """What was set aside, of contents that were stored more than so many seconds ago."""
+        ...
+
+    def note_upload(self, workspace: str, run_id: str, sha256: str) -> None:
+        """Remember that who has the token of a run has sent a content, and so may record it."""
+        ...
+
+    def is_upload(self, workspace: str, run_id: str, sha256: str) -> bool:
+        """Whether that was noted."""
+        ...
+
+    def forget_uploads(self, workspace: str, *, older_than_s: float) -> None:
+        """Remove such notes that were made more than so many seconds ago."""
         ...
 
     def append_log(self, workspace: str, run_id: str, path: str, offset: int, data: bytes) -> int:
@@ -88,9 +116,14 @@ class FileStore(Protocol):
         What is there already and says the same is left alone, so a repeated append has no effect.
 
         Raises:
-            Conflict: there are other bytes at ``offset``, or a gap before it; ``facts["end"]`` is the end.
+            Conflict: there are other bytes at ``offset``, or a gap before it; ``facts["end"]`` is the end. Or the log
+                was closed.
             LimitExceeded: the log, or the number of logs of the run, would be too large.
         """
+        ...
+
+    def close_log(self, workspace: str, run_id: str, path: str) -> bool:
+        """Let the log grow no more, so that whoever reads it now reads all of it; False: there is no such log."""
         ...
 
     def read_log(self, workspace: str, run_id: str, path: str, start: int, bytes_max: int) -> bytes | None:

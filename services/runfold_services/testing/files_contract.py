@@ -18,10 +18,11 @@ from typing import ClassVar, TypeVar
 import pytest
 
 from runfold_events.contract import limits
-from runfold_events.contract.errors import Conflict, LimitExceeded, NotFound
+from runfold_events.contract.errors import Conflict, LimitExceeded, NotFound, Unavailable
 from runfold_events.sync import run_sync
 from runfold_services.files.erasing import remove_unrecorded, sweep
-from runfold_services.files.port import Content, FileStore
+from runfold_services.files.logs import finish_into
+from runfold_services.files.port import Aside, Content, FileStore
 
 W = "vision"
 RUN = "run-1"
@@ -154,17 +155,59 @@ class FileStoreContract(ABC):
 
     def test_a_content_that_is_set_aside_is_gone_and_comes_back(self, store: FileStore) -> None:
         content = store_bytes(store, b"bytes")
-        assert store.set_aside(W, content.sha256)
+        first = store.set_aside(W, content.sha256)
+        assert first is not None
         assert not store.has(W, content.sha256)
-        assert store.set_aside(W, content.sha256), "by another, who finishes what the first began"
-        store.put_back(W, content.sha256)
+        assert store.set_aside(W, content.sha256) is None, "another finds nothing to hide"
+        assert list(store.asides(W, older_than_s=-60)) == [first]
+        store.put_back(W, first)
         assert read_bytes(store, content.sha256) == b"bytes"
-        store.set_aside(W, content.sha256)
-        store.discard(W, content.sha256)
+        second = store.set_aside(W, content.sha256)
+        assert second is not None
+        store.discard(W, second)
         for undone in (store.put_back, store.discard):
-            undone(W, content.sha256)  # nothing there: no effect
+            undone(W, second)  # nothing there: no effect
         assert not store.has(W, content.sha256)
-        assert not store.set_aside(W, ABSENT)
+        assert store.set_aside(W, ABSENT) is None
+
+    def test_two_who_remove_the_same_leave_what_was_stored_and_recorded_between(
+        self, store: FileStore
+    ) -> None:
+        """The first asks before the recording, the second hides what was stored again, the first discards."""
+        with store.receive(W) as incoming:
+            incoming.write(b"bytes")
+            sha256 = incoming.finish().sha256
+            recorded: set[str] = set()
+            second: list[Aside | None] = []
+
+            def meanwhile() -> None:
+                incoming.finish()
+                second.append(store.set_aside(W, sha256))
+
+            assert run_sync(remove_unrecorded(Desk(store, recorded, meanwhile), W, [sha256])) == 1
+        (aside,) = second
+        assert aside is not None
+        store.put_back(W, aside)  # it was recorded before the second one asked
+        assert read_bytes(store, sha256) == b"bytes"
+
+    def test_what_is_hidden_comes_back_when_nobody_says_who_has_recorded_it(self, store: FileStore) -> None:
+        content = store_bytes(store, b"bytes")
+
+        def no_answer() -> None:
+            raise Unavailable("the views are behind")
+
+        with pytest.raises(Unavailable):
+            run_sync(remove_unrecorded(Desk(store, set(), no_answer), W, [content.sha256]))
+        assert read_bytes(store, content.sha256) == b"bytes"
+
+    def test_uploads_are_noted_for_one_run_and_forgotten(self, store: FileStore) -> None:
+        store.note_upload(W, RUN, ABSENT)
+        store.note_upload(W, RUN, ABSENT)
+        store.forget_uploads(W, older_than_s=3_600)
+        assert store.is_upload(W, RUN, ABSENT)
+        assert not store.is_upload(W, "other", ABSENT)
+        store.forget_uploads(W, older_than_s=-60)
+        assert not store.is_upload(W, RUN, ABSENT)
 
     def test_what_nobody_has_recorded_is_removed(self, store: FileStore) -> None:
         kept, gone = store_bytes(store, b"kept"), store_bytes(store, b"gone")
@@ -196,11 +239,14 @@ class FileStoreContract(ABC):
         for content in (wanted, left):  # by somebody who died then
             store.set_aside(W, content.sha256)
         desk = Desk(store, {wanted.sha256})
+        store.note_upload(W, RUN, ABSENT)
         assert run_sync(sweep(desk, W, older_than_s=3_600)) == 0
         assert store.has(W, orphan.sha256)
+        assert store.is_upload(W, RUN, ABSENT)
         assert run_sync(sweep(desk, W, older_than_s=-60)) == 2
         assert list(store.contents(W, older_than_s=-60)) == [wanted.sha256]
         assert read_bytes(store, wanted.sha256) == b"wanted"
+        assert not store.is_upload(W, RUN, ABSENT)
 
     # Logs
 
@@ -231,9 +277,37 @@ class FileStoreContract(ABC):
     def test_other_bytes_and_gaps_are_conflicts(self, store: FileStore, offset: int, data: bytes) -> None:
         store.append_log(W, RUN, "log", 0, b"abc")
         with pytest.raises(Conflict) as caught:
+            store.append_log(W, RUN, "another", 1, data)
+        assert caught.value.facts["end"] == 0
+        assert [log.path for log in store.logs(W, RUN)] == ["log"], "what was refused begins no log"
+        with pytest.raises(Conflict) as caught:
             store.append_log(W, RUN, "log", offset, data)
         assert caught.value.facts["end"] == 3
         assert store.read_log(W, RUN, "log", 0, 100) == b"abc"
+
+    def test_a_closed_log_is_read_and_takes_no_more(self, store: FileStore) -> None:
+        assert not store.close_log(W, RUN, "log")
+        store.append_log(W, RUN, "log", 0, b"abc")
+        assert store.close_log(W, RUN, "log")
+        assert store.close_log(W, RUN, "log")
+        assert store.append_log(W, RUN, "log", 1, b"bc") == 3, "what was written before may be sent again"
+        for offset in (2, 3):
+            with pytest.raises(Conflict, match="finished"):
+                store.append_log(W, RUN, "log", offset, b"cd"[offset - 2 :])
+        assert store.read_log(W, RUN, "log", 0, 100) == b"abc"
+        assert [(log.path, log.size_bytes) for log in store.logs(W, RUN)] == [("log", 3)]
+        store.remove_log(W, RUN, "log")
+        assert store.append_log(W, RUN, "log", 0, b"new") == 3
+
+    def test_an_append_during_the_finish_is_refused(self, store: FileStore) -> None:
+        """Else it is acknowledged between the last read and the removal, and lost."""
+        store.append_log(W, RUN, "log", 0, b"abc")
+        with store.receive(W) as incoming:
+            assert finish_into(incoming, store, W, RUN, "log") == Content(
+                hashlib.sha256(b"abc").hexdigest(), 3
+            )
+        with pytest.raises(Conflict):
+            store.append_log(W, RUN, "log", 3, b"late")
 
     def test_logs_belong_to_their_run(self, store: FileStore) -> None:
         for run_id, path in ((RUN, "b"), (RUN, "a"), (RUN, "A"), (RUN.upper(), "a"), ("other", "a")):

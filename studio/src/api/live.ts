@@ -114,6 +114,8 @@ class Stream {
     });
     if (!response.ok || response.body === null) {
       const problem = await problemOf(response);
+      // What is not there has nothing to follow; whoever shows it says so.
+      if (problem.status === 404) return this.stop();
       // A position that the server cannot read is of no use again.
       if (problem.status === 400 || problem.status === 409) this.lastId = null;
       throw problem;

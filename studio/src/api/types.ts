@@ -20,6 +20,7 @@ export interface AdvanceRun {
   status: Status;
   details?: string | null;
   claim?: boolean;
+  unless_adopted?: boolean;
 }
 
 export interface ArchiveRun {
@@ -376,6 +377,7 @@ export interface FailRun {
   type: "run.fail";
   run_id: string;
   error?: ErrorInfo;
+  unless_adopted?: boolean;
 }
 
 export interface FileAnswer {

@@ -12,7 +12,8 @@ from runfold import Experiment, Workspace, _process
 from tests.support.command_line import Cli
 from tests.support.moving import kept
 
-FIELDS = {"events", "streams", "run_numbers", "writer_marks", "bytes", "sha256", "file", "home", "workspace"}
+COUNTS = {"events", "artifacts", "streams", "run_numbers", "writer_marks", "bytes"}
+FIELDS = COUNTS | {"sha256", "file", "home", "workspace"}
 
 
 @pytest.fixture
@@ -45,6 +46,31 @@ def test_what_is_exported_can_be_listed_elsewhere(cli: Cli, other: Cli, home: Pa
 
     assert other("run", "list", "-w", "two").json == cli("run", "list", "-w", "two").json
     assert other("ledger", "check").json["is_sound"]
+
+
+@pytest.mark.parametrize("files", [None, "s3://bucket/prefix"])
+def test_contents_are_said_to_stay_behind_and_from_where_to_copy_them(
+    cli: Cli, other: Cli, home: Path, monkeypatch: pytest.MonkeyPatch, files: str | None
+) -> None:
+    file = home / "ledger.ndjson"
+    assert "contents" not in cli("ledger", "export", str(file)).err, "there are none"
+    with Experiment(Workspace(workspace_name="two", home=home), "moving").start_logging() as run:
+        for name in ("a", "b"):
+            run.upload_file(name, str(file))
+    with Experiment(Workspace(workspace_name="two", home=home), "moving").start_logging() as erased:
+        erased.upload_file("c", str(file))
+    cli("run", "erase", erased.id, "-w", "two", "--yes")
+    _process.close_all()
+    if files is not None:
+        monkeypatch.setenv("RUNFOLD_FILES", files)
+    exported = cli("ledger", "export", str(file), "--overwrite")
+    imported = other("ledger", "import", str(file))
+    assert exported.json["artifacts"] == imported.json["artifacts"] == 2
+    place, goal = files or str(home / "files"), files or str(Path(imported.json["home"]) / "files")
+    assert "contents of 2 artifacts are not in the file" in exported.err
+    assert f"copy them from {place} (docs/moving.md)" in exported.err
+    assert "contents of 2 artifacts did not come along" in imported.err
+    assert f"to {goal} (docs/moving.md)" in imported.err
 
 
 def test_one_workspace_goes_to_stdout(cli: Cli, home: Path) -> None:

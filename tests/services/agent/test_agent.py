@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from runfold.cli.commands.agents import agent as agent_command
+from runfold_events.contract.errors import NotFound
 from runfold_events.contract.statuses import Status
 from runfold_services.agent import job as jobs
 from runfold_services.agent import outages
-from runfold_services.agent.folders import RunFolder, remove_left_behind
+from runfold_services.agent.folders import KeptBound, RunFolder, remove_left_behind, remove_old_kept
 from runfold_services.agent.slots import has_place
 from tests.support.agent_bench import SLEEP, STATIONS, Bench
 from tests.support.agent_runs import MemoryRuns, wait_for
@@ -215,6 +217,60 @@ def test_folders_of_agents_that_are_gone_are_removed(bench: Bench) -> None:
     alive.close(keep=False)
 
 
+def kept_folder(root: Path, days_old: float) -> RunFolder:
+    folder = RunFolder(root)
+    folder.close(keep=True)
+    at = time.time() - days_old * 24 * 3600
+    os.utime(folder.path / "kept", (at, at))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("days_max", "folders_max", "stay"),
+    [(30.0, 100, [1, 2, 3]), (2.5, 100, [1, 2]), (30.0, 1, [1]), (0.0, 100, []), (30.0, 0, [])],
+)
+def test_kept_folders_stay_within_a_bound_of_age_and_number(
+    bench: Bench, days_max: float, folders_max: int, stay: list[int]
+) -> None:
+    folders = {days_old: kept_folder(bench.root, days_old) for days_old in (2, 3, 1)}
+    removed = remove_old_kept(bench.root, KeptBound(days_max=days_max, folders_max=folders_max))
+    assert [age for age in (1, 2, 3) if folders[age].path.exists()] == stay
+    assert len(removed) == 3 - len(stay)
+
+
+def test_the_command_says_the_bound_that_an_agent_has() -> None:
+    given = {option.name: option.default for option in agent_command.params}
+    bound = KeptBound()
+    assert (given["keep_days"], given["keep_folders"]) == (bound.days_max, bound.folders_max)
+
+
+def test_the_folder_of_a_run_that_is_executed_stays_whatever_the_bound(bench: Bench) -> None:
+    """Also one that has the mark of a kept one: what counts is that something of the run lives."""
+    nothing = KeptBound(days_max=0.0, folders_max=0)
+    executing, marked = RunFolder(bench.root), RunFolder(bench.root)
+    (marked.path / "kept").touch()
+    assert remove_old_kept(bench.root, nothing) == []
+    marked.close(keep=True)
+    assert remove_old_kept(bench.root, nothing) == [marked.path], "control: nothing of it lives any more"
+    assert list(bench.root.iterdir()) == [executing.path]
+    executing.close(keep=False)
+
+
+def test_an_agent_removes_old_folders_when_it_starts_and_between_runs(bench: Bench) -> None:
+    old = kept_folder(bench.root, 31)
+    (old.path / "lock").unlink()  # who was removing it died in the middle
+    bench.work()
+    assert not old.path.exists()
+    bench.shelf.submit("first", "raise SystemExit(1)")
+    bench.work(keep="failed", kept=KeptBound(folders_max=2))
+    (first,) = bench.root.glob("run-*")
+    for number in range(2):
+        bench.shelf.submit(f"later{number}", "raise SystemExit(1)")
+    bench.work(keep="failed", runs_at_once=1, kept=KeptBound(folders_max=2))
+    assert len(list(bench.root.glob("run-*"))) == 2
+    assert not first.exists()
+
+
 # Several agents, and agents that are gone
 
 
@@ -275,6 +331,57 @@ def test_a_run_whose_agent_is_gone_fails_or_is_executed_again_as_its_definition_
     assert bench.shelf.log("once") == ""
     assert bench.shelf.status["repeatable"] == "Completed"
     assert bench.shelf.log("repeatable") == "first\nagain\n", "behind what the first agent had sent"
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["goes on", "cannot go on"])
+@pytest.mark.parametrize("yields", [True, False], ids=["yields", "control"])
+def test_an_agent_that_was_away_leaves_what_another_one_has_adopted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fails: bool, yields: bool
+) -> None:
+    """It was stopped while it prepared the run, for longer than its lease."""
+    bench.runs.yields = yields
+    bench.shelf.submit("r", "print('never')")
+
+    def restore(run_id: str, snapshot_id: str, folder: Path) -> None:
+        bench.shelf.holder["r"] = "another agent"
+        bench.shelf.move("r", Status.RUNNING)
+        if fails:
+            raise NotFound("the snapshot is not there")
+
+    monkeypatch.setattr(bench.runs, "restore", restore)
+    bench.work()
+    disturbed = [] if yields else ["Failed"] if fails else ["Queued"]
+    assert bench.stations("r") == ["Starting", "Preparing", "Running", *disturbed]
+    assert (bench.shelf.log("r"), list(bench.root.iterdir())) == ("", [])
+
+
+def test_a_lost_run_that_somebody_has_again_is_not_failed_and_stops_no_other(bench: Bench) -> None:
+    for run_id in ("back", "gone"):
+        bench.shelf.submit(run_id, "print('never')")
+        bench.shelf.move(run_id, Status.NOT_RESPONDING)
+    bench.shelf.holder["back"] = "its agent"
+    bench.work()
+    assert (bench.shelf.status["back"], bench.shelf.status["gone"]) == ("NotResponding", "Failed")
+
+
+@pytest.mark.parametrize("yields", [True, False], ids=["yields", "control"])
+def test_what_a_script_left_is_not_stored_when_another_agent_has_adopted_its_run(
+    bench: Bench, yields: bool
+) -> None:
+    bench.runs.yields = yields
+    bench.shelf.submit(
+        "r",
+        "import os, time\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
+        "open('outputs/o', 'w').write('x')",
+    )
+    with bench.working():
+        bench.wait_for_output("r")
+        bench.shelf.holder["r"] = "another agent"
+        next(bench.root.glob("run-*/work")).joinpath("go").touch()
+        wait_for(lambda: not yields or bool(list(bench.root.glob("run-*/kept"))))
+        wait_for(lambda: yields or not list(bench.root.glob("run-*")))
+    assert bench.shelf.status["r"] == ("Running" if yields else "Completed")
+    assert (bench.shelf.stored == {}, bench.shelf.finished == set()) == (yields, yields)
 
 
 def test_an_agent_that_nobody_hears_stops_what_another_one_may_execute(

@@ -172,20 +172,29 @@ def test_a_folder_that_cannot_be_read_is_noted(bench: Bench) -> None:
     assert "outputs/sealed is not stored, or not all of it: cannot be read" in agent_log(bench)
 
 
-def test_at_finalizing_the_log_is_complete_and_a_failure_known(bench: Bench) -> None:
-    seen: dict[str, tuple[str | None, str]] = {}
+@pytest.mark.parametrize(("exit_code", "details"), [(0, None), (3, FAILING)])
+def test_at_finalizing_the_log_is_complete_and_a_failure_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, exit_code: int, details: str | None
+) -> None:
+    """Of the log nothing is sent while the script runs: the server was gone once, and is not asked again so soon."""
+    monkeypatch.setattr(outages, "RETRY_S", 60.0)
+    seen: list[tuple[str | None, str]] = []
     advance = bench.runs.advance
 
     def note(run_id: str, status: Status, details: str | None = None) -> None:
         if status is Status.FINALIZING:
-            seen[run_id] = (details, bench.shelf.log(run_id))
+            seen.append((details, bench.shelf.log(run_id)))
         advance(run_id, status, details)
 
-    bench.runs.advance = note  # type: ignore[method-assign]
-    for run_id, code in (("good", 0), ("bad", 3)):
-        bench.shelf.submit(run_id, f"print('a', flush=True); print('end'); raise SystemExit({code})")
-    bench.work()
-    assert seen == {"good": (None, "a\nend\n"), "bad": (FAILING, "a\nend\n")}
+    monkeypatch.setattr(bench.runs, "advance", note)
+    trouble = Trouble(bench, "append_log", Unavailable("gone"))
+    bench.shelf.submit("r", f"{LONG}raise SystemExit({exit_code})")
+    with bench.working():
+        wait_for(lambda: trouble.hits > 0)
+        trouble.lasts = False
+        go_on(bench)
+        bench.wait_for_end("r")
+    assert seen == [(details, "up\n")]
 
 
 def test_a_server_that_restarts_as_the_script_begins_is_asked_again(bench: Bench) -> None:

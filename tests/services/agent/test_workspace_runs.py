@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
 from runfold import Experiment
 from runfold._agent_runs import WorkspaceRuns
 from runfold._workspace import Workspace
 from runfold.testing import memory_workspace
-from runfold_events.contract.commands import AdvanceRun, Command, CreateRun, EnsureExperiment
+from runfold_events.contract.commands import AdvanceRun, Command, CreateRun, EnsureExperiment, ErrorInfo
 from runfold_events.contract.statuses import Status
 from runfold_services.agent.definition import RUN_TYPE
 
@@ -41,6 +42,22 @@ def test_children_that_wait_are_found_behind_older_runs() -> None:
         assert [view.run_id for view in runs.waiting(2)] == ["parent", "other"]
         found = runs.waiting_below(["parent", "child"], 2)
         assert [(view.run_id, view.parent_run_id) for view in found] == [("child", "parent")]
+
+
+def test_what_an_agent_says_of_a_run_yields_to_one_that_has_adopted_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with memory_workspace() as workspace:
+        runs = WorkspaceRuns(workspace)
+        said: list[Command] = []
+
+        def call(_stream: object, command: Command) -> None:
+            said.append(command)
+
+        monkeypatch.setattr(workspace._connection, "call", call)
+        runs.advance("r", Status.QUEUED)
+        runs.fail("r", ErrorInfo(message="why"))
+        assert [msgspec.to_builtins(command)["unless_adopted"] for command in said] == [True, True]
 
 
 @pytest.mark.skipif(

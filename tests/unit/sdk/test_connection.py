@@ -12,8 +12,9 @@ import pytest
 
 from runfold import _journal
 from runfold._connection import Connection
-from runfold._journal import Series, Stream
 from runfold._leases import interrupt_main_thread
+from runfold._spool import Place
+from runfold._streams import Series, Stream
 from runfold._transport import Answer, Batch, Item
 from runfold_events.contract import commands as c
 from runfold_events.contract.errors import (
@@ -233,17 +234,21 @@ def test_strict_raises_and_takes_back_what_was_not_sent(
     assert "never" not in view(connection).tags
 
 
-def test_so_many_commands_wait_and_no_more(
-    connection: Connection, run: Stream, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_journal, "JOURNAL_CELLS_MAX", 5)
-    monkeypatch.setattr(_journal, "JOURNAL_COMMANDS_MAX", 5)
+def test_so_many_commands_wait_and_no_more(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_journal, "COMMANDS_BYTES_MAX", 0)
+    connection = connection_over(wire, outage_wait_s=QUICK_S, place=Place(bytes_max=300_000))
+    run = connection.run_stream("w", "a")
     wire.is_gone = True
-    tags = [c.SetTags(run_id="a", tags={"n": str(n)}) for n in range(9)]
-    connection.call_all([(run, tag) for tag in tags])  # on their way
-    connection.call_all([(run, tag) for tag in tags])
+    tag = c.SetTags(run_id="a", tags={"n": "x" * 5_000})
+
+    def call_again_and_again() -> None:
+        for _ in range(60):
+            connection.call(run, tag)
+
     with pytest.raises(Unavailable, match="wait already"):
-        connection.call_all([(run, tag) for tag in tags])
+        call_again_and_again()
+    wire.is_gone = False
+    connection.close()
 
 
 def test_flush_says_when_it_took_too_long(connection: Connection, run: Stream, wire: Wire) -> None:
@@ -406,7 +411,8 @@ def test_what_was_not_delivered_at_the_end_is_announced(
     log(connection, run, 3.0)
     connection.call(run, c.SetTags(run_id="a", tags={"k": "v"}))
 
-    assert connection.close() == (2, 1)
+    left = connection.close()
+    assert (left.values, left.commands) == (2, 1)
     (mark,) = [mark for mark in wire.writers("w", "a") if mark.writer_id == run_writer]
     assert (mark.highest, mark.announced) == (2, 4)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from uuid import uuid4
@@ -11,9 +10,10 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
-from runfold import _journal
-from runfold._journal import Block, Entry, Pending, Series
+from runfold._journal_reader import Reader
 from runfold._packing import Packer
+from runfold._spool import Place
+from runfold._streams import Block, Pending, Series, Stream
 from runfold._transport import Answer, Batch
 from runfold_events.contract import commands as c
 from runfold_events.contract.envelope import MSGPACK
@@ -26,6 +26,14 @@ from tests.support.sdk import Desk, Fault, Submit, lose_answer, lose_request, re
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     desk = Desk()
+    yield desk
+    desk.wire.close()
+
+
+@pytest.fixture
+def small_desk() -> Iterator[Desk]:
+    """With room for one segment of values."""
+    desk = Desk(Place(bytes_max=400 * 1024))
     yield desk
     desk.wire.close()
 
@@ -278,47 +286,57 @@ def test_what_may_have_taken_effect_is_not_given_up_for_bad_credentials(desk: De
 
 
 def test_values_without_room_are_counted_and_declared_lost(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    small_desk: Desk,
 ) -> None:
-    monkeypatch.setattr(_journal, "JOURNAL_CELLS_MAX", 12)
+    desk = small_desk
     a = desk.run("a")
-    desk.log(a, "loss", *[float(n) for n in range(30)])
+    desk.log(a, "loss", *[float(n) for n in range(8_000)])
     desk.deliver()
     desk.log(a, "loss", 99.0)
     desk.deliver()
 
-    lost = 30 - len(desk.values("a", "loss")) + 1
+    lost = 8_000 - len(desk.values("a", "loss")) + 1
     assert desk.wire.sent == [
         [("experiment.ensure", 1), ("run.create", 1), ("run.log_metrics", 2), ("run.declare_lost", 3)],
         [("run.log_metrics", 4)],
     ]
-    assert lost == 20
+    assert 1_000 < lost < 2_000  # 256 KiB hold some 6,500 numbers
     assert desk.wire.run("w", "a", None).lost_values == lost
-    assert desk.journal.cells == 0
+    assert desk.journal.values == 0
 
 
-def test_room_is_given_back_when_values_arrive(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_journal, "JOURNAL_CELLS_MAX", 100)
+def test_room_is_given_back_when_values_arrive(small_desk: Desk) -> None:
+    desk = small_desk
     a = desk.run("a")
     table = Series(a, "t", "table")
     for _ in range(20):
-        desk.log(a, "loss", *[1.0] * 20)
+        desk.log(a, "loss", *[1.0] * 2_000)
         block = Block({"x": [1] * 30, "y": ["text"] * 30}, 30)
-        assert desk.journal.add_wide(table, None, block, cells=60, text_chars=120, values=30)
-        assert desk.journal.cells >= 80
+        assert desk.journal.add_wide(table, None, block, values=30)
+        assert desk.journal.values == 2_030
         desk.deliver()
-        assert desk.journal.cells == 0
+        assert desk.journal.values == 0
 
-    assert len(desk.values("a", "loss")) == 400
+    assert len(desk.values("a", "loss")) == 40_000
     assert desk.wire.run("w", "a", None).lost_values == 0
 
 
-def test_text_has_a_bound_of_its_own(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_journal, "JOURNAL_TEXT_CHARS_MAX", 10)
-    series = Series(desk.run("a"), "message", "scalar")
+def test_texts_count_by_what_they_weigh(small_desk: Desk) -> None:
+    series = Series(small_desk.run("a"), "message", "scalar")
 
-    assert desk.journal.add_wide(series, None, "12345678", cells=1, text_chars=8, values=1)
-    assert not desk.journal.add_wide(series, None, "12345678", cells=1, text_chars=8, values=1)
+    assert small_desk.journal.add_wide(series, None, "x" * 150_000, values=1)
+    assert not small_desk.journal.add_wide(series, None, "x" * 150_000, values=1)
+
+
+def test_commands_find_room_where_values_do_not(small_desk: Desk) -> None:
+    desk = small_desk
+    a = desk.run("a")
+    desk.log(a, "loss", *[1.0] * 8_000)
+    for number in range(500):
+        desk.put(a, c.SetTags(run_id="a", tags={"k": str(number)}))
+    desk.deliver()
+
+    assert desk.wire.run("w", "a", None).tags == {"k": "499"}
 
 
 def _series_names(command: c.Command) -> list[str]:
@@ -381,7 +399,7 @@ def test_a_store_restored_from_a_backup_is_told_what_it_no_longer_has(desk: Desk
 
 def test_a_request_is_for_one_workspace(desk: Desk) -> None:
     a = desk.run("a")
-    other = _journal.Stream("other", "other/run/x", "x", desk.writer_id)
+    other = Stream("other", "other/run/x", "x", desk.writer_id)
     desk.deliver()
     desk.log(a, "loss", 1.0)
     desk.log(other, "loss", 1.0)
@@ -406,7 +424,7 @@ def test_a_name_has_one_kind_per_batch(desk: Desk) -> None:
     a = desk.run("a")
     desk.log(a, "x", 1.0)
     rows = Series(a, "x", "row")
-    desk.journal.add_wide(rows, None, {"u": 1}, cells=1, text_chars=0, values=1)
+    desk.journal.add_wide(rows, None, {"u": 1}, values=1)
     desk.log(a, "x", 2.0)
     desk.deliver()
 
@@ -433,8 +451,8 @@ def test_what_is_being_packed_is_not_done_yet(desk: Desk, monkeypatch: pytest.Mo
     desk.log(a, "loss", 1.0)
     pack, seen = Packer.pack, list[bool]()
 
-    def watched(packer: Packer, entries: deque[Entry], before: Sequence[Pending] = ()) -> list[Pending]:
-        packed = pack(packer, entries, before)
+    def watched(packer: Packer, reader: Reader, before: Sequence[Pending] = ()) -> list[Pending]:
+        packed = pack(packer, reader, before)
         seen.append(desk.sender.is_idle)
         return packed
 
@@ -463,5 +481,5 @@ def test_numbers_about_to_be_used_can_be_announced(desk: Desk) -> None:
     desk.log(b, "loss", 1.0)
 
     assert desk.sender.last_numbers() == {a: 3}
-    assert desk.sender.last_numbers(with_journal=True) == {a: 3, b: 2}
+    assert desk.sender.last_numbers([a, b]) == {a: 3, b: 2}
     assert desk.sender.undelivered() == (2, 1)

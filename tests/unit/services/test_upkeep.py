@@ -6,9 +6,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from runfold_events.clock import elapsed_s
 from runfold_events.contract.errors import Unavailable
 from runfold_events.contract.tokens import Token
+from runfold_services import upkeep as upkeep_module
 from runfold_services.settings import ServerSettings
 from runfold_services.threads import Threads
 from runfold_services.upkeep import Upkeep
@@ -166,3 +169,18 @@ def test_the_clock_goes_on() -> None:
     first = elapsed_s()
     time.sleep(0.01)
     assert 0.005 < elapsed_s() - first < 5.0
+
+
+def test_the_file_store_is_swept_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep_module, "SWEEP_INTERVAL_S", 0.02)
+    sweeps: list[int] = []
+
+    async def sweep_files() -> int:
+        sweeps.append(1)
+        raise Unavailable("the bucket does not answer")
+
+    async def play(backend: CountingBackend, upkeep: Upkeep, clock: Clock) -> None:
+        backend.sweep_files = sweep_files  # type: ignore[method-assign]
+        await until(lambda: len(sweeps) >= 3)
+
+    scenario(play)

@@ -134,6 +134,14 @@ BEGIN
     PERFORM erase_bodies(_partition, _next_pos, _erase);
 END $$;
 
+-- Before an append that says who holds the runs instead.
+CREATE OR REPLACE FUNCTION drop_holders(_streams text[], _processes uuid[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+BEGIN
+    DELETE FROM holders USING unnest(_streams, _processes) AS gone (stream, process_id)
+    WHERE holders.stream = gone.stream AND holders.process_id = gone.process_id;
+END $$;
+
 CREATE OR REPLACE FUNCTION note_holders(
     _hold_streams text[], _hold_processes uuid[], _lost text[], _found text[], _ended text[]
 ) RETURNS void LANGUAGE plpgsql AS $$

@@ -225,6 +225,7 @@ SERVICE_FUNCTIONS: Final = (
     "now_us",
     "lock_partition",
     "load_decision",
+    "drop_holders",
     "append",
     "announce",
     "reserve_run_numbers",

@@ -395,6 +395,8 @@ class PostgresTransaction:
         rows.check_dense(write.events, self.row)
         head = write.events[-1].chain if write.events else self.row.chain_head
         reach("postgres.append.before")
+        if write.drop:
+            await self._connection.execute("SELECT drop_holders($1, $2)", *_columns(list(write.drop), 2))
         await self._connection.execute(
             "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
             self.row.partition,

@@ -75,6 +75,9 @@ INSERT INTO held (stream) VALUES (?) ON CONFLICT (stream) DO NOTHING
 -- name: put_holder
 INSERT INTO holders (stream, process_id) VALUES (?, ?) ON CONFLICT (stream, process_id) DO NOTHING
 
+-- name: drop_holder
+DELETE FROM holders WHERE stream = ? AND process_id = ?
+
 -- name: put_lost
 INSERT INTO held (stream, is_lost) VALUES (?, 1) ON CONFLICT (stream) DO UPDATE SET is_lost = 1
 

@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 from runfold_events.clock import Clock, SystemClock
 from runfold_events.contract.errors import NotFound
 from runfold_events.contract.ids import system_stream
+from runfold_events.file_systems import refuse_network_file_system
 from runfold_events.ids_source import SystemIds
 from runfold_events.ports import Loaded, PartitionRow
 from runfold_events.restoring import Restoration, Restorer
 from runfold_events.stores.sqlite import forks
 from runfold_events.stores.sqlite.connection import open_unrestricted
 from runfold_events.stores.sqlite.failures import Translating
-from runfold_events.stores.sqlite.filesystem import refuse_network_file_system
 from runfold_events.stores.sqlite.lock import FileLock
 from runfold_events.stores.sqlite.schema import Identity, prepare
 from runfold_events.stores.sqlite.store import LOCK_TIMEOUT_S_DEFAULT

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from runfold_events.clock import Clock, SystemClock
 from runfold_events.contract.envelope import LedgerDamaged, PublicEvent, RecordedEvent
 from runfold_events.contract.errors import Invalid, Unavailable
+from runfold_events.file_systems import refuse_network_file_system
 from runfold_events.ports import CommandKey, Head, WriterKey, WriterMark
 from runfold_events.stores.sqlite import forks
 from runfold_events.stores.sqlite.audit import SqliteAudit, lenient_text
@@ -19,7 +20,6 @@ from runfold_events.stores.sqlite.authorizer import Role, authorizer
 from runfold_events.stores.sqlite.connection import MEMORY, open_connection, open_unrestricted
 from runfold_events.stores.sqlite.exporting import SqliteExport
 from runfold_events.stores.sqlite.failures import Translating
-from runfold_events.stores.sqlite.filesystem import refuse_network_file_system
 from runfold_events.stores.sqlite.lock import FileLock, ProcessLock
 from runfold_events.stores.sqlite.readers import Readers, Reading, SharedReader
 from runfold_events.stores.sqlite.rows import event_of, mark_of, position

@@ -35,6 +35,7 @@ _ERASE_DIGESTS: Final = Step("erase_mark_digests")
 _PUT_HEAD: Final = Step("put_head")
 _PUT_MARK: Final = Step("put_mark")
 _PUT_HELD: Final = Step("put_held")
+_DROP_HOLDER: Final = Step("drop_holder")
 _PUT_HOLDER: Final = Step("put_holder")
 _PUT_LOST: Final = Step("put_lost")
 _PUT_FOUND: Final = Step("put_found")
@@ -209,6 +210,8 @@ def _erase(connection: sqlite3.Connection, write: Write) -> None:
 
 
 def _apply_holders(connection: sqlite3.Connection, write: Write) -> None:
+    if write.drop:
+        _DROP_HOLDER.run_many(connection, ((stream, process_id.bytes) for stream, process_id in write.drop))
     if write.hold:
         _PUT_HELD.run_many(connection, ((stream,) for stream, _ in write.hold))
         _PUT_HOLDER.run_many(connection, ((stream, process_id.bytes) for stream, process_id in write.hold))

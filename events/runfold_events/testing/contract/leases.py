@@ -99,6 +99,13 @@ class LeaseContract(ContractBase):
         assert await scene.store.held_by(BOB) == []
 
     @driven
+    async def test_who_is_dropped_holds_a_run_no_more_unless_it_takes_it_at_once(self, scene: Scene) -> None:
+        await scene.append(0, hold=[(ONE, ANN), (TWO, ANN), (ONE, BOB)])
+        await scene.append(0, drop=[(ONE, ANN), (ONE, BOB)], hold=[(ONE, BOB)])
+        assert await scene.store.held_by(ANN) == [TWO]
+        assert await scene.store.held_by(BOB) == [ONE]
+
+    @driven
     async def test_nobody_holds_what_ended(self, scene: Scene) -> None:
         await scene.append(0, hold=[(ONE, ANN), (ONE, BOB)], lost=[ONE])
         await scene.append(0, ended=[ONE])

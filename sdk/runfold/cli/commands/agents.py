@@ -41,6 +41,22 @@ from runfold.cli.tree import Leaf
     help="Which runs' working copies to leave in the folder.",
 )
 @click.option(
+    "--keep-days",
+    type=click.FloatRange(0),
+    default=30,
+    show_default=True,
+    metavar="DAYS",
+    help="How long working copies that were left stay.",
+)
+@click.option(
+    "--keep-folders",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    metavar="NUMBER",
+    help="How many of them stay; the oldest go first.",
+)
+@click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
     help="Where working copies are made.  [default: agents/WORKSPACE in RUNFOLD_HOME]",
@@ -60,4 +76,4 @@ def agent(session: Session, /, **given: Any) -> int:
         )
     from runfold.cli import executing
 
-    return executing.execute(session, **given)
+    return executing.execute(session, executing.Asked(**given))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -22,6 +22,8 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.transfer.exporting import Exported, export_ledger
 from runfold_events.transfer.importing import Imported, Phases, import_ledger
 from runfold_events.transfer.reading import LedgerFile
+from runfold_services.compose.files import FILES_FOLDER
+from runfold_services.settings import absolute_place
 
 STDOUT: Final = "-"
 OWNER_ALONE: Final = 0o600  # a file has what the ledger has: texts of users, and salts
@@ -38,6 +40,11 @@ def export(session: Session, file: str, postgres: str | None, *, overwrite: bool
             return await export_ledger(store, out.write, workspace=workspace, progress=progress)
 
     place, done = on_store(session, "ledger export", postgres, work)
+    if done.artifacts:
+        session.output.note(
+            f"runfold: contents of {plural(done.artifacts, 'artifact')} are not in the file; after its import, copy "
+            f"them from {_contents_place(place)} (docs/moving.md)"
+        )
     if file == STDOUT:
         session.output.note(
             f"runfold: exported {plural(done.events, 'event')} of {plural(done.streams, 'stream')}"
@@ -45,6 +52,16 @@ def export(session: Session, file: str, postgres: str | None, *, overwrite: bool
         return None
     facts = {**place, "file": file, "workspace": workspace, **msgspec.to_builtins(done)}
     return Answer(facts, lambda console: facts_table(facts), tuple(facts))
+
+
+def _contents_place(place: Mapping[str, str]) -> str:
+    """Where a ledger's contents of files are, as far as this command can know."""
+    named = absolute_place(os.environ.get("RUNFOLD_FILES"))
+    if named is not None:
+        return named
+    if "home" in place:
+        return str(Path(place["home"]) / FILES_FOLDER)
+    return "the place that RUNFOLD_FILES names for the server"
 
 
 @contextmanager
@@ -88,6 +105,11 @@ def import_(session: Session, file: Path, postgres: str | None, *, resume: bool)
                 return await import_ledger(store, ledger_file, SystemIds(), resume=resume, phases=phases)
 
         place, done = on_store(session, "ledger import", postgres, work, creates=True)
+    if done.artifacts:
+        session.output.note(
+            f"runfold: contents of {plural(done.artifacts, 'artifact')} did not come along; copy them now, from where "
+            f"the exported ledger has them, to {_contents_place(place)} (docs/moving.md)"
+        )
     facts = {**place, "file": str(file), **msgspec.to_builtins(done)}
     return Answer(facts, lambda console: facts_table(facts), tuple(facts))
 

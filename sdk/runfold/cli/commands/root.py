@@ -15,6 +15,7 @@ from runfold.cli.commands.ledger import ledger, rebuild
 from runfold.cli.commands.runs import run
 from runfold.cli.commands.server import serve, up
 from runfold.cli.commands.stack import stack
+from runfold.cli.commands.sync import sync
 from runfold.cli.commands.unreadable import unreadable
 from runfold.cli.commands.version import version
 from runfold.cli.exits import MEANINGS
@@ -75,6 +76,7 @@ root.add_command(folder)
 root.add_command(up)
 root.add_command(serve)
 root.add_command(stack)
+root.add_command(sync)
 root.add_command(rebuild)
 root.add_command(ledger)
 root.add_command(unreadable)

@@ -179,14 +179,14 @@ def opened(
 
 
 @contextmanager
-def progress_bar(session: Session, what: str) -> Generator[Progress]:
+def progress_bar(session: Session, what: str, unit: str = "events") -> Generator[Progress]:
     """A bar on stderr for people; nothing for programs."""
-    with progress_bars(session, what) as (bar,):
+    with progress_bars(session, what, unit=unit) as (bar,):
         yield bar
 
 
 @contextmanager
-def progress_bars(session: Session, *whats: str) -> Generator[tuple[Progress, ...]]:
+def progress_bars(session: Session, *whats: str, unit: str = "events") -> Generator[tuple[Progress, ...]]:
     """Bars for what is done one after the other; each shows once it begins."""
     from rich import progress as bars
 
@@ -195,7 +195,7 @@ def progress_bars(session: Session, *whats: str) -> Generator[tuple[Progress, ..
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
-        bars.TextColumn("events"),
+        bars.TextColumn(unit),
         bars.TimeElapsedColumn(),
         bars.TimeRemainingColumn(),
     )

@@ -24,7 +24,7 @@ from runfold_services.api.parameters import FilesParams
 from runfold_services.api.reading import BodyStream, TooLargeBody
 from runfold_services.api.routes.runs import RUN
 from runfold_services.files.admission import check_file
-from runfold_services.files.pieces import PIECE_BYTES, check_file_size
+from runfold_services.files.pieces import PIECE_BYTES, check_file_size, no_content
 from runfold_services.files.port import Content, Incoming
 
 BINARY: Final = "application/octet-stream"
@@ -61,11 +61,13 @@ async def put_content(call: Call) -> Answer:
     """For who records it next, with its digest; a content that nobody records is removed after a day."""
     await run_state(call)
     with await call.runtime.files.run(lambda: call.runtime.backend.files.receive(call.workspace)) as incoming:
-        return call.answer(await receive(call, incoming), status=201)
+        content = await receive(call, incoming)
+    await call.runtime.scopes.note_upload(call, content.sha256)
+    return call.answer(content, status=201)
 
 
 async def show_content(call: Call) -> Answer:
-    """Of the run's workspace, whoever stored it."""
+    """Of the run's workspace, whoever stored it. Who has a run's token learns of that run's contents only."""
     await run_state(call)
     sha256 = call.path["sha256"]
     if not _SHA256.match(sha256):
@@ -73,6 +75,8 @@ async def show_content(call: Call) -> Answer:
             "a SHA-256 has 64 hex digits", facts={"field": "sha256", "limit": 64, "size": len(sha256)}
         )
     store, workspace = call.runtime.backend.files, call.workspace
+    if not await call.runtime.scopes.knows_content(call, call.run_id, sha256):
+        return call.answer(StoredAnswer(stored=False))
     return call.answer(StoredAnswer(await call.runtime.files.run(lambda: store.has(workspace, sha256))))
 
 
@@ -85,13 +89,17 @@ async def get_artifact(call: Call) -> Answer:
     """The content, as an attachment that no browser runs or shows in the name of this server. Takes a Range."""
     workspace, run_id, path = call.workspace, call.run_id, call.file_path
     file = await call.look_up(lambda views: views.file(workspace, run_id, path))
-    asked = _range(call.headers.get("range"), file.size_bytes)
-    start, end = asked or (0, file.size_bytes)
     store = call.runtime.backend.files
+    # As it is and not as it was recorded: whoever recorded it may have said anything.
+    size = await call.runtime.files.run(lambda: store.size(workspace, file.sha256))
+    if size is None:
+        raise no_content(file.sha256)
+    asked = _range(call.headers.get("range"), size)
+    start, end = asked or (0, size)
     found = await call.runtime.files.run(lambda: store.read(workspace, file.sha256, start, end))
     headers = [*_headers_of(file), ("Content-Length", str(end - start))]
     if asked is not None:
-        headers.append(("Content-Range", f"bytes {start}-{end - 1}/{file.size_bytes}"))
+        headers.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
     return Answer(
         status=200 if asked is None else 206,
         content_type=file.content_type if _MEDIA_TYPE.match(file.content_type) else BINARY,

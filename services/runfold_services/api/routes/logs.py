@@ -61,10 +61,11 @@ async def finish_log(call: Call) -> Answer:
     body: FinishLogBody = call.body
     path, files = check_artifact_path(body.path), call.runtime.files
     store, workspace, run_id = call.runtime.backend.files, call.workspace, call.run_id
-    state = await run_state(call)
+    await run_state(call)
     with await files.run(lambda: store.receive(workspace)) as incoming:
         stored = await files.run(lambda: finish_into(incoming, store, workspace, run_id, path))
-        content = stored or state.artifacts.get(path)
+        # Asked after the look at the log, which another request may have finished just now.
+        content = stored or (await run_state(call)).artifacts.get(path)
         if content is None:
             raise no_log(run_id, path)
         command = RecordArtifact(

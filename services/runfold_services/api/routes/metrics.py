@@ -9,10 +9,11 @@ from msgspec import Raw
 from runfold_events.contract import limits
 from runfold_events.contract.commands import LogMetrics
 from runfold_events.contract.metrics import MetricBatch
+from runfold_projections.arrow import ARROW_STREAM
 from runfold_projections.model import SeriesData, SeriesInfo
 from runfold_services.api.bodies import CurveQueryBody, CurvesAnswer, PackedCurvesAnswer, WriteAnswer
 from runfold_services.api.call import Call
-from runfold_services.api.curve_formats import encode_curves
+from runfold_services.api.curve_formats import check_curve_format, encode_curves
 from runfold_services.api.operations import Answer, Operation
 from runfold_services.api.parameters import MetricsParams, SeriesParams, check_query
 from runfold_services.api.routes.runs import RUN
@@ -44,6 +45,7 @@ async def query_curves(call: Call) -> Answer:
     workspace, query = call.workspace, call.body
     if query.query is not None:
         check_query(query.query)
+    check_curve_format(call.format)
     return await call.ask(lambda views: views.curves(workspace, query), encode=encode_curves)
 
 
@@ -93,6 +95,7 @@ OPERATIONS: Final = (
         body=CurveQueryBody,
         answer=CurvesAnswer,
         answer_packed=PackedCurvesAnswer,
+        answer_others=(ARROW_STREAM,),
         is_question=True,
         finds_one=True,
     ),

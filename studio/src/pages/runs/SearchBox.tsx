@@ -47,7 +47,7 @@ export function SearchBox({ value, error, onChange }: { value: string; error: st
           value={text}
           onInput={(event) => onInput(event.currentTarget.value)}
           onKeyDown={(event) => {
-            if (event.key === "Enter") search(text);
+            if (event.key === "Enter") search(event.currentTarget.value);
             else if (event.key === "Escape") {
               if (text) onInput("");
               else document.querySelector<HTMLElement>(".grid")?.focus();

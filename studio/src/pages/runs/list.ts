@@ -44,13 +44,13 @@ export class RunList {
     const request = (this.request = new AbortController());
     this.isLoading.value = true;
     this.isStale.value = false;
-    void this.count();
     try {
       const page = await queryRuns(this.workspace, { ...this.query, limit: FIRST_ROWS }, request.signal);
       this.next = page.next;
       this.show(page.rows);
       this.error.value = undefined;
       this.isLoaded.value = true;
+      this.countUnlessComplete();
     } catch (error) {
       if (!isAbort(error)) this.error.value = error;
     }
@@ -83,7 +83,6 @@ export class RunList {
   async refresh(): Promise<void> {
     if (this.isLoading.value || !this.isLoaded.value) return;
     const request = (this.request = new AbortController());
-    void this.count();
     try {
       const page = await queryRuns(this.workspace, { ...this.query, limit: FIRST_ROWS }, request.signal);
       const isAll = this.rows.value.length <= FIRST_ROWS;
@@ -94,6 +93,7 @@ export class RunList {
         const fresh = new Set(page.rows.map((run) => run.run_id));
         this.show([...page.rows, ...this.rows.value.filter((run) => !fresh.has(run.run_id))]);
       } else this.isStale.value = true;
+      this.countUnlessComplete();
     } catch {
       // What is shown stays; the stream says when there is more.
     }
@@ -126,6 +126,12 @@ export class RunList {
   stop(): void {
     this.request?.abort();
     this.counting?.abort();
+  }
+
+  /** Where the first page is all there is, nobody needs to count; else it is done after the rows are there. */
+  private countUnlessComplete(): void {
+    if (this.next === null) this.total.value = this.rows.value.length;
+    else void this.count();
   }
 
   private async count(): Promise<void> {

@@ -56,7 +56,7 @@ function Facts({ system, states }: { system: SystemAnswer; states: readonly Proj
     <dl class="facts">
       <Fact name="Events" note={counted(system.ends.length, "partition")}>{count(events)}</Fact>
       <Fact name="Views behind by" note={lag === 0 ? "up to date" : "events, at most"}>{count(lag)}</Fact>
-      <Fact name="Processes with runs" note="holding a lease">{count(system.leases)}</Fact>
+      <Fact name="Processes" note="that hold runs">{count(system.leases)}</Fact>
       <Fact name="Commands waiting" note="in this process">{count(system.queued_commands)}</Fact>
       <Fact name="Watching live" note="in this process">{count(system.followers)}</Fact>
       <Fact name="Server" note={<>since <Time at={system.started_at} /></>}>{system.version}</Fact>

@@ -178,6 +178,25 @@ TABLE: Final = (
     row(
         c.FailRun(run_id=RUN, error=ERROR), ANYBODY, "++++++++ + + ++ !!=", e.RunFailed(error=ERROR), "Failed"
     ),
+    # An agent that was away says nothing more of a run that another one has adopted.
+    row(
+        c.FailRun(run_id=RUN, error=ERROR, unless_adopted=True),
+        ("nobody ever", "gone", "holder", "both"),
+        "++++++++ + + ++ !!=",
+        e.RunFailed(error=ERROR),
+        "Failed",
+    ),
+    row(c.FailRun(run_id=RUN, error=ERROR, unless_adopted=True), ("other",), "xxxxxxxx x x xx !!="),
+    row(
+        c.AdvanceRun(run_id=RUN, status=Status.QUEUED, unless_adopted=True),
+        ("nobody ever", "gone", "holder", "both"),
+        "+++++++= + + x+ !!!",
+        advanced("Queued"),
+        "Queued",
+    ),
+    row(
+        c.AdvanceRun(run_id=RUN, status=Status.QUEUED, unless_adopted=True), ("other",), "xxxxxxxx x x xx !!!"
+    ),
     row(
         c.CancelRun(run_id=RUN, reason="r"),
         ANYBODY,

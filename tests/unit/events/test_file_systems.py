@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from runfold_events import file_systems as filesystem
 from runfold_events.contract.errors import Invalid
-from runfold_events.stores.sqlite import SqliteStore, filesystem
-from runfold_events.stores.sqlite.filesystem import (
+from runfold_events.file_systems import (
     file_system_type,
     is_network,
     parse_mount_output,
     parse_mountinfo,
 )
+from runfold_events.stores.sqlite import SqliteStore
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 36 22 0:31 / /data rw,noatime shared:2 master:1 - nfs4 server:/export rw,vers=4.2

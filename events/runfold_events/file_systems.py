@@ -1,9 +1,9 @@
-"""SQLite's write-ahead log needs shared memory and honest locks, which network file systems do not give."""
+"""What lies on which file system. SQLite's write-ahead log needs shared memory and honest locks, which network file
+systems do not give; the SDK's spool asks as well."""
 
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -29,13 +29,18 @@ _BSD_MOUNT_LINE: Final = re.compile(r"^.+? on (?P<point>/.*) \((?P<type>[\w.\-]+
 
 def refuse_network_file_system(path: Path) -> None:
     """Raise :class:`Invalid` when ``path`` lies on a network file system; where that cannot be told, go on."""
-    kind = file_system_type(path.resolve(), _mounts())
+    kind = file_system_type_of(path)
     if kind is not None and is_network(kind):
         raise Invalid(
             f"{path} is on a network file system ({kind}), where SQLite can lose data. "
             "Set RUNFOLD_HOME to a folder on a local disk, or use a runfold server (RUNFOLD_URL).",
             facts={"field": "RUNFOLD_HOME", "limit": "a local file system", "size": kind, "path": str(path)},
         )
+
+
+def file_system_type_of(path: Path) -> str | None:
+    """The type of the file system that ``path`` lies on, where that can be told."""
+    return file_system_type(path.resolve(), _mounts())
 
 
 def is_network(kind: str) -> bool:
@@ -75,6 +80,8 @@ def _unescape(text: str) -> str:
 
 
 def _mounts() -> list[tuple[str, str]]:
+    import subprocess  # only where there is no /proc
+
     try:
         if MOUNTINFO.exists():
             return parse_mountinfo(MOUNTINFO.read_text("utf-8", errors="surrogateescape"))

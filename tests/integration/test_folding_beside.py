@@ -1,0 +1,110 @@
+"""A helper process folds for a busy server, and nobody depends on it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from runfold_events.contract.commands import EnsureExperiment
+from runfold_events.contract.submission import Actor, Submission
+from runfold_events.sync import run_sync
+from runfold_services.compose import open_embedded
+from runfold_services.compose.embedded import EmbeddedTracker
+from runfold_services.folding import FoldingBeside, Helper, helper_command
+from runfold_services.threads import OnLoop
+
+START_S_MAX = 60.0
+ENDS_AT_ONCE = [sys.executable, "-c", ""]
+NEVER_ANSWERS = [sys.executable, "-c", "print('ready', flush=True); input(); input()"]
+REFUSES = [sys.executable, "-c", "print('ready', flush=True); input(); print('broken', flush=True); input()"]
+ALWAYS_BUSY_S = -1.0
+
+
+@pytest.fixture
+def tracker(tmp_path: Path) -> Iterator[EmbeddedTracker]:
+    """A server's ledger, which folds only when somebody says so."""
+    tracker = open_embedded(tmp_path, background=False)
+    yield tracker
+    run_sync(tracker.close())
+
+
+def _append(tracker: EmbeddedTracker) -> None:
+    command = EnsureExperiment(experiment=f"e-{uuid4()}")
+    run_sync(
+        tracker.submit(
+            [
+                Submission(
+                    workspace="default",
+                    command=command,
+                    writer_id=uuid4(),
+                    writer_seq=1,
+                    occurred_at=time.time_ns() // 1_000,
+                    actor=Actor("tester", "anonymous"),
+                    door="http",
+                )
+            ]
+        )
+    )
+
+
+def _left_to_fold(tracker: EmbeddedTracker) -> int:
+    return run_sync(tracker.embedded_views.catch_up())
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + START_S_MAX
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_helper_folds_what_was_appended(tmp_path: Path, tracker: EmbeddedTracker) -> None:
+    helper = Helper(helper_command(tmp_path))
+    try:
+        _until(helper.fold)
+        _append(tracker)
+        assert helper.fold()
+        assert _left_to_fold(tracker) == 0
+        _append(tracker)
+        assert _left_to_fold(tracker) == 1, "without the helper it is there to fold"
+    finally:
+        helper.stop()
+
+
+@pytest.mark.parametrize("command", [ENDS_AT_ONCE, NEVER_ANSWERS, REFUSES], ids=["ends", "hangs", "refuses"])
+def test_a_helper_that_fails_leaves_the_fold_to_the_server(
+    tracker: EmbeddedTracker, command: list[str]
+) -> None:
+    helper = Helper(command, answer_s_max=0.2, restart_s=0.0)
+    places = FoldingBeside(OnLoop(), helper, busy_fold_s=ALWAYS_BUSY_S)
+    try:
+        for _ in range(50):
+            _append(tracker)
+            assert run_sync(places.fold(tracker.embedded_views.catch_up)) == 1
+            time.sleep(0.01)
+        assert helper.failures > 0
+    finally:
+        places.stop()
+
+
+def test_a_server_with_little_to_do_starts_no_helper(tmp_path: Path, tracker: EmbeddedTracker) -> None:
+    helper = Helper(helper_command(tmp_path))
+    places = FoldingBeside(OnLoop(), helper, busy_fold_s=START_S_MAX)
+    _append(tracker)
+    assert run_sync(places.fold(tracker.embedded_views.catch_up)) == 1
+    assert not helper.is_started
+    places.stop()
+
+
+def test_the_helper_ends_with_its_server(tmp_path: Path) -> None:
+    helper = Helper(helper_command(tmp_path))
+    open_once = open_embedded(tmp_path, background=False)
+    _until(helper.fold)
+    helper.stop()
+    assert not helper.is_started
+    run_sync(open_once.close())
