@@ -19,7 +19,15 @@ from benchmarks.place import Place
 from benchmarks.processes import server
 from benchmarks.progress import bar as progress_bar
 from runfold_events.contract.columns import Column
-from runfold_events.contract.commands import Command, CompleteRun, CreateRun, FailRun, LogMetrics, LogParams
+from runfold_events.contract.commands import (
+    Command,
+    CompleteRun,
+    CreateRun,
+    FailRun,
+    LogMetrics,
+    LogParams,
+    Params,
+)
 from runfold_events.contract.metrics import Series, encode_batch
 from tests.support.browser import HEIGHT, WIDTH, open_browser
 
@@ -178,9 +186,10 @@ def _commands(rng: random.Random, number: int) -> list[Command]:
     run_id = f"run-{number:06}"
     name = f"{rng.choice(WORDS)}-{rng.choice(WORDS)}-number-{number}"
     rate, optimizer = round(10 ** rng.uniform(-4, -1), 6), rng.choice(("adam", "sgd"))
-    params = {"lr": rate, "depth": rng.randint(2, 12), "optimizer": optimizer}
+    params: Params = {"lr": rate, "depth": rng.randint(2, 12), "optimizer": optimizer}
     batch = encode_batch([_series(metric, rng.random()) for metric in ("loss", "accuracy", "val/loss")])
-    return [
+    end: Command = FailRun(run_id=run_id) if number % 17 == 0 else CompleteRun(run_id=run_id)
+    commands: list[Command] = [
         CreateRun(
             run_id=run_id,
             experiment=EXPERIMENT,
@@ -190,8 +199,9 @@ def _commands(rng: random.Random, number: int) -> list[Command]:
         ),
         LogParams(run_id=run_id, params=params),
         LogMetrics(run_id=run_id, batch=msgspec.Raw(batch)),
-        FailRun(run_id=run_id) if number % 17 == 0 else CompleteRun(run_id=run_id),
+        end,
     ]
+    return commands
 
 
 def _series(name: str, value: float) -> Series:

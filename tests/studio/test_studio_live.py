@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,16 +49,14 @@ def test_a_metric_and_a_status_appear_within_a_second(visitor: Visitor, studio_s
     samples: list[float] = []
     for number in range(TRIES):
         value = 0.1234 + number
-        samples.append(
-            seen_after_ms(page, ".overview .table td", str(value), lambda v=value: run.log("loss", v))
-        )  # type: ignore[misc]
+        samples.append(seen_after_ms(page, ".overview .table td", str(value), partial(run.log, "loss", value)))
     table = visitor.context.new_page()
     table.goto("/studio/w/default/runs?experiment=live&cols=name,status,metrics.loss")
     table.locator(".grid-row").wait_for()
     expect(table.locator(".live-live")).to_be_visible()
     for number in range(TRIES):
         value = 9.1234 + number
-        samples.append(seen_after_ms(table, ".grid-row", str(value)[:6], lambda v=value: run.log("loss", v)))  # type: ignore[misc]
+        samples.append(seen_after_ms(table, ".grid-row", str(value)[:6], partial(run.log, "loss", value)))
     page.bring_to_front()
     samples.append(seen_after_ms(page, ".status-pill", "Completed", run.complete))
     print(f"shown after {min(samples):.0f} to {max(samples):.0f} ms")
