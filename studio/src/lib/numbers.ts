@@ -29,6 +29,23 @@ export function measuredInColumn(value: unknown): string {
   return isPlain ? minus(value.toPrecision(5)) : measured(value);
 }
 
+/** How to write the numbers of one column so that their points stand below each other: with as many decimals as they need, at most six. */
+export function aligned(values: readonly unknown[]): (value: unknown) => string {
+  const numbers = values.filter((value): value is number => typeof value === "number" && Number.isFinite(value));
+  const greatest = numbers.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  if (greatest >= 1e7 || (greatest > 0 && greatest < 1e-3)) return measured;
+  const room = Math.max(0, Math.min(6, 5 - Math.ceil(Math.log10(greatest || 1))));
+  const decimals = numbers.reduce((most, value) => Math.max(most, decimalsOf(value, room)), 0);
+  return (value) => (typeof value === "number" && Number.isFinite(value) ? minus(value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })) : measured(value));
+}
+
+function decimalsOf(value: number, most: number): number {
+  for (let decimals = 0; decimals < most; decimals++) {
+    if (Math.abs(value - Number(value.toFixed(decimals))) < 1e-9) return decimals;
+  }
+  return most;
+}
+
 function minus(text: string): string {
   return text.replace(/^-/, "−");
 }
