@@ -449,7 +449,8 @@ class Connection:
     def _step(self) -> None:
         if self._forget_at is not None and self._clock() >= self._forget_at:
             self._forget_at = None
-            self.sender.forget_delivered()
+            if self.sender.is_idle and self.journal.forget_delivered():
+                self.sender.deliveries.forget()
         with self._lock:
             self._urgent = False
             self._values_due_at = None

@@ -180,11 +180,6 @@ class Sender:
         if streams:
             self._note(streams)
 
-    def forget_delivered(self) -> None:
-        """Keep nothing of what has arrived. A spool that is in use keeps some, for the sake of speed."""
-        if self.is_idle and self._journal.forget_delivered():
-            self.deliveries.forget()
-
     def retry_now(self) -> None:
         """Do not wait for the end of the present back-off."""
         self._retry_at = 0.0
