@@ -41,8 +41,8 @@ def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group
     return [
         Group(
             title="As runs become more",
-            about=f"Runs with {many.METRICS} metrics, {many.PARAMS} params and {many.TAGS} tags each, folded into SQLite; "
-            "then pages of 50 as JSON, p50. Memory is the greatest of the process, the events it made included.",
+            about=f"Runs with {many.METRICS} metrics, {many.PARAMS} params and {many.TAGS} tags each, folded into "
+            "SQLite; then pages of 50 as JSON, p50. Memory is the most the process had, the events it made included.",
             rows=tuple(runs),
         ),
         Group(

@@ -1,4 +1,4 @@
-"""What a point takes on disk: float32-like losses with step and time, in the ledger and in the view, indexes included."""
+"""What a point takes on disk: float32-like losses with step and time, in ledger and view, indexes included."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def measure(sizes: Sizes, folder: Path, postgres: Callable[[], tuple[str, str]] 
             )
     return Group(
         title=f"Bytes a point: {sizes.stored_points:,} points of a float32-like loss with step and time",
-        about="Whole pages of tables and their indexes (SQLite: dbstat; Postgres: pg_total_relation_size). Postgres keeps "
-        "what is long in pieces of 2 KB, and beside each table maps of some pages, which count here.",
+        about="Whole pages of tables and their indexes (SQLite: dbstat; Postgres: pg_total_relation_size). Postgres "
+        "keeps what is long in pieces of 2 KB, and beside each table maps of some pages, which count here.",
         rows=tuple(rows),
     )

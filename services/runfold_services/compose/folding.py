@@ -17,6 +17,7 @@ from runfold_projections.views import EmbeddedViews, open_sqlite_views
 from runfold_services.compose.embedded import ledger_path
 from runfold_services.folding import DONE, READY
 from runfold_services.process import calm_collector, say
+from runfold_services.settings import value_codec
 
 
 def main(home: Path) -> None:
@@ -25,7 +26,7 @@ def main(home: Path) -> None:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C goes to the whole group; the server ends this process
     store = SqliteStore.open(ledger_path(home))
-    views = open_sqlite_views(store)
+    views = open_sqlite_views(store, value_codec())
     try:
         calm_collector()
         say(READY)
