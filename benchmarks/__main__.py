@@ -48,9 +48,9 @@ def main() -> int:
     if options.name == "distributed":
         groups = distributed.run(console, sizes, options.stack)
     elif options.name == "studio":
-        from benchmarks import studio  # needs a browser, which the others do not
+        from benchmarks import studio, studio_charts  # need a browser, which the others do not
 
-        groups = studio.run(console, sizes)
+        groups = [*studio.run(console, sizes), *studio_charts.run(console, sizes)]
     else:
         groups = embedded.run(console, sizes)
     facts["took_s"] = round(time.monotonic() - began, 1)

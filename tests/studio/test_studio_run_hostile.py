@@ -20,6 +20,7 @@ SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" onload="window.ran=4"><script>window.ran=5</script>'
     '<rect width="40" height="20"/></svg>'
 )
+PROGRAMS = "main script, main iframe, main object, main [onerror], main [onload]"
 FILES = {
     "evil.svg": SVG,
     "evil.html": f"<h1>{EVIL}</h1>",
@@ -27,7 +28,9 @@ FILES = {
     "evil.json": json.dumps({EVIL: LINK, "__proto__": {"ran": 6}}),
     f"{EVIL.replace('/', '_')}.txt": EVIL,
     "matrix": json.dumps(chart("confusion_matrix", class_labels=[EVIL, LINK], matrix=[[1, 2], [3, 4]])),
-    "table": json.dumps(chart("accuracy_table", class_labels=[EVIL], probability_tables=[[[1, 0, 1, 0], [0, 1, 0, 1]]])),
+    "table": json.dumps(
+        chart("accuracy_table", class_labels=[EVIL], probability_tables=[[[1, 0, 1, 0], [0, 1, 0, 1]]])
+    ),
     "strange": json.dumps({"schema_type": EVIL, "data": {"class_labels": {"length": 9}, "matrix": "x"}}),
     "broken": "{" + EVIL,
 }
@@ -81,7 +84,7 @@ def test_hostile_metrics_logs_files_and_charts_run_nothing(visitor: Visitor, evi
         page.locator(".skeleton, .chart-wait").first.wait_for(state="detached")
         page.wait_for_timeout(150)
         assert page.evaluate("[window.ran, {}.ran]") == [None, None], address
-        assert page.locator("main script, main iframe, main object, main [onerror], main [onload]").count() == 0, address
+        assert page.locator(PROGRAMS).count() == 0, address
         assert page.locator("a[href^='javascript:'], img[src^='http'], img[src='x']").count() == 0, address
     page = visitor.visit(f"w/default/runs/{evil}/metrics")
     page.set_viewport_size({"width": 1360, "height": 3000})
