@@ -20,9 +20,9 @@ PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 
 def _studio(console: Console, sizes: Sizes, stack: Path | None) -> list[Group]:
-    from benchmarks import studio  # needs a browser, which the others do not
+    from benchmarks import studio, studio_charts  # need a browser, which the others do not
 
-    return studio.run(console, sizes)
+    return [*studio.run(console, sizes), *studio_charts.run(console, sizes)]
 
 
 RUNS: Final = {

@@ -74,7 +74,9 @@ def _with_points(folder: Path, points: int, questions: int) -> list[Measured]:
         rate = _fill(filled, points)
         rows = [_row(f"{points:,} points: folded", "points/s", rate)]
         for name, query, _ in reading.curve_questions(points):
-            rows.append(_row(f"{points:,} points: {name}", "ms", reading.curve_p50_ms(filled, query, questions)))
+            rows.append(
+                _row(f"{points:,} points: {name}", "ms", reading.curve_p50_ms(filled, query, questions))
+            )
         whole = CurveQuery(runs=(reading.CURVE_RUN,), names=("loss",), points_max=1_000)
         rows.append(
             _row(
@@ -91,9 +93,7 @@ def _fill(filled: Filled, points: int) -> float:
     filled.history.create(reading.CURVE_RUN)
     took = 0.0
     for first in range(0, points, _STAGE_POINTS):
-        filled.history.metrics(
-            reading.CURVE_RUN, storage.series(first, min(_STAGE_POINTS, points - first))
-        )
+        filled.history.metrics(reading.CURVE_RUN, storage.series(first, min(_STAGE_POINTS, points - first)))
         began = time.perf_counter()
         filled.fold()
         took += time.perf_counter() - began

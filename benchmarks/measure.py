@@ -33,6 +33,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     # Studio
     studio_runs: int = 100_000
     scroll_frames: int = 300
+    drawn_points: int = 1_000_000
     # Distributed
     flood_runs: int = 320  # each of a writer of its own
     flood: tuple[tuple[int, int], ...] = ((1, 32_000), (100, 12_000), (1_000, 1_500))  # points, commands
@@ -61,6 +62,7 @@ QUICK: Final = Sizes(
     growth_points=(1_000, 10_000),
     studio_runs=2_000,
     scroll_frames=60,
+    drawn_points=20_000,
     flood_runs=32,
     flood=((1, 640), (100, 320), (1_000, 64)),
     paced_s=0.4,

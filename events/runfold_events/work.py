@@ -460,13 +460,8 @@ class Work:
         return f"{self._token_start}{self._row.next_pos + len(self._events)}"
 
     def _refused(self, rejection: Rejection, event: EventRef | None) -> Refused:
-        return Refused(
-            code=rejection.code,
-            message=rejection.message,
-            facts=rejection.facts,
-            token=self._token(),
-            event=event,
-        )
+        code, message, facts = rejection.code, rejection.message, rejection.facts
+        return Refused(code=code, message=message, facts=facts, token=self._token(), event=event)
 
     def _refuse(self, code: str, message: str, facts: dict[str, object]) -> Refused:
         return Refused(code=code, message=message, facts=facts, token=self._token())

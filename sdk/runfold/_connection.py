@@ -18,10 +18,12 @@ from uuid import UUID, uuid4
 from msgspec import Struct
 
 from runfold import _process
+from runfold._drain_beside import DrainBeside
 from runfold._journal import Journal
 from runfold._leases import Leases
+from runfold._positions import is_of_another_epoch, merged
 from runfold._sender import Sender
-from runfold._spool import IN_MEMORY, Place, spools_in
+from runfold._spool import IN_MEMORY, Place
 from runfold._spool_kept import keep_receipts, keep_refused
 from runfold._streams import Pending, Stream
 from runfold._transport import Transport
@@ -30,7 +32,6 @@ from runfold_events.contract.commands import Command
 from runfold_events.contract.errors import PositionNotReached, RunfoldError, Unavailable, error_from
 from runfold_events.contract.ids import experiment_stream, run_stream
 from runfold_events.contract.submission import Accepted, Refused
-from runfold_events.contract.tokens import parse_token
 from runfold_events.contract.validation import check_command
 
 OUTAGE_WAIT_S: Final = 2.0  # an outage's first call waits so long, the following ones not at all
@@ -39,7 +40,6 @@ LINGER_S: Final = 0.25  # how long values gather before they are sent without be
 FORGET_S: Final = 1.0  # how long an idle spool keeps what was delivered
 QUESTION_WAIT_S: Final = 10.0  # how long a question waits for what this process has sent before
 EXIT_FLUSH_S: Final = 10.0
-DRAIN_PATIENCE_S: Final = 2.0  # with a server that is gone; the next process tries again
 _JOIN_S: Final = 2.0
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class Connection:
         self._work = threading.Condition(self._lock)
         self._done = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._drainer: threading.Thread | None = None
+        self._drainer = DrainBeside(self.transport, lambda: self._stopping)
         self._urgent = False  # somebody waits
         self._values_due_at: float | None = None
         self._forget_at: float | None = None
@@ -132,47 +132,14 @@ class Connection:
                 if self._transport is None:
                     self._transport = self._open_transport()
                     _process.remember(self)
-                    self._drain_beside()
+                    self._drainer.begin(self.journal.place, self.writer_id)
         return self._transport
 
     # What dead processes have left
 
-    def drain_left(self, patience_s: float = DRAIN_PATIENCE_S) -> int:
+    def drain_left(self) -> int:
         """Deliver, now, what dead processes have left for the same destination; returns how many values arrived."""
-        from runfold._drain import drain
-
-        place, transport = self.journal.place, self.transport()
-        if place.folder is None:
-            return 0
-        drained = list(
-            drain(place.folder, lambda: transport, patience_s=patience_s, stop=lambda: self._stopping)
-        )
-        for one in drained:
-            _log.info(
-                "runfold: delivered %d values and %d commands that %s had left%s",
-                one.values,
-                one.commands,
-                one.program or "a process",
-                "" if one.is_done else f"; the rest waits: {one.problem}",
-            )
-        return sum(one.values for one in drained)
-
-    def _drain_beside(self) -> None:
-        """The same beside the program's own work, if there is something."""
-        place = self.journal.place
-        own = str(self.writer_id)
-        if place.folder is None or all(path.name == own for path in spools_in(place.folder)):
-            return
-        thread = threading.Thread(target=self._drain_quietly, name="runfold-drain", daemon=True)
-        with suppress(RuntimeError):  # while Python ends
-            thread.start()
-            self._drainer = thread
-
-    def _drain_quietly(self) -> None:
-        try:
-            self.drain_left()
-        except Exception:  # what others have left is no reason to disturb this program
-            _log.exception("runfold: what dead processes have left was not delivered")
+        return self._drainer.now(self.journal.place)
 
     # Streams
 
@@ -330,7 +297,7 @@ class Connection:
         try:
             return question(self.transport(), token)
         except PositionNotReached as error:
-            if token is None or not _is_of_another_epoch(token, error):
+            if token is None or not is_of_another_epoch(token, error):
                 raise
             with self._lock:  # the store was restored from a backup: what the token speaks of is no more
                 if self.token == token:
@@ -365,7 +332,7 @@ class Connection:
         with self._lock:
             self._answered_at = self._clock()
             if token is not None:
-                self.token = _merged(self.token, token)
+                self.token = merged(self.token, token)
             if self.sender.outage_since is None:
                 self._outage_waited = False
             self._done.notify_all()
@@ -512,7 +479,7 @@ class Connection:
         with self._lock:
             self._stopping = True
             self._work.notify_all()
-        for thread in (self._thread, self._drainer):
+        for thread in (self._thread, self._drainer.thread):
             if thread is not None and thread is not threading.current_thread():
                 thread.join(_JOIN_S)
 
@@ -522,17 +489,3 @@ def _size_of(command: Command) -> int:
     import msgspec
 
     return len(msgspec.msgpack.encode(command)) + 100
-
-
-def _merged(old: str | None, new: str) -> str:
-    if old is None or old == new:
-        return new
-    return str(parse_token(old).merge(parse_token(new)))
-
-
-def _is_of_another_epoch(token: str, error: PositionNotReached) -> bool:
-    """Whether views refused ``token`` because the store it speaks of is not this one."""
-    position = error.facts.get("position")
-    if not isinstance(position, str):
-        return False
-    return parse_token(position).epoch != parse_token(token).epoch

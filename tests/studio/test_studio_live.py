@@ -49,7 +49,9 @@ def test_a_metric_and_a_status_appear_within_a_second(visitor: Visitor, studio_s
     samples: list[float] = []
     for number in range(TRIES):
         value = 0.1234 + number
-        samples.append(seen_after_ms(page, ".overview .table td", str(value), partial(run.log, "loss", value)))
+        samples.append(
+            seen_after_ms(page, ".overview .table td", str(value), partial(run.log, "loss", value))
+        )
     table = visitor.context.new_page()
     table.goto("/studio/w/default/runs?experiment=live&cols=name,status,metrics.loss")
     table.locator(".grid-row").wait_for()

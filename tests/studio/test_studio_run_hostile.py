@@ -15,11 +15,12 @@ from tests.support.studio_rich_run import chart
 
 W = "/api/v1/workspaces/default"
 EVIL = '<img src=x onerror="window.ran=1"><script>window.ran=2</script>'
-LINK = 'javascript:window.ran=3'
+LINK = "javascript:window.ran=3"
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" onload="window.ran=4"><script>window.ran=5</script>'
     '<rect width="40" height="20"/></svg>'
 )
+PROGRAMS = "main script, main iframe, main object, main [onerror], main [onload]"
 FILES = {
     "evil.svg": SVG,
     "evil.html": f"<h1>{EVIL}</h1>",
@@ -27,7 +28,9 @@ FILES = {
     "evil.json": json.dumps({EVIL: LINK, "__proto__": {"ran": 6}}),
     f"{EVIL.replace('/', '_')}.txt": EVIL,
     "matrix": json.dumps(chart("confusion_matrix", class_labels=[EVIL, LINK], matrix=[[1, 2], [3, 4]])),
-    "table": json.dumps(chart("accuracy_table", class_labels=[EVIL], probability_tables=[[[1, 0, 1, 0], [0, 1, 0, 1]]])),
+    "table": json.dumps(
+        chart("accuracy_table", class_labels=[EVIL], probability_tables=[[[1, 0, 1, 0], [0, 1, 0, 1]]])
+    ),
     "strange": json.dumps({"schema_type": EVIL, "data": {"class_labels": {"length": 9}, "matrix": "x"}}),
     "broken": "{" + EVIL,
 }
@@ -38,15 +41,25 @@ def evil(studio_server: str) -> str:
     """A run whose metrics, files and log try to be more than that."""
     with Client(studio_server) as client:
         client.post(f"{W}/experiments", {"experiment": "evil"})
-        assert client.post(f"{W}/runs", {"experiment": "evil", "run_id": "evil", "display_name": EVIL}).status == 201
+        assert (
+            client.post(f"{W}/runs", {"experiment": "evil", "run_id": "evil", "display_name": EVIL}).status
+            == 201
+        )
         for name, content in FILES.items():
             path = f"{W}/runs/evil/artifacts/{quote(name, safe='')}"
             assert client.request("PUT", path, content.encode(), {"Content-Type": "text/html"}).status == 201
         file = "aml://artifactId/ExperimentRun/dcid.evil/{}"
-        series = [_texts(name, "chart", [file.format(name)]) for name in ("matrix", "table", "strange", "broken")]
-        series.append(_texts("picture", "image", [file.format("evil.svg"), LINK, file.format("../../../health/live")]))
+        series = [
+            _texts(name, "chart", [file.format(name)]) for name in ("matrix", "table", "strange", "broken")
+        ]
+        series.append(
+            _texts("picture", "image", [file.format("evil.svg"), LINK, file.format("../../../health/live")])
+        )
         series.append(_texts("words", "scalar", [EVIL, LINK]))
-        table = {**_texts("rows", "table", [EVIL, LINK]), "columns": {EVIL: {"dtype": "str", "values": [EVIL, LINK]}}}
+        table = {
+            **_texts("rows", "table", [EVIL, LINK]),
+            "columns": {EVIL: {"dtype": "str", "values": [EVIL, LINK]}},
+        }
         series.append(table)
         numbers = {**_texts(EVIL, "scalar", []), "columns": {EVIL: {"dtype": "f64", "values": [1.0, 2.0]}}}
         series.append({**numbers, "times": {"dtype": "i64", "values": [1_700_000_000_000] * 2}})
@@ -81,13 +94,15 @@ def test_hostile_metrics_logs_files_and_charts_run_nothing(visitor: Visitor, evi
         page.locator(".skeleton, .chart-wait").first.wait_for(state="detached")
         page.wait_for_timeout(150)
         assert page.evaluate("[window.ran, {}.ran]") == [None, None], address
-        assert page.locator("main script, main iframe, main object, main [onerror], main [onload]").count() == 0, address
+        assert page.locator(PROGRAMS).count() == 0, address
         assert page.locator("a[href^='javascript:'], img[src^='http'], img[src='x']").count() == 0, address
     page = visitor.visit(f"w/default/runs/{evil}/metrics")
     page.set_viewport_size({"width": 1360, "height": 3000})
     expect(page.locator(".metric-table td", has_text=EVIL).first).to_be_visible()
     expect(page.locator(".confusion th", has_text=EVIL).first).to_be_visible()
-    expect(page.get_by_role("region", name="strange", exact=True).locator("pre")).to_contain_text("class_labels")
+    expect(page.get_by_role("region", name="strange", exact=True).locator("pre")).to_contain_text(
+        "class_labels"
+    )
     page = visitor.visit(f"w/default/runs/{evil}/files?file=evil.svg")
     expect(page.locator(".file-image img")).to_have_attribute("src", re.compile("^data:image/svg"))
     page = visitor.visit(f"w/default/runs/{evil}/files?file=evil.html")

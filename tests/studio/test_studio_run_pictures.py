@@ -34,7 +34,15 @@ PAGES = {
     "compare-none": "w/default/compare",
 }
 TALL = {"run-metrics": 2_300}
-IN_DOCS = ("run-metrics", "run-logs", "run-files", "run-history", "compare", "compare-table", "compare-parallel")
+IN_DOCS = (
+    "run-metrics",
+    "run-logs",
+    "run-files",
+    "run-history",
+    "compare",
+    "compare-table",
+    "compare-parallel",
+)
 SETTLE_MS = 400  # for what is drawn after the last answer
 
 pytestmark = pytest.mark.source_tree  # axe comes with what the Studio is built from

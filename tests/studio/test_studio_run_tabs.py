@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.support.browser import Visitor
 from tests.support.http_server import Client
@@ -59,7 +59,7 @@ def log(client: Client, run_id: str, name: str, values: list[float | str], first
     assert client.post(f"{W}/runs/{run_id}/metrics", {"series": [series]}).status == 200
 
 
-def panel(page: Page, name: str) -> Any:
+def panel(page: Page, name: str) -> Locator:
     return page.get_by_role("region", name=name, exact=True)
 
 
@@ -282,12 +282,20 @@ def test_history_tells_what_happened_and_what_was_refused(look: Visitor, rich: s
     expect(refused).to_have_count(1)
     expect(refused).to_contain_text("attempted 'another'")
     refused.get_by_role("button").first.click()
-    for fact in ('"run.command_rejected"', '"property_immutable"', '"actor": "anonymous"', '"recorded_at": "20'):
+    for fact in (
+        '"run.command_rejected"',
+        '"property_immutable"',
+        '"actor": "anonymous"',
+        '"recorded_at": "20',
+    ):
         expect(refused.locator("pre[aria-label='The event']")).to_contain_text(fact)
     page.get_by_role("button", name=re.compile("^Everything")).click()
     assert client.request("PATCH", f"{W}/runs/{rich}/tags", {"set": {"seen": "now"}}).status == 200
     expect(page.locator(".history-entry").first).to_contain_text("seen")  # by itself
-    assert client.post(f"{W}/runs/{rich}/properties", {"properties": {"dataset": "third"}}).code == "property_immutable"
+    assert (
+        client.post(f"{W}/runs/{rich}/properties", {"properties": {"dataset": "third"}}).code
+        == "property_immutable"
+    )
     expect(page.locator(".history-entry.is-refused")).to_have_count(2)
 
 
@@ -302,5 +310,3 @@ def test_tabs_say_when_there_is_nothing(look: Visitor, client: Client) -> None:
     ):
         page = look.visit(f"w/default/runs/bare/{tab}")
         expect(page.get_by_role("heading", name=title)).to_be_visible()
-
-

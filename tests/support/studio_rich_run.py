@@ -1,7 +1,8 @@
-"""One run with everything that the tabs of its page show: curves, rows, tables, images, charts, files, logs, refusals."""
+"""One run with everything that the tabs of its page show: curves, tables, images, charts, files, logs, refusals."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import random
@@ -18,7 +19,9 @@ EXPERIMENT: Final = "segmentation"
 STEPS: Final = 400
 CLASSES: Final = ("bus", "car", "cat", "dog", "tram")
 LOG: Final = "user_logs/std_log.txt"
-SVG: Final = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><rect width="40" height="20" fill="teal"/></svg>'
+SVG: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 2"><rect width="4" height="2" fill="teal"/></svg>'
+)
 
 
 def fill_rich_run(url: str) -> Run:
@@ -36,10 +39,8 @@ def fill_rich_run(url: str) -> Run:
             _files(run, rng, Path(folder))
         _charts(run, rng)
         run.flush()
-        try:
+        with contextlib.suppress(PropertyImmutable):
             run.add_properties({"dataset": "another"})
-        except PropertyImmutable:
-            pass
     run.tag("reviewed", "yes")
     return run
 
@@ -59,7 +60,8 @@ def _curves(run: Run, rng: random.Random) -> None:
 
 def _tables(run: Run, rng: random.Random) -> None:
     for epoch in range(8):
-        run.log_row("epoch", number=epoch, seconds=round(41 + rng.random() * 4, 2), phase=("warm-up", "main")[epoch > 1])
+        phase = "main" if epoch > 1 else "warm-up"
+        run.log_row("epoch", number=epoch, seconds=round(41 + rng.random() * 4, 2), phase=phase)
     columns = {name: [round(rng.random(), 4) for _ in range(6)] for name in ("precision", "recall")}
     run.log_table("per_class", {"class": [*CLASSES, "all"], **columns})
     run.log_list("quantiles", [0.1, 0.22, 0.41, 0.6, 0.93])
@@ -70,13 +72,17 @@ def _files(run: Run, rng: random.Random, folder: Path) -> None:
         path = folder / f"mask-{step}.png"
         path.write_bytes(picture(step))
         run.log_image("masks", path=str(path))
-    lines = [f"\x1b[32m2026-05-02 10:{n // 60:02d}:{n % 60:02d}\x1b[0m INFO step {n} loss {1 / (n + 1):.4f}" for n in range(900)]
+    lines = [
+        f"\x1b[32m2026-05-02 10:{n // 60:02d}:{n % 60:02d}\x1b[0m INFO step {n} loss {1 / (n + 1):.4f}"
+        for n in range(900)
+    ]
     lines[450] = "2026-05-02 10:07:30 WARNING gradient norm is 12.4, clipped"
     contents = {
         LOG: "\n".join(lines) + "\n",
         "logs/setup.log": "pip install done\n",
         "outputs/config.json": json.dumps({"model": {"name": "unet", "depth": 5}, "classes": CLASSES}),
-        "outputs/scores.csv": "class,iou,note\n" + "".join(f'{name},{rng.random():.4f},"a, b"\n' for name in CLASSES),
+        "outputs/scores.csv": "class,iou,note\n"
+        + "".join(f'{name},{rng.random():.4f},"a, b"\n' for name in CLASSES),
         "outputs/notes.txt": "Trained on the cleaned masks.\n",
         "outputs/shape.svg": SVG,
         "outputs/model/weights.bin": "\0\1\2" * 400,
@@ -90,8 +96,13 @@ def _files(run: Run, rng: random.Random, folder: Path) -> None:
 
 def _charts(run: Run, rng: random.Random) -> None:
     size = len(CLASSES)
-    matrix = [[rng.randrange(4, 30) + (300 if row == column else 0) for column in range(size)] for row in range(size)]
-    run.log_confusion_matrix("charts/confusion", chart("confusion_matrix", class_labels=CLASSES, matrix=matrix))
+    matrix = [
+        [rng.randrange(4, 30) + (300 if row == column else 0) for column in range(size)]
+        for row in range(size)
+    ]
+    run.log_confusion_matrix(
+        "charts/confusion", chart("confusion_matrix", class_labels=CLASSES, matrix=matrix)
+    )
     edges = [round(-2 + 0.2 * n, 2) for n in range(21)]
     counts = [round(400 * math.exp(-((edge + 0.1) ** 2))) for edge in edges[:-1]]
     run.log_residuals("charts/residuals", chart("residuals", bin_edges=edges, bin_counts=counts))
@@ -105,10 +116,7 @@ def _charts(run: Run, rng: random.Random) -> None:
     )
     run.log_predictions("charts/predictions", predictions)
     shares = [n / 20 for n in range(21)]
-    tables = [
-        [[round(200 * (1 - t ** (3 + k))), round(300 * (1 - t) ** (2 + k)), round(300 * (1 - (1 - t) ** (2 + k))), round(200 * t ** (3 + k))] for t in shares]
-        for k in range(size)
-    ]
+    tables = [[_counts(share, 2 + number) for share in shares] for number in range(size)]
     table = chart(
         "accuracy_table",
         probability_tables=tables,
@@ -118,6 +126,12 @@ def _charts(run: Run, rng: random.Random) -> None:
         class_labels=CLASSES,
     )
     run.log_accuracy_table("charts/accuracy", table)
+
+
+def _counts(threshold: float, skill: int) -> list[int]:
+    """True and false positives and negatives of 200 members of a class and 300 others."""
+    hits, alarms = round(200 * (1 - threshold ** (skill + 1))), round(300 * (1 - threshold) ** skill)
+    return [hits, alarms, 300 - alarms, 200 - hits]
 
 
 def chart(kind: str, **data: Any) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from tests.support.repository import ON_WHEEL, ROOT, SOURCE_ROOTS
 
 PUBLIC = {
     "Artifact",
+    "Buckets",
+    "Curve",
+    "Curves",
     "VERSION",
     "ComputeTarget",
     "Conflict",
