@@ -7,13 +7,15 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from benchmarks import distributed, embedded, growth, machine, report, views
 from benchmarks.measure import FULL, QUICK, Group, Sizes
+from benchmarks.rivals import compare as rivals
+from benchmarks.rivals import plot, tables
 
 FOLDER: Final = Path(__file__).resolve().parent / "results"
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -34,13 +36,14 @@ RUNS: Final = {
 }
 BEGIN: Final = "<!-- written by: ./dev bench {} --reference -->"
 END: Final = "<!-- end of what is written -->"
+PICTURE: Final = "runfold beside MLflow and FastTrackML, on logarithmic scales"
 
 
 def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="./dev bench", description="What runfold costs on this machine.")
     parser.add_argument(
-        "name", nargs="?", choices=list(RUNS), default="embedded", help="which (default: embedded)"
+        "name", nargs="?", choices=[*RUNS, "rivals"], default="embedded", help="which (default: embedded)"
     )
     parser.add_argument(
         "--output", type=Path, help="where to write JSON (default: benchmarks/results/local/NAME.json)"
@@ -52,22 +55,47 @@ def main() -> int:
         "--quick", action="store_true", help="tiny sizes: shows that it works; the figures mean nothing"
     )
     parser.add_argument(
-        "--stack", type=Path, help="distributed, views: folder of a stack to share (default: one of its own)"
+        "--stack",
+        type=Path,
+        help="distributed, views, rivals: folder of a stack to share (default: one of its own)",
     )
     options = parser.parse_args()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     began = time.monotonic()
     facts = machine.facts()
     sizes = QUICK if options.quick else FULL
-    groups = RUNS[options.name](console, sizes, options.stack)
+    path = options.output or FOLDER / ("" if options.reference else "local") / f"{options.name}.json"
+    if options.name == "rivals":
+        page = compare(console, facts, sizes, options.stack, path)
+    else:
+        page = measure(console, facts, sizes, options.name, options.stack, path)
+    if options.reference:
+        write_page(options.name, page)
+    console.print(Text(f"\n{time.monotonic() - began:.0f} s; written to {path}", style="dim"))
+    return 0
+
+
+def measure(
+    console: Console, facts: dict[str, Any], sizes: Sizes, name: str, stack: Path | None, path: Path
+) -> str:
+    """Run a benchmark of ours alone; the page's tables."""
+    began = time.monotonic()
+    groups = RUNS[name](console, sizes, stack)
     facts["took_s"] = round(time.monotonic() - began, 1)
     report.show(console, facts, groups)
-    path = options.output or FOLDER / ("" if options.reference else "local") / f"{options.name}.json"
-    report.write(path, report.as_data(options.name, facts, groups))
-    if options.reference:
-        write_page(options.name, report.markdown(facts, groups))
-    console.print(Text(f"\n{facts['took_s']:.0f} s; written to {path}", style="dim"))
-    return 0
+    report.write(path, report.as_data(name, facts, groups))
+    return report.markdown(facts, groups)
+
+
+def compare(console: Console, facts: dict[str, Any], sizes: Sizes, stack: Path | None, path: Path) -> str:
+    """Run the comparison with others; the page's tables, and the picture beside the data."""
+    began = time.monotonic()
+    compared = rivals.run(console, sizes, stack)
+    facts |= {**compared.facts, "took_s": round(time.monotonic() - began, 1)}
+    tables.show(console, compared.rows)
+    report.write(path, tables.as_data(facts, compared.rows))
+    path.with_suffix(".svg").write_text(plot.svg(compared.rows), "utf-8")
+    return f"![{PICTURE}](../benchmarks/results/rivals.svg)\n\n{tables.markdown(facts, compared.rows)}"
 
 
 def write_page(name: str, tables: str) -> None:

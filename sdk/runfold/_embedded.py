@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from runfold_services.files.port import Content, LogInfo
     from runfold_services.service import HeartbeatAnswer, Service
+    from runfold_services.usage import Usage
 
 T = TypeVar("T")
 
@@ -96,6 +97,11 @@ class EmbeddedTransport:
 
     def count(self, workspace: str, query: RunQuery, at: str | None) -> int:
         return self._ask(at, lambda: self._service.views.count(workspace, query))
+
+    def usage(self, workspace: str) -> Usage:
+        from runfold_services.usage import ALL_RUNS, Usage
+
+        return Usage(workspace=workspace, runs=self.count(workspace, ALL_RUNS, None))
 
     def child_counts(self, workspace: str, run_id: str, at: str | None) -> ChildCounts:
         return self._ask(at, lambda: self._service.views.child_counts(workspace, run_id))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote, urlencode
@@ -38,6 +37,7 @@ from runfold_projections.model import (
 )
 from runfold_services.files.port import Content, LogInfo
 from runfold_services.service import HeartbeatAnswer
+from runfold_services.usage import Usage
 
 CONNECT_TIMEOUT_S: Final = 2.0
 ANSWER_TIMEOUT_S: Final = 30.0
@@ -154,6 +154,9 @@ class HttpTransport:
     def count(self, workspace: str, query: RunQuery, at: str | None) -> int:
         return self._ask(f"{_workspace(workspace)}/runs:count", _Count, at, body=query).count
 
+    def usage(self, workspace: str) -> Usage:
+        return self._ask(f"{_workspace(workspace)}/usage", Usage, None)
+
     def child_counts(self, workspace: str, run_id: str, at: str | None) -> ChildCounts:
         return self._ask(f"{_run(workspace, run_id)}/children/counts", ChildCounts, at)
 
@@ -249,8 +252,8 @@ class HttpTransport:
         for pause_s in _TRY_AGAIN_AFTER_S:
             try:
                 return request()
-            except Unavailable:
-                time.sleep(pause_s)
+            except Unavailable as error:
+                http_files.pause(error, pause_s)
         return request()
 
     def _send(

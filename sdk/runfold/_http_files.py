@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STORE_TIMEOUT_S: Final = 600.0  # after the last byte a server may have to carry all of it to an object store
 READ_TIMEOUT_S: Final = 60.0
+RETRY_AFTER_S_MAX: Final = 30.0
 _AGAIN_AFTER_S: Final = (0.2, 1.0, 3.0)
 _BYTES: Final = "application/octet-stream"
 
@@ -31,6 +32,12 @@ class Digest(Protocol):
     def update(self, data: bytes, /) -> None: ...
 
 
+def pause(error: Unavailable, at_least_s: float) -> None:
+    """Wait before a request is sent again: for as long as the server has said, within reason."""
+    asked_s = float(error.facts.get("retry_after", 0.0))
+    time.sleep(max(at_least_s, min(asked_s, RETRY_AFTER_S_MAX)))
+
+
 def put_content(http: HttpTransport, path: str, source: BinaryIO, size_bytes: int | None) -> Content:
     """Send the rest of ``source``, or its next ``size_bytes``; again from where it stood, if it can go back there."""
     check_file_size(size_bytes or 0)
@@ -39,8 +46,8 @@ def put_content(http: HttpTransport, path: str, source: BinaryIO, size_bytes: in
     for pause_s in pauses:
         try:
             return _put(http, path, source, size_bytes)
-        except Unavailable:
-            time.sleep(pause_s)
+        except Unavailable as error:
+            pause(error, pause_s)
             source.seek(start or 0)
     return _put(http, path, source, size_bytes)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from runfold_services.files.port import Content, LogInfo
     from runfold_services.service import HeartbeatAnswer
+    from runfold_services.usage import Usage
 
 
 class Item(Struct, frozen=True):
@@ -102,6 +103,10 @@ class Transport(Protocol):
     def runs(self, workspace: str, query: RunQuery, at: str | None) -> Page: ...
 
     def count(self, workspace: str, query: RunQuery, at: str | None) -> int: ...
+
+    def usage(self, workspace: str) -> Usage:
+        """What a workspace holds and, on a server, how it stands with its quotas."""
+        ...
 
     def child_counts(self, workspace: str, run_id: str, at: str | None) -> ChildCounts: ...
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runfold._experiment import Experiment
     from runfold._run import Run
     from runfold_projections.model import Axis, RunQuery, RunView
+    from runfold_services.usage import Usage
 
 T = TypeVar("T")
 
@@ -225,6 +226,10 @@ class Workspace:
         from runfold._run import Run
 
         return Run.get(self, run_id)
+
+    def usage(self) -> Usage:
+        """What this workspace holds and, on a server, how it stands with its quotas."""
+        return self._connection.ask(lambda transport, at: transport.usage(self._name))
 
     def get_details(self) -> dict[str, Any]:
         """``{"name", "id", "location", "subscriptionId", "resourceGroup", "type"}``."""

@@ -5,11 +5,32 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
+from runfold_events.contract.errors import Unavailable
+from runfold_services.api.problems import encode_problem, problem_headers, problem_of
 from runfold_services.bounded_http import BoundedHttpProtocol
+
+RETRY_AFTER_S: Final = 1.0
+
+
+async def send_crowded(connections_max: int, send: Any) -> None:
+    """Answer 503 and close the connection, so that there is room."""
+    error = Unavailable(
+        f"the server has its {connections_max} connections; come again later",
+        facts={"retry_after": RETRY_AFTER_S, "limit": connections_max},
+    )
+    problem = problem_of(error)
+    body = encode_problem(problem)
+    headers = [
+        *problem_headers(error, problem),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class HttpServer(uvicorn.Server):
@@ -32,9 +53,10 @@ class HttpServer(uvicorn.Server):
             keep_alive_s: how long a connection may be idle.
             has_lifespan: the application wants to know of start and stop.
         """
+        self._connections_max = connections_max
         super().__init__(
             uvicorn.Config(
-                app,
+                self._unless_crowded(app),
                 interface="asgi3",
                 http=BoundedHttpProtocol,
                 ws="none",
@@ -45,10 +67,20 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 timeout_keep_alive=keep_alive_s,
                 timeout_graceful_shutdown=stop_s,
-                limit_concurrency=connections_max,
             )
         )
         self.on_started: Callable[[], None] = lambda: None
+
+    def _unless_crowded(self, app: Any) -> Any:
+        """``app``, and a problem with Retry-After over the bound of connections, which uvicorn's own bound lacks."""
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http" or len(self.server_state.connections) <= self._connections_max:
+                await app(scope, receive, send)
+                return
+            await send_crowded(self._connections_max, send)
+
+        return answer
 
     async def serve_until_told(self, listener: socket.socket) -> None:
         """Serve until ``should_exit`` is set; the socket listens already."""

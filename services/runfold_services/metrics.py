@@ -101,6 +101,13 @@ OUTCOMES: Final = _declare(
     ("role", "code"),
     "What became of commands: accepted, repeated, or the code of the refusal.",
 )
+QUOTA_REFUSALS: Final = _declare(
+    "runfold_quota_refusals",
+    "counter",
+    "requests",
+    ("quota",),
+    "Requests that were answered 429 because their workspace had sent more than its quota.",
+)
 COMMIT_COMMANDS: Final = _declare(
     "runfold_commit_commands", "histogram", "commands", (), "Commands of one commit of the HTTP door."
 )
@@ -254,11 +261,14 @@ def process_samples(role: str, *, is_ready: bool, started_at: float) -> Iterator
     yield one(PROCESS_CPU, time.process_time(), role)
 
 
-def api_samples(tally: ApiTally, queued_commands: int, live_leases: int) -> Iterator[Samples]:
+def api_samples(
+    tally: ApiTally, queued_commands: int, live_leases: int, quota_refusals: Mapping[str, int]
+) -> Iterator[Samples]:
     """What an API process tells."""
     yield by_key(HTTP_REQUESTS, dict(tally.requests))
     yield by_key(HTTP_SECONDS, dict(tally.seconds))
     yield by_key(OUTCOMES, dict(tally.outcomes), "api")
+    yield by_key(QUOTA_REFUSALS, quota_refusals)
     yield one(COMMIT_COMMANDS, tally.commits)
     yield one(QUEUED_COMMANDS, queued_commands)
     yield one(LIVE_LEASES, live_leases)

@@ -13,6 +13,7 @@ from runfold_services.api.reading import BodyBudget
 from runfold_services.api.run_tokens import RunScopes
 from runfold_services.backend import Backend
 from runfold_services.committer import Lanes
+from runfold_services.quotas import Quotas, load_quotas
 from runfold_services.settings import ServerSettings
 from runfold_services.tally import ApiTally
 from runfold_services.threads import FileThreads, Places, Threads
@@ -25,6 +26,7 @@ class Runtime:
     def __init__(self, backend: Backend, settings: ServerSettings, places: Places | None = None) -> None:
         self.backend = backend
         self.settings = settings
+        self.quotas = Quotas(load_quotas(settings.quotas_file))
         self.threads = Threads(settings.query_threads) if places is None else places
         self.bodies = BodyBudget()
         self.files = FileThreads()

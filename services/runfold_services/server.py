@@ -58,8 +58,8 @@ class Server:
         """
         credentials = load_credentials(settings.token, settings.tokens_file)
         check_listen_address(settings.host, credentials)
-        self._listener = listen(settings.host, settings.port)
         self.runtime = Runtime(backend, settings, places)
+        self._listener = listen(settings.host, settings.port)
         self.url = url_of(self._listener)
         self._uvicorn = HttpServer(
             create_app(self.runtime, credentials),

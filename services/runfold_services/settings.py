@@ -27,6 +27,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     host: str = HOST_DEFAULT
     port: int = PORT_DEFAULT  # 0: any free one
     token: str | None = None  # the one credential; its bearer is admin
+    quotas_file: Path | None = None  # what each workspace may send; None: as much as it likes
     tokens_file: Path | None = None  # several credentials: name, token, optionally "admin", one a line
     log_format: LogFormat = "auto"  # auto: console on a terminal, JSON otherwise
     log_level: LogLevel = "info"
@@ -43,18 +44,21 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
 def settings_from_environment(
     environment: Mapping[str, str] | None = None, *, host: str = HOST_DEFAULT, port: int = PORT_DEFAULT
 ) -> ServerSettings:
-    """Settings with what ``RUNFOLD_TOKEN``, ``RUNFOLD_TOKENS_FILE``, ``RUNFOLD_FILES`` and ``RUNFOLD_LOG*`` say.
+    """Settings with what ``RUNFOLD_TOKEN``, ``RUNFOLD_TOKENS_FILE``, ``RUNFOLD_QUOTAS_FILE``, ``RUNFOLD_FILES`` and
+    ``RUNFOLD_LOG*`` say.
 
     Raises:
         Invalid: a variable has a value that it cannot have; the message names it.
     """
     env = os.environ if environment is None else environment
     tokens_file = absolute_place(env.get("RUNFOLD_TOKENS_FILE"))
+    quotas_file = absolute_place(env.get("RUNFOLD_QUOTAS_FILE"))
     return ServerSettings(
         host=host,
         port=port,
         token=env.get("RUNFOLD_TOKEN") or None,
         tokens_file=Path(tokens_file) if tokens_file else None,
+        quotas_file=Path(quotas_file) if quotas_file else None,
         files=absolute_place(env.get("RUNFOLD_FILES")),
         log_format=cast("LogFormat", _one_of(env, "RUNFOLD_LOG_FORMAT", "auto", ("auto", "json", "console"))),
         log_level=cast(

@@ -123,6 +123,7 @@ def test_all_operations_answer_as_they_are_described(ask: Described, home: Path)
     refuse_everything(ask, run)
     ask("DELETE", f"{run}?reason=asked")
     ask("GET", run)
+    ask("GET", f"{W}/usage")
     all_operations = {(m.upper(), p) for p, methods in ask.document["paths"].items() for m in methods}
     assert {path for _, path in all_operations - ask.seen} == {RUN_STREAM, WORKSPACE_STREAM}
 

@@ -128,6 +128,19 @@ def open_batch(content_type: str, body: bytes | memoryview) -> list[OpenSeries]:
     return found
 
 
+def count_points(content_type: str, body: bytes | memoryview) -> int:
+    """Points of all series as the batch announces them, without unpacking anything.
+
+    Raises:
+        Invalid, LimitExceeded: this is no metric batch. Whether it keeps what it announces shows when it is opened.
+    """
+    return sum(_announced(series.times) for series in _batch(content_type, body).series)
+
+
+def _announced(column: Column) -> int:
+    return len(column.values) if column.values is not None else max(0, column.count or 0)
+
+
 def _batch(content_type: str, body: bytes | memoryview) -> MetricBatch:
     if len(body) > limits.METRIC_BATCH_BYTES_MAX:
         raise over(limits.METRIC_BATCH_BYTES_MAX, len(body), "bytes").at("batch")

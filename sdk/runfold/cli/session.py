@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         RunView,
         SeriesData,
     )
+    from runfold_services.usage import Usage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -200,6 +201,10 @@ class Session:
     def child_counts(self, run_id: str) -> ChildCounts:
         """Children and descendants by status."""
         return self._ask(lambda transport, workspace, at: transport.child_counts(workspace, run_id, at))
+
+    def usage(self) -> Usage:
+        """What the workspace holds and how it stands with its quotas."""
+        return self._ask(lambda transport, workspace, at: transport.usage(workspace))
 
     def experiments(self, *, include_archived: bool) -> list[ExperimentView]:
         """All experiments."""

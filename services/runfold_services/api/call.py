@@ -135,7 +135,8 @@ class Call:
         return await self.commit(submissions)
 
     async def commit(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        """Commit numbered commands; one outcome each, in the same order."""
+        """Commit numbered commands, within the workspace's quota; one outcome each, in the same order."""
+        self.runtime.quotas.admit(self.workspace, submissions)
         outcomes = await self.runtime.committer.submit(submissions, self.body_bytes)
         return await self._without_gaps(submissions, outcomes) if self.sender.is_nobody else outcomes
 

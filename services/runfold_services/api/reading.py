@@ -84,6 +84,7 @@ class BodyStream:
         self.size: int | None = int(announced) if announced.isdecimal() else None
         self.content_type = headers.get("content-type")
         self.is_read = False
+        self.received = 0  # bytes so far
         self._receive = receive
         self._budget = budget
 
@@ -138,6 +139,7 @@ class BodyStream:
             raise ClientGone
         self.is_read = not message.get("more_body", False)
         chunk: bytes = message.get("body", b"")
+        self.received += len(chunk)
         return chunk
 
 

@@ -76,7 +76,7 @@ class Endpoint:
         try:
             call = await self._read(scope, receive)
             await self._runtime.scopes.check(call)
-            answer = await self.operation.run(call)
+            answer = await (self.operation.run(call) if call.stream is None else self._receive(call))
         except ClientGone:
             return None
         except asyncio.CancelledError:
@@ -91,6 +91,15 @@ class Endpoint:
             return await send_problem(error, scope, send, unread=receive if is_unread else None)
         await _send_answer(answer, receive, send)
         return answer.status
+
+    async def _receive(self, call: Call) -> Answer:
+        """Run an operation that receives the content of a file, within the workspace's quota."""
+        quotas, stream = self._runtime.quotas, call.stream
+        quotas.admit_files(call.workspace)
+        try:
+            return await self.operation.run(call)
+        finally:
+            quotas.took_files(call.workspace, 0 if stream is None else stream.received)
 
     async def _read(self, scope: Any, receive: Any) -> Call:
         operation = self.operation

@@ -154,7 +154,7 @@ def test_heavy_libraries_wait_until_they_are_needed() -> None:
     ("arguments", "said"),
     [
         (["run", "lits"], "did you mean list?"),
-        (["nosuch"], "there are: run, experiment, agent, folder, up"),
+        (["nosuch"], "there are: run, experiment, agent, folder, usage, up"),
         (["run", "list", "--lats"], "--last"),
         (["run", "list", "--last", "0"], "--last"),
         (["run", "list", "--last", "x"], "'x' is not a valid integer range"),

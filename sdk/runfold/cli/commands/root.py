@@ -17,6 +17,7 @@ from runfold.cli.commands.server import serve, up
 from runfold.cli.commands.stack import stack
 from runfold.cli.commands.sync import sync
 from runfold.cli.commands.unreadable import unreadable
+from runfold.cli.commands.usage import usage
 from runfold.cli.commands.version import version
 from runfold.cli.exits import MEANINGS
 from runfold.cli.options import wants_version
@@ -73,6 +74,7 @@ root.add_command(run)
 root.add_command(experiment)
 root.add_command(agent)
 root.add_command(folder)
+root.add_command(usage)
 root.add_command(up)
 root.add_command(serve)
 root.add_command(stack)

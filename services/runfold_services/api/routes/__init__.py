@@ -22,6 +22,7 @@ from runfold_services.api.routes import (
     streams,
     system,
     unreadable,
+    usage,
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -38,6 +39,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *metrics.OPERATIONS,
     *children.OPERATIONS,
     *streams.OPERATIONS,
+    *usage.OPERATIONS,
     *events.OPERATIONS,
     *unreadable.OPERATIONS,
     *system.OPERATIONS,

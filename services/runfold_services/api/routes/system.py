@@ -40,7 +40,8 @@ async def metrics(call: Call) -> Answer:
     runtime = call.runtime
     leases = await runtime.threads.query(runtime.backend.live_leases)
     own = m.process_samples("api", is_ready=runtime.status == "ok", started_at=runtime.started_at)
-    body = m.exposition([*own, *m.api_samples(runtime.tally, runtime.committer.queued.commands, leases)])
+    queued, refused = runtime.committer.queued.commands, runtime.quotas.refused
+    body = m.exposition([*own, *m.api_samples(runtime.tally, queued, leases, refused)])
     return Answer(body=body, content_type=m.CONTENT_TYPE)
 
 
