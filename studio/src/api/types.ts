@@ -455,6 +455,15 @@ export interface LogParams {
   params: Record<string, boolean | number | string | null>;
 }
 
+export interface Meter {
+  name: "commands" | "file_bytes" | "points";
+  per_s: number | null;
+  burst: number | null;
+  available: number | null;
+  taken: number;
+  refused: number;
+}
+
 export interface MetricBatch {
   series: (Series)[];
 }
@@ -738,6 +747,12 @@ export interface UpdateRunBody {
   display_name?: string | null;
   description?: string | null;
   archived?: boolean;
+}
+
+export interface Usage {
+  workspace: string;
+  runs: number;
+  meters?: (Meter)[];
 }
 
 export interface WriteAnswer {
