@@ -18,9 +18,12 @@ from tests.support.repository import ON_WHEEL, ROOT, SOURCE_ROOTS
 
 PUBLIC = {
     "Artifact",
+    "Buckets",
     "VERSION",
     "ComputeTarget",
     "Conflict",
+    "Curve",
+    "Curves",
     "Environment",
     "Experiment",
     "Invalid",
