@@ -62,8 +62,11 @@ SELECT chunk, name, body FROM {p}column WHERE series_key = $1 AND chunk >= $2 OR
 SELECT series_key, chunk, count, time_min, time_max, step_min, step_max, without_step
 FROM {p}chunk WHERE series_key = $1 ORDER BY chunk;
 
+-- As floats at once: thousands of exact numbers would be read one by one, to become floats after all.
 -- name: column_summaries
-SELECT series_key, chunk, name, numbers, nan_count, min, max, mean, first, last
+SELECT series_key, chunk, name, numbers, nan_count, CAST(min AS double precision) AS min,
+       CAST(max AS double precision) AS max, mean,
+       CAST(first AS double precision) AS first, CAST(last AS double precision) AS last
 FROM {p}column WHERE series_key = $1 ORDER BY chunk, name;
 
 -- name: chunk_axes

@@ -19,11 +19,11 @@ from tests.support.repository import ON_WHEEL, ROOT, SOURCE_ROOTS
 PUBLIC = {
     "Artifact",
     "Buckets",
-    "Curve",
-    "Curves",
     "VERSION",
     "ComputeTarget",
     "Conflict",
+    "Curve",
+    "Curves",
     "Environment",
     "Experiment",
     "Invalid",
