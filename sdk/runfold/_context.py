@@ -42,6 +42,7 @@ def _submitted(run_id: str) -> Run:
     found = _online.get(key)
     if found is None:
         from runfold._experiment import Experiment
+        from runfold._run import begin_sampling
         from runfold._run_submitted import SubmittedRun
         from runfold._workspace import Workspace
 
@@ -56,6 +57,8 @@ def _submitted(run_id: str) -> Run:
             experiment = Experiment._existing(workspace, view.experiment)
         run._bind(experiment, run_id)
         found = _online.setdefault(key, run)  # one handle, whichever thread comes first
+        if found is run:
+            begin_sampling(run)
     return found
 
 

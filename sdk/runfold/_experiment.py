@@ -147,6 +147,7 @@ class Experiment:
         properties: Mapping[str, Any] | None = None,
         resume: bool = False,
         interrupt_on_cancel: bool = False,
+        system_metrics: bool | None = None,
     ) -> Run:
         """Create and start an interactive run that this process holds until it ends it.
 
@@ -163,6 +164,8 @@ class Experiment:
             properties: immutable ones.
             resume: re-open the run ``run_id`` if it exists and has not ended, whatever its other content.
             interrupt_on_cancel: raise KeyboardInterrupt in the main thread when somebody asks to cancel the run.
+            system_metrics: log what the machine does meanwhile, every ten seconds, as metrics below ``system/``; needs
+                ``runfold[system]``. Default: what ``RUNFOLD_SYSTEM_METRICS`` says.
 
         Raises:
             Conflict: a run with this id and other content exists.
@@ -171,9 +174,13 @@ class Experiment:
         """
         from runfold._git import git_properties
         from runfold._outputs import outputs_of
-        from runfold._run import create_runs
+        from runfold._run import begin_sampling, create_runs
         from runfold._run_snapshots import check_folder
 
+        if system_metrics:
+            from runfold._system_metrics import check_installed
+
+            check_installed()
         collected = outputs_of(outputs)
         snapshot_directory = check_folder(snapshot_directory, "snapshot_directory")
         found = {} if snapshot_directory is None else git_properties(Path(snapshot_directory).expanduser())
@@ -190,6 +197,7 @@ class Experiment:
         )
         run = create_runs(self, [command], interrupt=interrupt_on_cancel)[0]
         run._outputs = collected
+        begin_sampling(run, system_metrics)
         if snapshot_directory is not None:
             run.take_snapshot(snapshot_directory)
         return run

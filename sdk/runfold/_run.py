@@ -15,6 +15,7 @@ from runfold._run_children import RunChildren
 from runfold._run_reading import RunReading
 from runfold._run_snapshots import RunSnapshots
 from runfold._run_waiting import RunWaiting
+from runfold._settings import system_metrics_s
 
 if TYPE_CHECKING:
     from runfold._experiment import Experiment
@@ -134,6 +135,15 @@ def create_runs(experiment: Experiment, commands: list[CreateRun], *, interrupt:
         strict=workspace._strict,
     )
     return runs
+
+
+def begin_sampling(run: Run, asked: bool | None = None) -> None:
+    """Log what the machine does until the run's end, where the program (``asked``) or the environment wants that."""
+    interval_s = system_metrics_s(asked)
+    if interval_s is not None:
+        from runfold._system_metrics import begin
+
+        run._system = begin(run, interval_s)
 
 
 def run_of_view(experiment: Experiment, view: RunView, *, rehydrate: bool = True) -> Run:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from runfold._experiment import Experiment
     from runfold._outputs import Outputs
+    from runfold._system_metrics import SystemMetrics
     from runfold._transport import Transport
     from runfold_events.contract.commands import Command, CreateRun
     from runfold_projections.model import RunView
@@ -26,6 +27,7 @@ T = TypeVar("T")
 class RunBase:
     """Identity and plumbing of a run's handle."""
 
+    _system: SystemMetrics | None  # samples what the machine does, until this process ends the run
     _outputs: Outputs | None  # the folder that is uploaded when this process ends the run
 
     def __init__(self, experiment: Experiment, run_id: str, outputs: str | bool | None = None) -> None:
@@ -60,6 +62,7 @@ class RunBase:
         self._created = created
         self._entered_pid: int | None = None
         self._outputs = None
+        self._system = None
 
     @property
     def id(self) -> str:

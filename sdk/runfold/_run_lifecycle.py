@@ -160,6 +160,8 @@ class RunLifecycle(RunBase):
             self.fail(error)
 
     def _end(self, command: CompleteRun | FailRun | CancelRun) -> None:
+        if self._system is not None:
+            self._system.stop()
         if self._outputs is not None:
             from runfold._outputs import collect
 

@@ -19,6 +19,8 @@ SPOOL_MIB_DEFAULT: Final = 1024
 SPOOL_MIB_MIN: Final = 1
 SPOOL_MIB_MAX: Final = 1024 * 1024
 AGENT_IDLE_S_MAX: Final = 30 * 24 * 3600.0
+SYSTEM_METRICS_S_DEFAULT: Final = 10.0
+SYSTEM_METRICS_S_MIN: Final = 1.0
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 # https://www.w3.org/TR/trace-context/#traceparent-header
@@ -88,6 +90,21 @@ def azureml_wish(environ: Mapping[str, str] | None = None) -> Literal["install",
     if env.get("RUNFOLD_AZUREML", "").strip().lower() == "force":
         return "force"
     return "install" if _flag(env, "RUNFOLD_AZUREML") else None
+
+
+def system_metrics_s(asked: bool | None, environ: Mapping[str, str] | None = None) -> float | None:
+    """Every how many seconds to look at the machine; None: not at all.
+
+    ``asked`` is what the program said; None: ``RUNFOLD_SYSTEM_METRICS`` says it. ``RUNFOLD_SYSTEM_METRICS_S`` is how
+    many.
+
+    Raises:
+        Invalid: a variable has a value that cannot be meant.
+    """
+    env = os.environ if environ is None else environ
+    if asked is False or (asked is None and not _flag(env, "RUNFOLD_SYSTEM_METRICS")):
+        return None
+    return max(SYSTEM_METRICS_S_MIN, _seconds(env, "RUNFOLD_SYSTEM_METRICS_S", SYSTEM_METRICS_S_DEFAULT))
 
 
 def check_url(url: str, field: str) -> str:

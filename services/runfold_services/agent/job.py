@@ -40,6 +40,7 @@ FENCE_S: Final = (
 )
 ERROR_FILE: Final = "RUNFOLD_ERROR_FILE"
 OWN: Final = "RUNFOLD_"  # variables that are the agent's own, credentials among them, and not for scripts
+PASSED_ON: Final = frozenset({"RUNFOLD_SYSTEM_METRICS", "RUNFOLD_SYSTEM_METRICS_S"})  # but these
 _log = structlog.stdlib.get_logger("runfold.agent")
 
 
@@ -174,7 +175,9 @@ class Job:
 
     def _launch(self, folder: RunFolder, definition: RunDefinition) -> Launch:
         environment = {
-            name: value for name, value in self._settings.environment.items() if not name.startswith(OWN)
+            name: value
+            for name, value in self._settings.environment.items()
+            if not name.startswith(OWN) or name in PASSED_ON
         }
         environment.setdefault("PYTHONUNBUFFERED", "1")
         environment |= definition.environment_variables

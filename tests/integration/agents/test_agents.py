@@ -212,6 +212,25 @@ except RunfoldError as error:
     other.complete()
 
 
+def test_an_agent_can_have_the_machine_looked_at_while_its_scripts_run(
+    place: tuple[str, str], workspace: Workspace, tmp_path: Path
+) -> None:
+    script = """
+import time
+from runfold import Run
+run = Run.get_context()
+deadline = time.monotonic() + 60
+while "system/cpu_percent" not in run.get_metrics() and time.monotonic() < deadline:
+    time.sleep(0.2)
+"""
+    with AgentProcess(*place, workspace="w", environment={"RUNFOLD_SYSTEM_METRICS": "1"}):
+        run = submit(workspace, tmp_path, script)
+        run.wait_for_completion(wait_post_processing=True)
+    metrics = run.get_metrics()
+    assert 0 < metrics["system/memory_percent"] < 100
+    assert all(name.startswith("system/") for name in metrics)
+
+
 # Large logs and outputs
 
 
