@@ -107,13 +107,19 @@ def test_all_operations_answer_as_they_are_described(ask: Described, home: Path)
         ask("GET", W + path)
     ask("POST", f"{W}/runs:query", {"order_by": "-metrics.loss", "fields": ["status", "metrics.loss"]})
     ask("POST", f"{W}/runs:count", {"status": ["Running"]})
+    ask("POST", f"{W}/runs:groups", {"by": "status"})
     assert len(ask("POST", f"{W}/curves:query", {"query": {}, "last": 1, "points_max": 1})["curves"]) > 0
     ask("POST", f"{W}/curves:query", {"query": {}, "points_max": 1, "x": "time"})
     created = ask("GET", "/api/v1/events?from=1&limit=1")["events"][0]
     key = f"stream={created['stream']}&writer={created['writer_id']}"
     ask("GET", f"/api/v1/outcomes?{key}&number={created['writer_seq']}")
     ask("GET", f"/api/v1/outcomes?{key}&number=99")
-    for path in ("/api/v1/workspaces", "/api/v1/events?limit=1000", "/api/v1/system/projections"):
+    for path in (
+        "/api/v1/workspaces",
+        "/api/v1/events?limit=1000",
+        "/api/v1/system/projections",
+        "/api/v1/system",
+    ):
         ask("GET", path)
     keep_garbage(home)
     for path in ("/api/v1/unreadable?open=true", "/api/v1/unreadable/0-1"):

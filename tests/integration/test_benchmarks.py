@@ -124,8 +124,9 @@ def test_every_question_is_measured(tmp_path: Path) -> None:
     result = measured(tmp_path / "result.json", "embedded")
 
     assert unanswered(QUESTIONS, result) == []
-    assert all(row["min"] > 0 for row in rows_of(result))
-    assert {row["unit"] for row in rows_of(result)} == {"ms", "µs", "points/s"}
+    # A share of CPU seconds may be less than a tick of their clock.
+    assert all(row["min"] > 0 for row in rows_of(result) if row["unit"] != "%")
+    assert {row["unit"] for row in rows_of(result)} == {"ms", "µs", "points/s", "%"}
 
 
 @pytest.mark.timeout(300)

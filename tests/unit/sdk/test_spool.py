@@ -338,7 +338,7 @@ def test_what_was_sent_while_the_disk_was_full_is_in_doubt_after_a_kill_and_not_
     monkeypatch.setattr(_spool_log, "SEGMENT_BYTES_MIN", 4096)
     drain(desk)
 
-    assert desk.values("a", "loss") == [1.0] * 200 + [2.0, 3.0, 4.0]
+    assert sorted(desk.values("a", "loss")) == [1.0] * 200 + [2.0, 3.0, 4.0]  # of two writers
     assert declared(desk) == 2
     writers = {mark.writer_id for mark in desk.wire.writers("w", "a")}
     assert len(writers) == 2
