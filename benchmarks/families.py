@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.connection import Connection
-from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
+from benchmarks.measure import Group, Measured, Raw, Sizes, p50_ms, percentile
 from benchmarks.place import Place
 from benchmarks.processes import together
 from benchmarks.raw import page_ms
@@ -96,12 +96,7 @@ def http_ms(url: str, questions: int) -> float:
     """p50 of the one request behind it over a bare connection, unread."""
     connection = Connection(url)
     path = f"/api/v1/workspaces/default/runs/{PARENT}/metrics?recursive=true"
-    samples: list[float] = []
-    for _ in range(questions + 1):
-        began = time.perf_counter_ns()
-        connection.expect("GET", path)
-        samples.append((time.perf_counter_ns() - began) / 1e6)
-    return percentile(samples[1:], 0.5)
+    return p50_ms(lambda: connection.expect("GET", path), questions)
 
 
 def _rows(sizes: Sizes, places: list[Place], url: str, raw: Raw | None) -> tuple[Measured, ...]:

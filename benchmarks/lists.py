@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from benchmarks.connection import Connection
-from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
+from benchmarks.measure import Group, Measured, Raw, Sizes, p50_ms
 from benchmarks.place import Place
 from benchmarks.processes import together
 from benchmarks.raw import page_ms
@@ -80,7 +79,7 @@ def sdk_page_ms(place: Place, questions: int, filter: str | None, order_by: str)
         if len(rows) != PAGE or len(rows[0].metrics) != METRICS:
             raise RuntimeError("not the page that was asked for")
 
-    return _p50(ask, questions)
+    return p50_ms(ask, questions)
 
 
 def http_page_ms(url: str, questions: int, filter: str | None, order_by: str) -> float:
@@ -89,17 +88,7 @@ def http_page_ms(url: str, questions: int, filter: str | None, order_by: str) ->
     path = f"/api/v1/workspaces/default/runs?experiment={EXPERIMENT}&limit={PAGE}&order_by={quote(order_by)}"
     if filter is not None:
         path += f"&filter={quote(filter)}"
-    return _p50(lambda: connection.expect("GET", path), questions)
-
-
-def _p50(ask: Callable[[], object], questions: int) -> float:
-    ask()  # caches as a second visitor finds them
-    samples: list[float] = []
-    for _ in range(questions):
-        began = time.perf_counter_ns()
-        ask()
-        samples.append((time.perf_counter_ns() - began) / 1e6)
-    return percentile(samples, 0.5)
+    return p50_ms(lambda: connection.expect("GET", path), questions)
 
 
 def measure(sizes: Sizes, places: list[Place], url: str, folder: Path) -> Group:

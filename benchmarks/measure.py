@@ -132,6 +132,12 @@ def timed_ms(work: Callable[[], object]) -> float:
     return (time.perf_counter_ns() - began) / 1e6
 
 
+def p50_ms(ask: Callable[[], object], questions: int) -> float:
+    """How long an answer takes, in ms; the first one is not counted, so caches are as a second visitor finds them."""
+    ask()
+    return percentile([timed_ms(ask) for _ in range(questions)], 0.5)
+
+
 def percentile_rows(
     name: str, repeats: Sequence[Sequence[float]], unit: str, raw: Raw | None = None
 ) -> list[Measured]:

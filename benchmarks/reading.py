@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from benchmarks import many, storage
 from benchmarks.filled import Filled
-from benchmarks.measure import Group, Measured, Sizes, percentile
+from benchmarks.measure import Group, Measured, Sizes, p50_ms
 from benchmarks.place import Place
 from benchmarks.processes import together
 from runfold_events.contract.envelope import JSON
@@ -50,7 +50,7 @@ def curve_questions(points: int) -> tuple[tuple[str, CurveQuery, float | None], 
 
 def curve_p50_ms(filled: Filled, query: CurveQuery, questions: int) -> float:
     """Asked and encoded as JSON."""
-    return _p50(lambda: encode_curves(filled.ask(filled.views.curves(WORKSPACE, query)), JSON), questions)
+    return p50_ms(lambda: encode_curves(filled.ask(filled.views.curves(WORKSPACE, query)), JSON), questions)
 
 
 def curve_rows(filled: Filled, sizes: Sizes, place: str) -> list[Measured]:
@@ -89,7 +89,7 @@ def page_p50_ms(filled: Filled, question: many.Question, questions: int) -> floa
             raise RuntimeError("not the page that was asked for")
         encode(page, JSON)
 
-    return _p50(ask, questions)
+    return p50_ms(ask, questions)
 
 
 def list_rows(filled: Filled, sizes: Sizes, place: str, progress: Callable[[int], None]) -> list[Measured]:
@@ -158,13 +158,3 @@ def groups(
             rows=tuple(children),
         ),
     ]
-
-
-def _p50(ask: Callable[[], object], questions: int) -> float:
-    ask()  # caches as a second visitor finds them
-    samples: list[float] = []
-    for _ in range(questions):
-        began = time.perf_counter_ns()
-        ask()
-        samples.append((time.perf_counter_ns() - began) / 1e6)
-    return percentile(samples, 0.5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 import tempfile
-import time
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from playwright.sync_api import Browser, Page
 from rich.console import Console
 
 from benchmarks.connection import Connection
-from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
+from benchmarks.measure import Group, Measured, Raw, Sizes, p50_ms
 from benchmarks.place import Place
 from benchmarks.processes import server
 from benchmarks.progress import bar as progress_bar
@@ -136,12 +135,13 @@ def _batch(rng: random.Random, number: int, steps: range, points: int) -> bytes:
 def _curves_by_http(url: str, questions: int) -> Raw:
     connection = Connection(url)
     body = {"runs": [f"long-{number:02}" for number in range(RUNS)], "names": ["loss"], "points_max": 200}
-    samples: list[float] = []
-    for _ in range(questions):
-        began = time.perf_counter_ns()
-        connection.expect("POST", "/api/v1/workspaces/default/curves:query", msgspec.json.encode(body))
-        samples.append((time.perf_counter_ns() - began) / 1e6)
-    return Raw("the curves as JSON, p50", percentile(samples, 0.5))
+    took_ms = p50_ms(
+        lambda: connection.expect(
+            "POST", "/api/v1/workspaces/default/curves:query", msgspec.json.encode(body)
+        ),
+        questions,
+    )
+    return Raw("the curves as JSON, p50", took_ms)
 
 
 def _opened(browser: Browser, url: str) -> tuple[float, Page]:

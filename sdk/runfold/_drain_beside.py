@@ -29,14 +29,14 @@ class DrainBeside:
         self._is_stopping = is_stopping
         self.thread: threading.Thread | None = None
 
-    def now(self, place: Place, patience_s: float = PATIENCE_S) -> int:
+    def now(self, place: Place) -> int:
         """Deliver what was left; returns how many values arrived."""
         from runfold._drain import drain
 
         if place.folder is None:
             return 0
         transport = self._transport()
-        drained = list(drain(place.folder, lambda: transport, patience_s=patience_s, stop=self._is_stopping))
+        drained = list(drain(place.folder, lambda: transport, patience_s=PATIENCE_S, stop=self._is_stopping))
         for one in drained:
             _log.info(
                 "runfold: delivered %d values and %d commands that %s had left%s",

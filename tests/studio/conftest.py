@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from runfold import Workspace
 from tests.support.browser import BrowserMissing, Visitor, open_browser
 from tests.support.repository import ON_WHEEL, ROOT
 from tests.support.server_process import ServerProcess
@@ -47,12 +46,6 @@ def studio_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 def scene(studio_server: str) -> Scene:
     """Runs in every state that pages have to show, on :func:`studio_server`."""
     return fill_scene(studio_server)
-
-
-@pytest.fixture
-def workspace(studio_server: str) -> Workspace:
-    """The workspace that pages look at, for scripts."""
-    return Workspace(studio_server)
 
 
 @pytest.fixture

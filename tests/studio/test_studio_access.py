@@ -35,14 +35,7 @@ def test_who_has_a_token_signs_in_and_nobody_else_sees_anything(
     visitors: Callable[..., Visitor], guarded_url: str
 ) -> None:
     visitor = visitors(guarded_url)
-    sent: list[Request] = []
-
-    def note(
-        request: Request,
-    ) -> None:  # Playwright keeps attributes on handlers, which a bound append has none of
-        sent.append(request)
-
-    visitor.page.on("request", note)
+    sent: list[Request] = visitor.heard("request")
     page = visitor.visit("w/default/runs")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert "secret" not in page.content()

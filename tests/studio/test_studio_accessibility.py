@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from tests.support.axe import violations
 from tests.support.browser import Scheme, Visitor
-from tests.support.repository import ROOT
 from tests.support.studio_scene import STATUSES, SWEEP, Scene
 
-AXE = ROOT / "studio" / "node_modules" / "axe-core" / "axe.min.js"
-SERIOUS = {"serious", "critical"}
 PAGES = (
     "w/default/experiments",
     f"w/default/runs?experiment={SWEEP}&children=1&sel=trial-0",
@@ -31,18 +28,6 @@ PAGES = (
 )
 
 pytestmark = pytest.mark.source_tree  # axe comes with what the Studio is built from
-
-
-def violations(page: Page) -> list[Any]:
-    """What axe finds that is serious or worse: which rule, where."""
-    # Between the page's own policy and the test: added by the browser itself, as an extension would.
-    page.evaluate(AXE.read_text("utf-8"))
-    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run(document)).violations")
-    return [
-        (one["id"], one["help"], [node["html"][:200] for node in one["nodes"][:4]])
-        for one in found
-        if one["impact"] in SERIOUS
-    ]
 
 
 @pytest.mark.timeout(300)

@@ -15,14 +15,7 @@ FIRST_LOAD_BYTES_MAX = 300 * 1024
 
 
 def test_the_first_load_is_small_and_the_second_smaller(visitor: Visitor) -> None:
-    answers: list[Response] = []
-
-    def note(
-        response: Response,
-    ) -> None:  # Playwright keeps attributes on handlers, which a bound append has none of
-        answers.append(response)
-
-    visitor.page.on("response", note)
+    answers: list[Response] = visitor.heard("response")
     visitor.visit("w/default/runs")
     visitor.page.wait_for_load_state("load")
     files = [one for one in answers if "/studio/" in one.url]

@@ -112,6 +112,18 @@ class Visitor:
         self.page.locator("main > *").first.wait_for()
         return self.page
 
+    def heard(self, event: Literal["request", "response"]) -> list[Any]:
+        """What the page asks for, or is answered, from now on. The list grows."""
+        found: list[Any] = []
+
+        def keep(
+            one: Any,
+        ) -> None:  # Playwright keeps attributes on handlers, which a bound append has none of
+            found.append(one)
+
+        self.page.on(event, keep)
+        return found
+
     def close(self) -> None:
         """Close all pages."""
         self.context.close()

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from runfold._transport import Transport
     from runfold._verify import Checked
 
-PATIENCE_S: Final = 10.0
-
 _DELIVERED: Final = (
     Column("WRITER", cells_min=8),
     Column("PROGRAM", drop=1, cells_min=10),
@@ -58,7 +56,7 @@ def deliver(session: Session) -> tuple[Answer, Exit]:
     with _opened(session) as (place, transport, settings):
         folder = _folder(place)
         with progress_bar(session, "delivering", "values") as progress:
-            drained = list(drain(folder, lambda: transport, patience_s=PATIENCE_S, progress=progress))
+            drained = list(drain(folder, lambda: transport, progress=progress))
         living, elsewhere = _living(folder), _elsewhere(place, settings)
     code = Exit.OK
     if any(one.refused or one.in_doubt for one in drained):

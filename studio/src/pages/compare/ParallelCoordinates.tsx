@@ -8,7 +8,7 @@ import { Empty } from "../../ui/basics";
 import { Menu, MenuItem } from "../../ui/Menu";
 import { axisOf, type ValueAxis } from "./axis";
 import type { CompareProps } from "./ComparePage";
-import { factsOf, type Fact } from "./model";
+import { drawableFacts, type Fact } from "./model";
 
 const PARAMS_AT_FIRST = 4;
 const METRICS_AT_FIRST = 3;
@@ -19,7 +19,7 @@ const BOTTOM = 22;
 const SIDE = 74;
 
 export function ParallelCoordinates({ workspace, runs, places }: CompareProps) {
-  const facts = useMemo(() => factsOf(runs, "latest").filter(isDrawable), [runs]);
+  const facts = useMemo(() => drawableFacts(runs), [runs]);
   const asked = query.value.getAll("axis");
   const chosen = asked.length > 0 ? facts.filter((fact) => asked.includes(fact.key)) : atFirst(facts);
   const axes = useMemo(() => chosen.map(axisOf), [chosen.map((fact) => fact.key).join("\n"), runs]);
@@ -97,11 +97,6 @@ function pathOf(axes: readonly ValueAxis[], row: number, x: (index: number) => n
     isBroken = place === null;
   }
   return path;
-}
-
-function isDrawable(fact: Fact): boolean {
-  const isUseful = fact.group === "Parameters" || fact.group === "Metrics" || fact.key === "duration_s";
-  return isUseful && fact.values.some((value) => value !== undefined && value !== null);
 }
 
 /** Parameters that differ, then metrics. */

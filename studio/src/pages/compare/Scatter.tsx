@@ -7,7 +7,7 @@ import { href, query, setQuery } from "../../lib/router";
 import { Empty } from "../../ui/basics";
 import { axisOf, type ValueAxis } from "./axis";
 import type { CompareProps } from "./ComparePage";
-import { factsOf, type Fact } from "./model";
+import { drawableFacts, type Fact } from "./model";
 
 const WIDTH = 1_000;
 const HEIGHT = 440;
@@ -17,7 +17,7 @@ const TOP = 14;
 const RIGHT = 20;
 
 export function Scatter({ workspace, runs, places }: CompareProps) {
-  const facts = useMemo(() => factsOf(runs, "latest").filter(isDrawable), [runs]);
+  const facts = useMemo(() => drawableFacts(runs), [runs]);
   const across = facts.find((fact) => fact.key === query.value.get("sx")) ?? facts.find((fact) => fact.group === "Parameters" && fact.isNumber && fact.differs) ?? facts[0];
   const up = facts.find((fact) => fact.key === query.value.get("sy")) ?? facts.find((fact) => fact.group === "Metrics" && fact.isNumber && fact.differs) ?? facts[1];
   const [near, setNear] = useState<string | null>(null);
@@ -90,9 +90,4 @@ function Choice({ label, facts, chosen, name }: { label: string; facts: readonly
       </select>
     </label>
   );
-}
-
-function isDrawable(fact: Fact): boolean {
-  const isUseful = fact.group === "Parameters" || fact.group === "Metrics" || fact.key === "duration_s";
-  return isUseful && fact.values.some((value) => value !== undefined && value !== null);
 }

@@ -29,6 +29,16 @@ export interface Fact {
 
 export type MetricPick = "latest" | "min" | "max";
 
+/** What can be an axis: a parameter, a metric's latest value or the duration, where a run has it. */
+export function drawableFacts(runs: readonly RunView[]): Fact[] {
+  return factsOf(runs, "latest").filter(isDrawable);
+}
+
+function isDrawable(fact: Fact): boolean {
+  const isUseful = fact.group === "Parameters" || fact.group === "Metrics" || fact.key === "duration_s";
+  return isUseful && fact.values.some((value) => value !== undefined && value !== null);
+}
+
 export function factsOf(runs: readonly RunView[], pick: MetricPick): Fact[] {
   return [
     ...group(runs, "Parameters", "params", (run) => run.params),
