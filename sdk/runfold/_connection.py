@@ -416,8 +416,9 @@ class Connection:
     def _step(self) -> None:
         if self._forget_at is not None and self._clock() >= self._forget_at:
             self._forget_at = None
-            if self.sender.is_idle and self.journal.forget_delivered():
+            if self.sender.is_idle:
                 self.sender.deliveries.forget()
+                self.journal.forget_delivered()
         with self._lock:
             self._urgent = False
             self._values_due_at = None

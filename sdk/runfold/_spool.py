@@ -198,6 +198,11 @@ def spools_in(folder: Path) -> Iterator[Path]:
     yield from (path for _, path in sorted(made))
 
 
+def holds_calls(folder: Path) -> bool:
+    """Whether anything that was logged is in a spool. What was sent goes before, so then nothing of it is left."""
+    return any(folder.glob(f"{CALLS}-*"))
+
+
 def read_owner(folder: Path) -> Owner | None:
     """Who a spool is of; None when that cannot be read."""
     try:

@@ -204,3 +204,20 @@ def test_a_disk_is_asked_to_take_it_where_that_is_wanted(monkeypatch: pytest.Mon
     sync()
 
     assert opened().get_metrics("loss") == {"loss": [1.0, 2.0]}
+
+
+def vacuum() -> str:
+    """What ``runfold ledger vacuum`` says beside its answer."""
+    done = subprocess.run(
+        [str(script("runfold")), "ledger", "vacuum"], capture_output=True, text=True, check=True
+    )
+    return done.stderr
+
+
+def test_a_vacuum_names_the_spools_that_still_hold_something() -> None:
+    python("run.log('loss', 1.0)\n" + KILL)
+    (spool,) = spools()
+    assert f"{spool} still holds what process " in vacuum()
+
+    sync()
+    assert "still holds" not in vacuum()

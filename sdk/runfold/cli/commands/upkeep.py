@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from runfold_events.check import Report
     from runfold_services.compose import EmbeddedTracker
     from runfold_services.postgres_settings import PostgresSettings
+
+SPOOLS_WAIT_S_MAX: Final = 5.0  # for programs that log to become idle for FORGET_S
+_SPOOLS_LOOK_S: Final = 0.05
 
 Progress = Callable[[int, int], None]
 Rebuilt = tuple[dict[str, str], list[str], int]  # where, which projections there are, events folded
@@ -142,8 +146,32 @@ def vacuum(session: Session) -> Answer:
         run_sync(tracker.sweep_files())
         run_sync(tracker.vacuum())
         after = _bytes(ledger_path(home))
+    _wait_for_spools(session, home)
     facts = {"home": str(home), "bytes_before": before, "bytes_after": after}
     return Answer(facts, lambda console: facts_table(facts), tuple(facts))
+
+
+def _wait_for_spools(session: Session, home: Path) -> None:
+    """Programs that are logging keep what they have delivered until they are idle for a second: nothing is left then.
+
+    Which of them hold something all the same is said.
+    """
+    from runfold._settings import load_settings
+    from runfold._spool import holds_calls, read_owner, spools_in
+    from runfold._spool_place import place_of as spools_of
+
+    folder = spools_of(None, home, load_settings()).folder
+    ends_at = time.monotonic() + SPOOLS_WAIT_S_MAX
+    while holding := [] if folder is None else list(filter(holds_calls, spools_in(folder))):
+        if time.monotonic() >= ends_at:
+            break
+        time.sleep(_SPOOLS_LOOK_S)
+    for spool in holding:
+        owner = read_owner(spool)
+        session.output.note(
+            f"runfold: {spool} still holds what {'a program' if owner is None else f'process {owner.pid}'} logged: it "
+            "goes when that process is idle or ends; `runfold sync` delivers what a dead one has left"
+        )
 
 
 def _bytes(path: Path) -> int:
