@@ -35,7 +35,7 @@ def encode_cells(cells: Sequence[Cell]) -> bytes:
 def decode_cells(data: bytes) -> list[Cell]:
     """Undo :func:`encode_cells`."""
     cells: list[Any] = _unpack(data)
-    return [cell if isinstance(cell, bool | int | float | str | None) else int(cell[0]) for cell in cells]
+    return [int(cell[0]) if type(cell) is list else cell for cell in cells]
 
 
 def _fits(value: int) -> bool:
