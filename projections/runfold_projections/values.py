@@ -34,8 +34,8 @@ def encode_cells(cells: Sequence[Cell]) -> bytes:
 
 def decode_cells(data: bytes) -> list[Cell]:
     """Undo :func:`encode_cells`."""
-    cells: list[Any] = _unpack(data)
-    return [int(cell[0]) if type(cell) is list else cell for cell in cells]
+    cells: list[Cell | list[str]] = _unpack(data)
+    return [int(cell[0]) if isinstance(cell, list) else cell for cell in cells]
 
 
 def _fits(value: int) -> bool:
