@@ -73,7 +73,8 @@ class _Scene:
         loads = self.loads(_FASTTRACKML_LOADS)
         dsn = servers.new_database(self.postgres).replace("postgresql://", "postgres://")
         url, pid = self._exits.enter_context(servers.fasttrackml(self.folder / "fasttrackml", dsn))
-        file = f"sqlite://{self.folder / 'fasttrackml-file' / 'kept.db'}"
+        # Its driver does not wait for the disk in WAL mode unless told: what the clock stops at here is durable.
+        file = f"sqlite://{self.folder / 'fasttrackml-file' / 'kept.db'}?_synchronous=FULL"
         file_url, file_pid = self._exits.enter_context(
             servers.fasttrackml(self.folder / "fasttrackml-file", file)
         )

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -34,8 +34,8 @@ def encode_cells(cells: Sequence[Cell]) -> bytes:
 
 def decode_cells(data: bytes) -> list[Cell]:
     """Undo :func:`encode_cells`."""
-    cells: list[Any] = _unpack(data)
-    return [cell if isinstance(cell, bool | int | float | str | None) else int(cell[0]) for cell in cells]
+    cells: list[Cell | list[str]] = _unpack(data)
+    return [int(cell[0]) if isinstance(cell, list) else cell for cell in cells]
 
 
 def _fits(value: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -35,19 +36,28 @@ async def run_and_descendants(view: ViewSnapshot, workspace: str, run_id: str) -
 
 
 def summaries(rows: Sequence[Row]) -> dict[int, dict[str, MetricSummary]]:
-    """Metric summaries by run key."""
+    """Metric summaries by run key. A long list has ten thousand of them, so each step here counts."""
     found: dict[int, dict[str, MetricSummary]] = {}
+    times: dict[int, datetime] = {}  # metrics of a run are mostly logged together
     for run_key, name, kind, count, nan_count, least, greatest, latest, step, time_ms in rows:
-        found.setdefault(run_key, {})[name] = MetricSummary(
-            latest=decode_cells(latest)[0],
-            count=count,
-            step=step,
-            time=as_datetime(time_ms * 1_000),
-            min=None if least is None else float_of(least),
-            max=None if greatest is None else float_of(greatest),
-            nan_count=nan_count,
-            kind=kind,
+        time = times.get(time_ms)
+        if time is None:
+            time = times[time_ms] = as_datetime(time_ms * 1_000)
+        # In the order of the struct's fields: names cost as much as all the rest.
+        summary = MetricSummary(
+            decode_cells(latest)[0],
+            count,
+            step,
+            time,
+            None if least is None else float_of(least),
+            None if greatest is None else float_of(greatest),
+            nan_count,
+            kind,
         )
+        of_run = found.get(run_key)
+        if of_run is None:
+            of_run = found[run_key] = {}
+        of_run[name] = summary
     return found
 
 
