@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
@@ -36,7 +37,10 @@ from runfold_events.contract.validation import check_command
 
 OUTAGE_WAIT_S: Final = 2.0  # an outage's first call waits so long, the following ones not at all
 PATIENCE_PER_COMMAND_S: Final = 0.002  # bulk creations take their time
-LINGER_S: Final = 0.25  # how long values gather before they are sent without being asked for; they are safe
+LINGER_S: Final = (
+    0.6  # deliveries of values that nobody asked for are so far apart: each costs milliseconds …
+)
+GATHER_S: Final = 0.1  # … and after a pause, values gather for a moment only; all are safe meanwhile
 FORGET_S: Final = 1.0  # how long an idle spool keeps what was delivered
 QUESTION_WAIT_S: Final = 10.0  # how long a question waits for what this process has sent before
 EXIT_FLUSH_S: Final = 10.0
@@ -100,6 +104,7 @@ class Connection:
         self._drainer = DrainBeside(self.transport, lambda: self._stopping)
         self._urgent = False  # somebody waits
         self._values_due_at: float | None = None
+        self._delivered_at = -inf
         self._forget_at: float | None = None
         self._stopping = False
         self._outage_waited = False  # this outage's first call has had its wait
@@ -342,9 +347,13 @@ class Connection:
     def _wake_for_values(self) -> None:
         with self._lock:
             if self._values_due_at is None:
-                self._values_due_at = self._clock() + self._linger_s
+                self._values_due_at = self._next_delivery_at()
             self._start()
             self._work.notify()
+
+    def _next_delivery_at(self) -> float:
+        gathered_at = self._clock() + min(GATHER_S, self._linger_s)
+        return max(gathered_at, self._delivered_at + self._linger_s)
 
     def _wake(self) -> None:
         """Somebody waits: no lingering. Called with the lock held."""
@@ -402,7 +411,7 @@ class Connection:
         if self._urgent:
             return 0.0
         if self._values_due_at is None:
-            self._values_due_at = self._clock() + self._linger_s
+            self._values_due_at = self._next_delivery_at()
         return max(0.0, self._values_due_at - self._clock())
 
     def _forget_wait_s(self) -> float | None:
@@ -422,6 +431,7 @@ class Connection:
         with self._lock:
             self._urgent = False
             self._values_due_at = None
+            self._delivered_at = self._clock()
             self.journal.awake = False
         self.leases.beat_if_due(self.sender.last_numbers())
         self.sender.note_losses()

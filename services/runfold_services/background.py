@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from runfold_events.clock import elapsed_s
@@ -15,12 +16,15 @@ from runfold_events.sync import run_sync
 from runfold_services.keeper import KeeperGuard
 from runfold_services.tracker import Tracker
 
-FOLD_DELAY_S: Final = 0.05  # how far views may be behind an append of this process
+FOLD_DELAY_S: Final = 0.05  # how long a burst gathers, after a pause
+FOLDS_APART_S: Final = (
+    1.0  # how far views may be behind an append of this process; readers fold for themselves
+)
 _log = logging.getLogger("runfold.background")  # the user's program decides where it goes; nothing on stdout
 
 
 class Background:
-    """A daemon thread that folds within ``FOLD_DELAY_S`` of :meth:`wake`, and keeps the leases.
+    """A daemon thread that folds within ``FOLDS_APART_S`` of :meth:`wake`, and keeps the leases.
 
     It starts with the first :meth:`wake`, so that a program which only reads has no thread.
     """
@@ -56,10 +60,16 @@ class Background:
 
     def _run(self) -> None:
         keep_at = time.monotonic()
+        folded_at = -inf
         while not self._stopping.is_set():
             if self._appended.wait(max(0.0, keep_at - time.monotonic())):
-                self._stopping.wait(FOLD_DELAY_S)  # let a burst become one fold
+                # What comes meanwhile becomes one fold; the leases do not wait for it.
+                now = time.monotonic()
+                self._stopping.wait(
+                    min(max(FOLD_DELAY_S, folded_at + FOLDS_APART_S - now), max(0.0, keep_at - now))
+                )
                 self._appended.clear()
+                folded_at = time.monotonic()
                 self._try(self._fold)
             if time.monotonic() >= keep_at:
                 keep_at = time.monotonic() + self._keep_interval_s

@@ -5,7 +5,7 @@
 It goes on counting where the life before it stopped. Every number is written into JOURNAL, by one write that the
 kernel keeps, after ``log()`` returned. WIRE ``lossy``: some answers of the server are lost. ``unnumbered``: the same,
 and every attempt goes out under a new writer, as by a client without writer numbers. FILE_BYTES_MAX: as if the disk
-were full for larger files; 0 for none.
+were full for larger files; 0 for none. A worker whose own JOURNAL has that size logs nothing any more: it could not say so.
 """
 
 from __future__ import annotations
@@ -41,11 +41,15 @@ def main() -> int:
     experiment = Experiment(Workspace(workspace_name="default"), "spools")
     run = experiment.start_logging(run_id=run_id, resume=True)
     pause_s = 0.01
+    numbers = max(1, int(float(rate) * pause_s))
+    number_bytes = numbers * COUNT.size
     # A number that was logged, and not written down when the kill came, is left out: so none is ever used twice.
     number = _last(Path(journal)) + 2
     with Path(journal).open("ab", buffering=0) as file:
         while True:
-            for _ in range(max(1, int(float(rate) * pause_s))):
+            if int(file_bytes_max) and file.tell() + number_bytes > int(file_bytes_max):
+                signal.pause()
+            for _ in range(numbers):
                 began = time.perf_counter_ns()
                 run.log(METRIC, number, step=number)
                 file.write(COUNT.pack(number, time.perf_counter_ns() - began))

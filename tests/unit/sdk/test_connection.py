@@ -332,6 +332,31 @@ def test_values_are_sent_without_being_asked_for(connection: Connection, run: St
     assert view(connection).metrics["loss"].latest == 1.0
 
 
+def test_deliveries_that_nobody_asked_for_are_apart(run: Stream, wire: Wire) -> None:
+    """The first values of a connection need only gather for a moment, what follows waits for its turn."""
+    connection = Connection(lambda: wire, linger_s=60.0)
+    try:
+        stream = connection.run_stream("w", "a")
+        log(connection, stream, 1.0)
+        deadline = time.monotonic() + 10
+        while not connection.sender.is_idle and time.monotonic() < deadline:
+            time.sleep(0.005)
+        delivered = len(wire.batches)
+        for n in range(50):
+            log(connection, stream, float(n))
+            time.sleep(0.005)
+
+        assert view(connection).metrics["loss"].count == 1
+        assert len(wire.batches) == delivered
+        assert connection.flush(30)
+        assert len(wire.batches) == delivered + 1
+        assert view(connection).metrics["loss"].count == 51
+    finally:
+        wire.keeps_open = True
+        connection.close()
+        wire.keeps_open = False
+
+
 def test_values_of_many_threads_all_arrive(connection: Connection, run: Stream) -> None:
     def work() -> None:
         for n in range(2_000):
