@@ -1,0 +1,53 @@
+"""What an embedded program does beside its own work."""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+import pytest
+
+from runfold_services import background
+from runfold_services.background import Background
+from runfold_services.tracker import Tracker
+
+
+class Counting:
+    """A tracker that counts what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.folds = 0
+        self.keeper_passes = 0
+
+    async def fold(self) -> None:
+        self.folds += 1
+
+    async def keeper_pass(self) -> int:
+        self.keeper_passes += 1
+        return 0
+
+
+def woken_for(seconds: float, lease_s: float = 60.0) -> Counting:
+    """A tracker whose program appended all the time."""
+    tracker = Counting()
+    beside = Background(cast(Tracker, tracker), lease_s=lease_s)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        beside.wake()
+        time.sleep(0.002)
+    beside.stop()
+    return tracker
+
+
+def test_a_busy_program_folds_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "FOLD_DELAY_S", 0.01)
+    monkeypatch.setattr(background, "FOLDS_APART_S", 60.0)
+    assert woken_for(0.3).folds <= 2  # at once; and the one that ends it
+
+    monkeypatch.setattr(background, "FOLDS_APART_S", 0.0)
+    assert woken_for(0.3).folds > 2
+
+
+def test_leases_do_not_wait_for_the_next_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "FOLDS_APART_S", 60.0)
+    assert woken_for(1.0, lease_s=0.4).keeper_passes >= 2
