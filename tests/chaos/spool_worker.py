@@ -5,7 +5,8 @@
 It goes on counting where the life before it stopped. Every number is written into JOURNAL, by one write that the
 kernel keeps, after ``log()`` returned. WIRE ``lossy``: some answers of the server are lost. ``unnumbered``: the same,
 and every attempt goes out under a new writer, as by a client without writer numbers. FILE_BYTES_MAX: as if the disk
-were full for larger files; 0 for none. A worker whose own JOURNAL has that size logs nothing any more: it could not say so.
+were full for larger files; 0 for none. A worker whose own JOURNAL has that size logs nothing any more: it could not say
+so.
 """
 
 from __future__ import annotations

@@ -15,13 +15,15 @@ from runfold_events.contract.submission import Actor, Submission
 from runfold_events.sync import run_sync
 from runfold_services.compose import open_embedded
 from runfold_services.compose.embedded import EmbeddedTracker
-from runfold_services.folding import FoldingBeside, Helper, helper_command
+from runfold_services.folding import FoldingBeside, ask_to_fold, helper_command
+from runfold_services.helper_process import HelperProcess
 from runfold_services.threads import OnLoop
 
 START_S_MAX = 60.0
 ENDS_AT_ONCE = [sys.executable, "-c", ""]
-NEVER_ANSWERS = [sys.executable, "-c", "print('ready', flush=True); input(); input()"]
-REFUSES = [sys.executable, "-c", "print('ready', flush=True); input(); print('broken', flush=True); input()"]
+HELPER = "from runfold_services.helper_process import answer_requests; import time; answer_requests(lambda request: "
+NEVER_ANSWERS = [sys.executable, "-c", HELPER + "time.sleep(60))"]
+REFUSES = [sys.executable, "-c", HELPER + "b'broken')"]
 ALWAYS_BUSY_S = -1.0
 
 
@@ -64,11 +66,11 @@ def _until(is_so: Callable[[], bool]) -> None:
 
 
 def test_the_helper_folds_what_was_appended(tmp_path: Path, tracker: EmbeddedTracker) -> None:
-    helper = Helper(helper_command(tmp_path))
+    helper = HelperProcess(helper_command(tmp_path), "folding")
     try:
-        _until(helper.fold)
+        _until(lambda: ask_to_fold(helper))
         _append(tracker)
-        assert helper.fold()
+        assert ask_to_fold(helper)
         assert _left_to_fold(tracker) == 0
         _append(tracker)
         assert _left_to_fold(tracker) == 1, "without the helper it is there to fold"
@@ -80,7 +82,7 @@ def test_the_helper_folds_what_was_appended(tmp_path: Path, tracker: EmbeddedTra
 def test_a_helper_that_fails_leaves_the_fold_to_the_server(
     tracker: EmbeddedTracker, command: list[str]
 ) -> None:
-    helper = Helper(command, answer_s_max=0.2, restart_s=0.0)
+    helper = HelperProcess(command, "folding", answer_s_max=0.2, restart_s=0.0)
     places = FoldingBeside(OnLoop(), helper, busy_fold_s=ALWAYS_BUSY_S)
     try:
         for _ in range(50):
@@ -93,7 +95,7 @@ def test_a_helper_that_fails_leaves_the_fold_to_the_server(
 
 
 def test_a_server_with_little_to_do_starts_no_helper(tmp_path: Path, tracker: EmbeddedTracker) -> None:
-    helper = Helper(helper_command(tmp_path))
+    helper = HelperProcess(helper_command(tmp_path), "folding")
     places = FoldingBeside(OnLoop(), helper, busy_fold_s=START_S_MAX)
     _append(tracker)
     assert run_sync(places.fold(tracker.embedded_views.catch_up)) == 1
@@ -102,9 +104,9 @@ def test_a_server_with_little_to_do_starts_no_helper(tmp_path: Path, tracker: Em
 
 
 def test_the_helper_ends_with_its_server(tmp_path: Path) -> None:
-    helper = Helper(helper_command(tmp_path))
+    helper = HelperProcess(helper_command(tmp_path), "folding")
     open_once = open_embedded(tmp_path, background=False)
-    _until(helper.fold)
+    _until(lambda: ask_to_fold(helper))
     helper.stop()
     assert not helper.is_started
     run_sync(open_once.close())

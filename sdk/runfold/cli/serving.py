@@ -28,8 +28,9 @@ def serve(options: Options, given: dict[str, Any]) -> int:
     if options.url is not None:
         raise click.UsageError("up serves the ledger in the home; --url has no meaning here")
     from runfold._settings import load_settings
+    from runfold_services import committing, folding
     from runfold_services.compose import open_embedded
-    from runfold_services.folding import FoldingBeside, Helper, helper_command
+    from runfold_services.helper_process import HelperProcess
     from runfold_services.server import serve as serve_backend
     from runfold_services.settings import settings_from_environment
     from runfold_services.threads import Threads
@@ -37,8 +38,10 @@ def serve(options: Options, given: dict[str, Any]) -> int:
     settings = msgspec.structs.replace(settings_from_environment(), **given)
     home = (options.home or load_settings().home).expanduser().absolute()
     Session(options).output.note(f"runfold: serving the ledger in {home}")
-    places = FoldingBeside(Threads(settings.query_threads), Helper(helper_command(home)))
-    serve_backend(open_embedded(home, background=False, files=settings.files), settings, places)
+    folder = HelperProcess(folding.helper_command(home), "folding")
+    committer = HelperProcess(committing.helper_command(home), "committing")
+    backend = open_embedded(home, background=False, files=settings.files, committer=committer)
+    serve_backend(backend, settings, folding.FoldingBeside(Threads(settings.query_threads), folder))
     return Exit.OK
 
 
