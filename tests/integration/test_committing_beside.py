@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -103,7 +103,7 @@ def beside(
     *,
     answer_s_max: float = START_S_MAX,
     ledger: type[LedgerBeside] = LedgerBeside,
-) -> Iterator[Beside]:
+) -> Generator[Beside]:
     """``code``: what the helper runs; None: what it should."""
     command = helper_command(home) if code is None else [sys.executable, "-c", code, str(home)]
     place = Beside(home, command, answer_s_max, ledger)

@@ -25,9 +25,11 @@ SELECT stream, stream_seq, state FROM heads WHERE stream IN (SELECT value FROM j
 SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced
 FROM writer_marks WHERE stream = ? AND writer_id = ?
 
--- name: marks_of_writer
+-- name: marks
+-- Of pairs: streams as a JSON array, the writers' 16 bytes behind one another.
 SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced
-FROM writer_marks WHERE stream IN (SELECT value FROM json_each(?)) AND writer_id = ?
+FROM json_each(?1) AS wanted
+CROSS JOIN writer_marks ON stream = wanted.value AND writer_id = substr(?2, wanted.key * 16 + 1, 16)
 
 -- name: marks_of_stream
 SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced

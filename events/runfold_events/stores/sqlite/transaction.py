@@ -25,7 +25,7 @@ _PARTITION_ROW: Final = Step("partition_row")
 _HEAD: Final = Step("head")
 _HEADS: Final = Step("heads")
 _MARK: Final = Step("mark")
-_MARKS_OF_WRITER: Final = Step("marks_of_writer")
+_MARKS: Final = Step("marks")
 _HOLDERS: Final = Step("holders")
 _HOLDERS_OF_MANY: Final = Step("holders_of_many")
 _APPEND: Final = Step("append_event")
@@ -151,15 +151,12 @@ def load_heads(connection: sqlite3.Connection, streams: list[str]) -> dict[str, 
 
 
 def _load_marks(connection: sqlite3.Connection, writers: Iterable[WriterKey]) -> dict[WriterKey, WriterMark]:
-    streams_of: dict[UUID, list[str]] = {}
-    for stream, writer_id in dict.fromkeys(writers):
-        streams_of.setdefault(writer_id, []).append(stream)
-    rows: list[Row] = []
-    for writer_id, streams in streams_of.items():
-        if len(streams) <= FEW_STREAMS_MAX:
-            rows += [row for stream in streams for row in _MARK.rows(connection, (stream, writer_id.bytes))]
-        else:
-            rows += _MARKS_OF_WRITER.rows(connection, (json_array(streams), writer_id.bytes))
+    wanted = list(dict.fromkeys(writers))
+    if len(wanted) <= FEW_STREAMS_MAX:
+        rows = [row for stream, writer in wanted for row in _MARK.rows(connection, (stream, writer.bytes))]
+    else:
+        streams, ids = json_array(stream for stream, _ in wanted), b"".join(writer.bytes for _, writer in wanted)
+        rows = _MARKS.rows(connection, (streams, ids))
     return {(mark.stream, mark.writer_id): mark for mark in map(mark_of, rows)}
 
 
