@@ -39,10 +39,14 @@ class Submission(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def stream(self) -> StreamId:
         """The stream that the command concerns."""
-        command = self.command
-        if isinstance(command, RunCommand):
-            return run_stream(self.workspace, command.run_id)
-        return experiment_stream(self.workspace, command.experiment)
+        return stream_of(self.workspace, self.command)
+
+
+def stream_of(workspace: str, command: Command) -> StreamId:
+    """The stream that a command of a workspace concerns."""
+    if isinstance(command, RunCommand):
+        return run_stream(workspace, command.run_id)
+    return experiment_stream(workspace, command.experiment)
 
 
 class EventRef(Struct, frozen=True, gc=False):

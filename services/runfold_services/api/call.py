@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import cached_property
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -18,12 +17,13 @@ from runfold_events.contract import limits
 from runfold_events.contract.commands import INTERNAL_COMMANDS, Command, EraseRun, command_type
 from runfold_events.contract.errors import Invalid, SequenceGap, Unauthorized
 from runfold_events.contract.ids import check_experiment_name, check_run_id, check_workspace_name
-from runfold_events.contract.submission import Accepted, Actor, Outcome, Refused, Submission
+from runfold_events.contract.submission import Accepted, Actor, Outcome, Refused, Submission, stream_of
 from runfold_events.contract.tokens import Token, parse_token
 from runfold_events.contract.validation import check_artifact_path
 from runfold_projections.ports import Views
 from runfold_services.api.bodies import WriteAnswer
 from runfold_services.api.identity import Sender, new_writer, sender_of
+from runfold_services.api.lazily import lazily
 from runfold_services.api.negotiation import answer_format, encode
 from runfold_services.api.operations import Answer, Operation, Received
 from runfold_services.api.problems import RefusedCommand
@@ -56,15 +56,15 @@ class Call:
         self.reached: str | None = None
         self._raw_path = received.raw_path
 
-    @cached_property
+    @lazily
     def workspace(self) -> str:
         return check_workspace_name(self.path["workspace"])
 
-    @cached_property
+    @lazily
     def run_id(self) -> str:
         return check_run_id(self.path["run_id"])
 
-    @cached_property
+    @lazily
     def process_id(self) -> UUID:
         text = self.path["process_id"]
         try:
@@ -75,25 +75,25 @@ class Call:
                 facts={"field": "process_id", "limit": "a UUID", "size": text[:80]},
             ) from None
 
-    @cached_property
+    @lazily
     def experiment(self) -> str:
         return check_experiment_name(self.path["experiment"])
 
-    @cached_property
+    @lazily
     def file_path(self) -> str:
         """The path of a file in its run: all that follows in the request's path, with nothing tidied up."""
         before = _SEGMENTS_BEFORE_FILE
         return check_artifact_path(self._raw_path.split("/", before)[before])
 
-    @cached_property
+    @lazily
     def sender(self) -> Sender:
         return sender_of(self.headers, self.actor)
 
-    @cached_property
+    @lazily
     def format(self) -> str:
         return answer_format(self.headers.get("accept"), *self.operation.answer_others)
 
-    @cached_property
+    @lazily
     def traceparent(self) -> str | None:
         """The W3C trace context; one that is malformed is left out, as the standard asks."""
         given = self.headers.get("traceparent", "")
@@ -126,11 +126,12 @@ class Call:
     ) -> list[Outcome]:
         """Number the commands as the request's headers say, commit them, and return an outcome for each."""
         self.check_hold(hold)
-        bare = [self.submission(command, 1, hold=hold) for command in commands]
-        numbers = self.sender.numbers([submission.stream for submission in bare], fresh=fresh)
+        numbers = self.sender.numbers(
+            [stream_of(self.workspace, command) for command in commands], fresh=fresh
+        )
         submissions = [
-            submission if number == 1 else self.submission(submission.command, number, hold=hold)
-            for submission, number in zip(bare, numbers, strict=True)
+            self.submission(command, number, hold=hold)
+            for command, number in zip(commands, numbers, strict=True)
         ]
         return await self.commit(submissions)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from runfold_events.contract.submission import Actor
 WRITER_HEADER: Final = "runfold-writer"
 WRITER_SEQ_HEADER: Final = "runfold-writer-seq"
 IDEMPOTENCY_HEADER: Final = "idempotency-key"
+WRITERS_REMEMBERED: Final = 10_000  # every request of a process names its writer
 
 
 class Sender(Struct, frozen=True, kw_only=True):
@@ -143,6 +145,7 @@ def _number(value: str | None) -> int | None:
     )
 
 
+@lru_cache(WRITERS_REMEMBERED)
 def _uuid(value: str, field: str) -> UUID:
     try:
         return UUID(value)

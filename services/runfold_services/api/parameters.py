@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -154,6 +154,8 @@ def read_parameters(query_string: bytes, kind: type[S]) -> S:
         LimitExceeded: the query string is too long.
         Invalid: unknown, repeated or of the wrong type; ``field`` names the parameter.
     """
+    if not query_string:
+        return cast("S", _without_parameters(kind))
     given: dict[str, Any] = {}
     lists = _lists_of(kind)
     for name, value in _pairs(query_string):
@@ -164,10 +166,19 @@ def read_parameters(query_string: bytes, kind: type[S]) -> S:
             raise Invalid(f"{name} is given twice", facts={"field": name, "limit": 1, "size": 2})
         else:
             given[name] = value
+    return _converted(given, kind)
+
+
+def _converted(given: dict[str, Any], kind: type[S]) -> S:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
+
+
+@cache
+def _without_parameters(kind: type[Struct]) -> Struct:
+    return _converted({}, kind)
 
 
 @cache

@@ -14,7 +14,7 @@ from runfold_events.ports import Head, Holders, Loaded, PartitionRow, Write, Wri
 from runfold_events.stores.sqlite import forks
 from runfold_events.stores.sqlite.failures import Translating
 from runfold_events.stores.sqlite.rows import check_dense, event_rows, head_of, json_array, mark_of, mark_row
-from runfold_events.stores.sqlite.steps import Row, Step
+from runfold_events.stores.sqlite.steps import Step
 from runfold_events.stores.sqlite.writer import Writer
 
 ERASED: Final = "run.erased"
@@ -155,7 +155,10 @@ def _load_marks(connection: sqlite3.Connection, writers: Iterable[WriterKey]) ->
     if len(wanted) <= FEW_STREAMS_MAX:
         rows = [row for stream, writer in wanted for row in _MARK.rows(connection, (stream, writer.bytes))]
     else:
-        streams, ids = json_array(stream for stream, _ in wanted), b"".join(writer.bytes for _, writer in wanted)
+        streams, ids = (
+            json_array(stream for stream, _ in wanted),
+            b"".join(writer.bytes for _, writer in wanted),
+        )
         rows = _MARKS.rows(connection, (streams, ids))
     return {(mark.stream, mark.writer_id): mark for mark in map(mark_of, rows)}
 
