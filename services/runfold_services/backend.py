@@ -56,6 +56,16 @@ class Backend(Service, Protocol):
         """Committed events with ``pos >= from_pos`` in order, at most ``events_max``."""
         ...
 
+    async def run_events(
+        self, workspace: str, run_id: str, from_seq: int, events_max: int
+    ) -> list[RecordedEvent]:
+        """Committed events of a run with ``stream_seq >= from_seq`` in order, at most ``events_max``.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        ...
+
     async def unreadable(self, query: EntryQuery) -> EntryPage:
         """What was kept of the command topic; see :mod:`runfold_events.unreadable`."""
         ...

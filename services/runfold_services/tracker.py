@@ -111,10 +111,14 @@ class Tracker:
 
     async def writers(self, workspace: str, run_id: str) -> list[WriterMark]:
         """See :meth:`runfold_services.service.Service.writers`."""
+        return await self._store.writers(await self._known_stream(workspace, run_id))
+
+    async def _known_stream(self, workspace: str, run_id: str) -> str:
+        """The stream of a run; raises :class:`NotFound` when there is no such run."""
         stream = run_stream(workspace, run_id)
         if not await self._store.heads([stream]):
             raise NotFound(f"there is no run {run_id!r}", facts={"run_id": run_id})
-        return await self._store.writers(stream)
+        return stream
 
     # Files
 
@@ -190,6 +194,13 @@ class Tracker:
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """Committed events with ``pos >= from_pos`` in order, at most ``events_max``."""
         return await self._store.read(partition, from_pos, events_max)
+
+    async def run_events(
+        self, workspace: str, run_id: str, from_seq: int, events_max: int
+    ) -> list[RecordedEvent]:
+        """See :meth:`runfold_services.backend.Backend.run_events`."""
+        stream = await self._known_stream(workspace, run_id)
+        return await self._store.read_stream(stream, from_seq, events_max)
 
     async def unreadable(self, query: EntryQuery) -> EntryPage:
         """See :meth:`runfold_services.backend.Backend.unreadable`."""

@@ -101,7 +101,7 @@ def test_all_operations_answer_as_they_are_described(ask: Described, home: Path)
         "/properties",
     ):
         ask("GET", run + path)
-    for path in ("", "/history", "/writers", "/children", "/children/counts"):
+    for path in ("", "/history", "/events", "/writers", "/children", "/children/counts"):
         ask("GET", run + path)
     for path in ("/runs?limit=1&filter=has(tags.a)", "/experiments", "/experiments/e", "/experiments/e/runs"):
         ask("GET", W + path)

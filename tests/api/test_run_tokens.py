@@ -98,6 +98,7 @@ def test_a_run_token_reaches_nothing_else(script: Script) -> None:
     other = script.other
     replies = [
         script.get(f"/runs/{other}"),
+        script.get(f"/runs/{other}/events"),
         script.tag(other, k="v"),
         script.command(type="run.set_tags", run_id=other, tags={"k": "v"}),
         script.command(type="run.create", run_id="mine", experiment="e"),

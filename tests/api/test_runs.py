@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -312,6 +313,36 @@ def test_recorded_events_are_read_page_by_page(client: Client, run: str) -> None
     )
     assert created["body"]["type"] == "run.created"
     assert client.get("/api/v1/events?partition=3").code == "invalid"
+
+
+def test_the_events_of_a_run_are_read_with_what_proves_them(client: Client, run: str) -> None:
+    run_id = run.rpartition("/")[2]
+    assert client.post(f"{run}/metrics", metric("loss", [0.5])).status == 200
+    assert client.post(f"{run}/properties", {"properties": {"author": "me"}}).status == 200
+    assert client.post(f"{run}/properties", {"properties": {"author": "you"}}).code == "property_immutable"
+    seen: list[Any] = []
+    following: int | None = 1
+    while following is not None:
+        page = msgspec.msgpack.decode(
+            client.get(f"{run}/events?from_seq={following}&limit=2", {"Accept": "application/msgpack"}).body
+        )
+        seen.extend(page["events"])
+        following = page["next"]
+    assert [event["stream_seq"] for event in seen] == list(range(1, len(seen) + 1))
+    assert [event["type"] for event in seen] == [
+        "run.created",
+        "run.started",
+        "run.metrics_logged",
+        "run.properties_added",
+        "run.command_rejected",
+    ]
+    for event in seen:
+        assert event["stream"] == f"default/run/{run_id}"
+        assert sha256(event["salt"] + event["body"]).digest() == event["digest"]
+        (same,) = client.get(f"/api/v1/events?from={event['pos']}&limit=1").json["events"]
+        assert same == client.get(f"{run}/events?from_seq={event['stream_seq']}&limit=1").json["events"][0]
+    assert client.get(f"{run}/events?from_seq=99").json == {"next": None, "events": []}
+    assert client.get(f"{W}/runs/nobody/events").code == "not_found"
 
 
 def test_projections_say_where_they_stand(client: Client, run: str) -> None:

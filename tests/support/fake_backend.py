@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from runfold_events.contract import commands as c
 from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.errors import NotFound, PositionNotReached
-from runfold_events.contract.ids import experiment_id, slice_of
+from runfold_events.contract.ids import experiment_id, run_stream, slice_of
 from runfold_events.contract.statuses import Status
 from runfold_events.contract.submission import Accepted, EventRef, Outcome, Submission
 from runfold_events.contract.tokens import Token
@@ -245,6 +245,13 @@ class FakeBackend:
 
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         return self.recorded[from_pos : from_pos + events_max]
+
+    async def run_events(
+        self, workspace: str, run_id: str, from_seq: int, events_max: int
+    ) -> list[RecordedEvent]:
+        stream = run_stream(workspace, run_id)
+        found = [event for event in self.recorded if event.stream == stream and event.stream_seq >= from_seq]
+        return found[:events_max]
 
     async def unreadable(self, query: EntryQuery) -> EntryPage:
         return EntryPage([])

@@ -324,6 +324,13 @@ class EventsPage(Struct, frozen=True, kw_only=True):
     events: list[EventOut]
 
 
+class RunEvents(Struct, frozen=True, kw_only=True):
+    """Recorded events of one run. Ask for ``next`` as ``from_seq``; null: these were the last."""
+
+    next: int | None
+    events: list[EventOut]
+
+
 class SystemAnswer(Struct, frozen=True, kw_only=True):
     """What the server that answers is, and what its store holds. ``ends``: the next position of each partition."""
 

@@ -123,6 +123,13 @@ class EventsParams(Struct, frozen=True, forbid_unknown_fields=True, rename={"fro
     limit: Annotated[int, Meta(ge=1, le=limits.EVENTS_PAGE_ROWS_MAX)] = 100
 
 
+class RunEventsParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """From which ``stream_seq`` on, and at most how many."""
+
+    from_seq: Positive = 1
+    limit: Annotated[int, Meta(ge=1, le=limits.EVENTS_PAGE_ROWS_MAX)] = 100
+
+
 class UnreadableParams(Struct, frozen=True, forbid_unknown_fields=True):
     """Which entries: after the one called ``after``; with ``open`` only records that nobody has sent again."""
 

@@ -569,6 +569,11 @@ export interface RestoreRun {
   run_id: string;
 }
 
+export interface RunEvents {
+  next: number | null;
+  events: (EventOut)[];
+}
+
 export interface RunGroup {
   value: string | null;
   count: number;
