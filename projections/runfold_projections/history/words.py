@@ -16,7 +16,8 @@ def words_for(actor: str, source: str, event_type: str, body: e.AnyEvent | None)
     """One sentence: who did, or was refused, what; with the values."""
     say = WORDS.get(type(body))
     what = f"recorded {event_type}" if say is None else say(body)
-    return f"{actor} ({source}) {what}"
+    who = actor if actor == source else f"{actor} ({source})"
+    return f"{who} {what}"
 
 
 def is_late(body: e.AnyEvent | None) -> bool:

@@ -80,6 +80,11 @@ def test_events_in_words(event: e.AnyEvent, sentence: str) -> None:
     assert words_for("alice", "os", e.event_type(event), event) == f"alice (os) {sentence}"
 
 
+def test_who_is_only_known_as_anonymous_is_called_so_once() -> None:
+    words = words_for("anonymous", "anonymous", "run.completed", e.RunCompleted())
+    assert words == "anonymous completed the run"
+
+
 def test_every_event_has_words_of_its_own() -> None:
     assert set(get_args(e.Event)) == set(WORDS)
 
