@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { EventStreamParser } from "../src/api/eventStream";
-import { bytes, measured, measuredInColumn } from "../src/lib/numbers";
+import { aligned, bytes, measured, measuredInColumn } from "../src/lib/numbers";
 import { ago, duration, runningDuration } from "../src/lib/time";
 
 test("a stream is read whatever the pieces it comes in", () => {
@@ -48,7 +48,8 @@ test.each([
   [0.123456789, "0.12346"],
   [-2, "−2"],
   [1_234_567, "1,234,567"],
-  [1e-7, "1.000e-7"],
+  [1e-7, "1e-7"],
+  [4.62613e-8, "4.626e-8"],
   [NaN, "NaN"],
   [-Infinity, "−∞"],
   [true, "true"],
@@ -61,4 +62,10 @@ test("values in a column have as many digits", () => {
 
 test("sizes", () => {
   expect([bytes(512), bytes(1536), bytes(5 * 1024 ** 3)]).toEqual(["512 B", "1.5 KiB", "5.0 GiB"]);
+});
+
+test("a column's decimals never hide its small numbers", () => {
+  expect([0.3, 0.25].map(aligned([0.3, 0.25]))).toEqual(["0.30", "0.25"]);
+  const rates = [0.01, 0.0003, 10_000];
+  expect(rates.map(aligned(rates))).toEqual(["0.01", "0.0003", "10,000"]);
 });

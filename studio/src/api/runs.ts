@@ -15,6 +15,15 @@ export function queryRuns(workspace: string, query: RunQueryBody, signal?: Abort
   return ask<Page>(apiPath("workspaces", workspace, "runs:query").replace("%3A", ":"), { method: "POST", body: query, signal });
 }
 
+/** In the order asked for; what does not exist is left out. Of `fields`, where given, alone. */
+export async function fetchRuns(workspace: string, ids: readonly string[], signal: AbortSignal, fields?: string[]): Promise<RunView[]> {
+  if (ids.length === 0) return [];
+  const filter = `run_id in (${ids.map((id) => JSON.stringify(id)).join(", ")})`;
+  const { rows } = await queryRuns(workspace, { filter, include_children: true, include_archived: true, limit: ids.length, ...(fields && { fields }) }, signal);
+  const found = new Map(rows.map((run) => [run.run_id, run]));
+  return ids.flatMap((id) => found.get(id) ?? []);
+}
+
 export async function countRuns(workspace: string, query: RunQueryBody, signal?: AbortSignal): Promise<number> {
   const path = apiPath("workspaces", workspace, "runs:count").replace("%3A", ":");
   return (await ask<CountAnswer>(path, { method: "POST", body: query, signal })).count;

@@ -38,7 +38,9 @@ interface Hover {
 
 const FONT = '11px "Inter Variable", system-ui, sans-serif';
 const TOOLTIP_ROWS = 12;
+/** Of one curve, and of all: more of them are a heap of dots. A curve of one point is nothing but its dot. */
 const POINTS_SHOWN_MAX = 40;
+const POINTS_SHOWN_MAX_TOGETHER = 200;
 
 export function CurveChart(props: CurveChartProps) {
   const { label, lines, xKind, isLog, range, onZoom, height } = props;
@@ -48,7 +50,7 @@ export function CurveChart(props: CurveChartProps) {
   latest.current = props;
   const [hover, setHover] = useState<Hover | null>(null);
   const theme = themeChanges.value;
-  const shape = JSON.stringify([xKind, isLog, theme, height, lines.map((line) => [line.id, line.color, line.dash, line.raw !== undefined, line.x.length <= POINTS_SHOWN_MAX])]);
+  const shape = JSON.stringify([xKind, isLog, theme, height, lines.map((line) => [line.id, line.color, line.dash, line.raw !== undefined, isDotted(line, lines)])]);
 
   useLayoutEffect(() => {
     const element = frame.current!;
@@ -142,6 +144,11 @@ function moveCursor(plot: uPlot | null, lines: readonly ChartLine[], reach: Rang
   plot.setCursor({ left: plot.valToPos(x, "x"), top: plot.bbox.height / devicePixelRatio / 2 });
 }
 
+function isDotted({ x }: ChartLine, lines: readonly ChartLine[]): boolean {
+  if (x.length === 1) return true;
+  return x.length <= POINTS_SHOWN_MAX && lines.reduce((sum, line) => sum + line.x.length, 0) <= POINTS_SHOWN_MAX_TOGETHER;
+}
+
 function dataOf({ lines, isLog }: CurveChartProps): uPlot.AlignedData {
   const faint = lines.filter((line) => line.raw !== undefined).map((line) => ({ x: line.x, y: line.raw! }));
   const joined: Joined = join([...faint, ...lines], isLog);
@@ -198,7 +205,7 @@ function optionsFor(latest: { current: CurveChartProps }, width: number, onHover
         width: 1.6,
         pxAlign: 0,
         ...(line.dash === undefined ? {} : { dash: [...line.dash] }),
-        points: { show: line.x.length <= POINTS_SHOWN_MAX, size: 4.5, fill: color(line.color) },
+        points: { show: isDotted(line, lines), size: 4.5, fill: color(line.color) },
       })),
     ],
     hooks: {

@@ -18,7 +18,7 @@ export function measured(value: unknown): string {
   if (typeof value !== "number") return value === null || value === undefined ? "" : String(value);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
-  if (value !== 0 && (size >= 1e7 || size < 1e-4)) return minus(value.toExponential(3).replace("e+", "e"));
+  if (value !== 0 && (size >= 1e7 || size < 1e-4)) return minus(Number(value.toPrecision(4)).toExponential().replace("e+", "e"));
   if (Number.isInteger(value)) return minus(GROUPED.format(value));
   return minus(String(Number(value.toPrecision(5))));
 }
@@ -29,11 +29,16 @@ export function measuredInColumn(value: unknown): string {
   return isPlain ? minus(value.toPrecision(5)) : measured(value);
 }
 
+/** Numbers of one column that are further apart are written each by itself: the decimals of the greatest would hide the least. */
+const ALIGNED_RATIO_MAX = 100;
+
 /** How to write the numbers of one column so that their points stand below each other: with as many decimals as they need, at most six. */
 export function aligned(values: readonly unknown[]): (value: unknown) => string {
   const numbers = values.filter((value): value is number => typeof value === "number" && Number.isFinite(value));
-  const greatest = numbers.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  if (greatest >= 1e7 || (greatest > 0 && greatest < 1e-3)) return measured;
+  const sizes = numbers.filter((value) => value !== 0).map(Math.abs);
+  const greatest = sizes.reduce((most, size) => Math.max(most, size), 0);
+  const least = sizes.reduce((size, other) => Math.min(size, other), Infinity);
+  if (greatest >= 1e7 || (greatest > 0 && greatest < 1e-3) || greatest > least * ALIGNED_RATIO_MAX) return measured;
   const room = Math.max(0, Math.min(6, 5 - Math.ceil(Math.log10(greatest || 1))));
   const decimals = numbers.reduce((most, value) => Math.max(most, decimalsOf(value, room)), 0);
   return (value) => (typeof value === "number" && Number.isFinite(value) ? minus(value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })) : measured(value));

@@ -1,7 +1,7 @@
 /** Runs beside each other: `?run=` (repeated) says which, `view` how, `hide` (repeated) which of them are not drawn. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { follow } from "../../api/live";
-import { runName } from "../../api/runs";
+import { fetchRuns, runName } from "../../api/runs";
 import type { RunView } from "../../api/types";
 import { curveColor } from "../../charts/palette";
 import { counted } from "../../lib/numbers";
@@ -15,7 +15,7 @@ import { StatusIcon } from "../../ui/StatusIcon";
 import { Tabs } from "../../ui/Tabs";
 import { CompareCurves } from "./CompareCurves";
 import { DifferenceTable } from "./DifferenceTable";
-import { fetchRuns, RUNS_MAX } from "./model";
+import { RUNS_MAX } from "./model";
 import { ParallelCoordinates } from "./ParallelCoordinates";
 import { Scatter } from "./Scatter";
 

@@ -8,7 +8,7 @@ import { Empty } from "../../ui/basics";
 import { Menu, MenuItem } from "../../ui/Menu";
 import { axisOf, type ValueAxis } from "./axis";
 import type { CompareProps } from "./ComparePage";
-import { drawableFacts, type Fact } from "./model";
+import { byCoverage, drawableFacts, type Fact } from "./model";
 
 const PARAMS_AT_FIRST = 4;
 const METRICS_AT_FIRST = 3;
@@ -99,12 +99,12 @@ function pathOf(axes: readonly ValueAxis[], row: number, x: (index: number) => n
   return path;
 }
 
-/** Parameters that differ, then metrics. */
+/** Parameters that differ, then metrics: of each those that most runs have. */
 function atFirst(facts: readonly Fact[]): Fact[] {
-  const different = facts.filter((fact) => fact.differs);
-  const params = different.filter((fact) => fact.group === "Parameters");
-  const metrics = different.filter((fact) => fact.group === "Metrics" && fact.isNumber);
-  const found = [...params.slice(0, PARAMS_AT_FIRST), ...metrics.slice(0, METRICS_AT_FIRST)];
+  const different = byCoverage(facts.filter((fact) => fact.differs));
+  const params = different.filter((fact) => fact.group === "Parameters").slice(0, PARAMS_AT_FIRST);
+  const metrics = different.filter((fact) => fact.group === "Metrics" && fact.isNumber).slice(0, METRICS_AT_FIRST);
+  const found = facts.filter((fact) => params.includes(fact) || metrics.includes(fact));
   return found.length >= 2 ? found : facts.slice(0, PARAMS_AT_FIRST);
 }
 

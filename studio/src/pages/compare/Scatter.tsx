@@ -7,7 +7,7 @@ import { href, query, setQuery } from "../../lib/router";
 import { Empty } from "../../ui/basics";
 import { axisOf, type ValueAxis } from "./axis";
 import type { CompareProps } from "./ComparePage";
-import { drawableFacts, type Fact } from "./model";
+import { byCoverage, drawableFacts, type Fact } from "./model";
 
 const WIDTH = 1_000;
 const HEIGHT = 440;
@@ -15,11 +15,13 @@ const LEFT = 84;
 const BOTTOM = 52;
 const TOP = 14;
 const RIGHT = 20;
+const CHAR_PX = 6.4;
+const LINE_PX = 14;
 
 export function Scatter({ workspace, runs, places }: CompareProps) {
   const facts = useMemo(() => drawableFacts(runs), [runs]);
-  const across = facts.find((fact) => fact.key === query.value.get("sx")) ?? facts.find((fact) => fact.group === "Parameters" && fact.isNumber && fact.differs) ?? facts[0];
-  const up = facts.find((fact) => fact.key === query.value.get("sy")) ?? facts.find((fact) => fact.group === "Metrics" && fact.isNumber && fact.differs) ?? facts[1];
+  const across = facts.find((fact) => fact.key === query.value.get("sx")) ?? telling(facts, "Parameters") ?? facts[0];
+  const up = facts.find((fact) => fact.key === query.value.get("sy")) ?? telling(facts, "Metrics") ?? facts[1];
   const [near, setNear] = useState<string | null>(null);
   if (across === undefined || up === undefined) return <Empty icon="compare" title="There is too little to compare">A scatter needs at least two parameters or metrics.</Empty>;
   const [xs, ys] = [axisOf(across), axisOf(up)];
@@ -29,6 +31,7 @@ export function Scatter({ workspace, runs, places }: CompareProps) {
     const [a, b] = [xs.place(across.values[row]), ys.place(up.values[row])];
     return a === null || b === null ? [] : [{ run, row, x: x(a), y: y(b) }];
   });
+  const named = withRoom(points.map((point) => ({ ...labelOf(point.x, point.y, runName(point.run)), id: point.run.run_id })));
   const nearPoint = points.find(({ run }) => run.run_id === near);
   return (
     <div class="metrics">
@@ -45,14 +48,55 @@ export function Scatter({ workspace, runs, places }: CompareProps) {
           {points.map((point) => (
             <a key={point.run.run_id} class="scatter-point" href={href(["w", workspace, "runs", point.run.run_id])} aria-label={`${runName(point.run)}: ${measured(across.values[point.row])}, ${measured(up.values[point.row])}`} onMouseEnter={() => setNear(point.run.run_id)} onMouseLeave={() => setNear(null)} onFocus={() => setNear(point.run.run_id)} onBlur={() => setNear(null)}>
               <circle cx={point.x} cy={point.y} r={near === point.run.run_id ? 8 : 5.5} style={{ fill: `var(${curveColor(places.get(point.run.run_id) ?? 0)})` }} />
-              {(points.length <= 16 || near === point.run.run_id) && (
-                <text x={point.x + (point.x > WIDTH - 160 ? -10 : 10)} y={point.y - 9} text-anchor={point.x > WIDTH - 160 ? "end" : "start"}>{runName(point.run)}</text>
-              )}
+              {(near === null ? named.has(point.run.run_id) : near === point.run.run_id) && <Label at={labelOf(point.x, point.y, runName(point.run))} />}
             </a>
           ))}
         </svg>
       </div>
     </div>
+  );
+}
+
+/** A number that differs and that most runs have. */
+function telling(facts: readonly Fact[], group: Fact["group"]): Fact | undefined {
+  return byCoverage(facts.filter((fact) => fact.group === group && fact.isNumber && fact.differs))[0];
+}
+
+interface Placed {
+  text: string;
+  isLeft: boolean;
+  x: number;
+  y: number;
+  from: number;
+  to: number;
+}
+
+/** Where a point's name stands: to its right, at the drawing's right side to its left. */
+function labelOf(x: number, y: number, text: string): Placed {
+  const width = text.length * CHAR_PX;
+  const isLeft = x + 10 + width > WIDTH;
+  const at = x + (isLeft ? -10 : 10);
+  return { text, isLeft, x: at, y: y - 9, from: isLeft ? at - width : at, to: isLeft ? at : at + width };
+}
+
+/** Which names can stand without covering each other; the others show when one points at them. */
+function withRoom(labels: readonly (Placed & { id: string })[]): Set<string> {
+  const placed: Placed[] = [];
+  const found = new Set<string>();
+  for (const label of labels) {
+    const isFree = placed.every((other) => Math.abs(other.y - label.y) >= LINE_PX || other.to < label.from || other.from > label.to);
+    if (!isFree) continue;
+    placed.push(label);
+    found.add(label.id);
+  }
+  return found;
+}
+
+function Label({ at }: { at: Placed }) {
+  return (
+    <text x={at.x} y={at.y} text-anchor={at.isLeft ? "end" : "start"}>
+      {at.text}
+    </text>
   );
 }
 

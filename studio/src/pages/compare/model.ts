@@ -1,18 +1,8 @@
 /** The runs that are compared, and what of them can be set side by side. */
-import { queryRuns } from "../../api/runs";
 import type { MetricSummary, RunView } from "../../api/types";
 import { float } from "../../lib/numbers";
 
 export const RUNS_MAX = 200;
-
-/** In the order asked for; what does not exist is left out. */
-export async function fetchRuns(workspace: string, ids: readonly string[], signal: AbortSignal): Promise<RunView[]> {
-  if (ids.length === 0) return [];
-  const filter = `run_id in (${ids.map((id) => JSON.stringify(id)).join(", ")})`;
-  const { rows } = await queryRuns(workspace, { filter, include_children: true, include_archived: true, limit: RUNS_MAX }, signal);
-  const found = new Map(rows.map((run) => [run.run_id, run]));
-  return ids.flatMap((id) => found.get(id) ?? []);
-}
 
 export type Value = string | number | boolean | null | undefined;
 
@@ -32,6 +22,15 @@ export type MetricPick = "latest" | "min" | "max";
 /** What can be an axis: a parameter, a metric's latest value or the duration, where a run has it. */
 export function drawableFacts(runs: readonly RunView[]): Fact[] {
   return factsOf(runs, "latest").filter(isDrawable);
+}
+
+/** Those that more runs have first; a fact that half of them lack leaves half of the drawing empty. */
+export function byCoverage(facts: readonly Fact[]): Fact[] {
+  return [...facts].sort((a, b) => coverage(b) - coverage(a));
+}
+
+function coverage({ values }: Fact): number {
+  return values.filter((value) => value !== undefined && value !== null).length;
 }
 
 function isDrawable(fact: Fact): boolean {

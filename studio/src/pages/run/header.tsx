@@ -1,9 +1,11 @@
 /** The head of a run's page: where it stands in the tree, its name, status and duration, and what can be done. */
+import { Fragment } from "preact";
 import { useState } from "preact/hooks";
-import { cancelRun, runName, updateRun } from "../../api/runs";
+import { cancelRun, fetchRuns, runName, shortId, updateRun } from "../../api/runs";
 import type { RunView } from "../../api/types";
 import { href } from "../../lib/router";
 import { ENDED } from "../../lib/statuses";
+import { useQuery } from "../../lib/useQuery";
 import { Button, Copy, Duration, IconButton, Time } from "../../ui/basics";
 import { confirm } from "../../ui/dialogs";
 import { Icon } from "../../ui/icons";
@@ -51,16 +53,19 @@ export function RunHeader({ model, run }: RunTabProps) {
 
 function Ancestry({ run }: { run: RunView }) {
   const { workspace } = run;
+  const above = run.path.filter((id) => id !== run.run_id);
+  const { data } = useQuery(above.length === 0 ? null : JSON.stringify([workspace, above]), (signal) => fetchRuns(workspace, above, signal, ["display_name"]));
+  const names = new Map(data?.map((one) => [one.run_id, runName(one)]));
   return (
     <nav class="crumbs" aria-label="Where this run stands">
       <a href={href(["w", workspace, "experiments"])}>Experiments</a>
       <Icon name="chevronRight" size={12} />
       <a class="truncate" href={href(["w", workspace, "runs"], { experiment: run.experiment })}>{run.experiment}</a>
-      {run.path.filter((id) => id !== run.run_id).map((id) => (
-        <>
+      {above.map((id) => (
+        <Fragment key={id}>
           <Icon name="chevronRight" size={12} />
-          <a class="truncate mono" href={href(["w", workspace, "runs", id])}>{id}</a>
-        </>
+          <a class="truncate" href={href(["w", workspace, "runs", id])} title={id}>{names.get(id) ?? shortId(id)}</a>
+        </Fragment>
       ))}
       <Icon name="chevronRight" size={12} />
       <span class="number">#{run.number}</span>

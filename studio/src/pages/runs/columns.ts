@@ -1,5 +1,6 @@
 /** Columns of the table: an attribute of runs, or one of their tags, parameters, metrics or properties. */
 import type { RunView } from "../../api/types";
+import { float } from "../../lib/numbers";
 
 export type Kind = "attribute" | "tags" | "params" | "metrics" | "properties";
 
@@ -84,6 +85,12 @@ export function distinct(columns: readonly Column[]): Column[] {
   const counts = new Map<string, number>();
   for (const { label } of columns) counts.set(label, (counts.get(label) ?? 0) + 1);
   return columns.map((column) => (counts.get(column.label) === 1 || column.kind === "attribute" ? column : { ...column, label: `${column.label} (${KIND_WORDS[column.kind]})`, width: column.width + 62 }));
+}
+
+/** Parameters may be texts: then they stand as texts do. */
+export function typed(columns: readonly Column[], sample: readonly RunView[]): Column[] {
+  const isText = (key: string): boolean => sample.some(({ params }) => typeof params[key] === "string" && float(params[key]) === null);
+  return columns.map((column) => (column.kind === "params" && isText(column.key) ? { ...column, isNumber: false } : column));
 }
 
 export function isSortable(column: Column): boolean {

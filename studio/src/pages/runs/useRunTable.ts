@@ -7,7 +7,7 @@ import { query } from "../../lib/router";
 import { STATUSES } from "../../lib/statuses";
 import { remember, remembered } from "../../lib/storage";
 import { useQuery } from "../../lib/useQuery";
-import { columnOf, distinct, fieldsOf, NAME, PLAIN_COLUMNS, suggested, type Column } from "./columns";
+import { columnOf, distinct, fieldsOf, NAME, PLAIN_COLUMNS, suggested, typed, type Column } from "./columns";
 import { RunTable } from "./grid";
 import { splitSearch } from "./search";
 
@@ -69,8 +69,9 @@ export function useColumns(workspace: string, experiment: string | null): { colu
   const spelled = JSON.stringify(fields);
   const columns = useMemo(() => {
     const found = (JSON.parse(spelled) as string[]).flatMap((field) => columnOf(field) ?? []).filter((column) => column.field !== NAME);
-    return distinct([columnOf(NAME)!, ...found.filter((column, index) => found.findIndex((one) => one.field === column.field) === index)]);
-  }, [spelled]);
+    const once = found.filter((column, index) => found.findIndex((one) => one.field === column.field) === index);
+    return typed(distinct([columnOf(NAME)!, ...once]), sample ?? []);
+  }, [spelled, sample]);
   const choose = (next: readonly string[] | null): readonly string[] | null => {
     remember(place, next ?? undefined);
     setRound((n) => n + 1);

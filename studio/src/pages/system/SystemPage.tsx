@@ -170,10 +170,10 @@ function Partitions({ ends, states }: { ends: readonly number[]; states: readonl
         <table class="table">
           <thead>
             <tr>
-              <th scope="col" class="is-number">Partition</th>
+              <th scope="col">Partition</th>
+              <th scope="col">State</th>
               <th scope="col" class="is-number">Events</th>
               <th scope="col" class="is-number">Slowest view is behind by</th>
-              <th scope="col">State</th>
             </tr>
           </thead>
           <tbody>
@@ -181,10 +181,10 @@ function Partitions({ ends, states }: { ends: readonly number[]; states: readonl
               const lag = lagOf(partition);
               return (
                 <tr key={partition}>
-                  <td class="is-number">{partition}</td>
+                  <td class="number">{partition}</td>
+                  <td>{lag > 0 ? <span class="behind">folding</span> : <span class="good">up to date</span>}</td>
                   <td class="is-number">{count(end)}</td>
                   <td class="is-number">{count(lag)}</td>
-                  <td>{lag > 0 ? <span class="behind">folding</span> : <span class="good">up to date</span>}</td>
                 </tr>
               );
             })}

@@ -33,25 +33,25 @@ function Facts({ event }: { event: EventOut }) {
   return (
     <dl class="history-facts">
       <Fact name="Who">
-        {event.actor} <span class="faint">{event.actor_source} by {event.door}</span>
+        {event.actor} <span class="faint">{event.actor_source}, {event.door}</span>
       </Fact>
+      <Code name="Event" text={event.id} />
       <Fact name="Recorded"><Time at={recorded} exact /></Fact>
+      <Code name="Writer" text={event.writer_id}>
+        <span class="faint">its command {event.writer_seq}</span>
+      </Code>
       <Fact name="Client's clock">
         <Time at={occurred} exact />
         {Math.abs(occurred - recorded) > SKEW_MS_SHOWN && <span class="badge">differs</span>}
       </Fact>
-      <Fact name="Version of the stream"><span class="number">{event.stream_seq}</span></Fact>
+      <Code name="Digest" text={event.digest} />
       <Fact name="Position">
         <span class="number">{event.pos}</span> <span class="faint">in partition {event.partition}</span>
       </Fact>
-      <Code name="Event" text={event.id} />
-      <Code name="Writer" text={event.writer_id}>
-        <span class="faint">its command {event.writer_seq}</span>
-      </Code>
+      <Code name="Chain" text={event.chain} />
+      <Fact name="Run's event"><span class="number">{event.stream_seq}</span></Fact>
       {event.causation_id && <Code name="Caused by" text={event.causation_id} />}
       {event.correlation_id && <Code name="Together with" text={event.correlation_id} />}
-      <Code name="Digest" text={event.digest} />
-      <Code name="Chain" text={event.chain} />
     </dl>
   );
 }
