@@ -221,9 +221,16 @@ def test_many_runs_are_compared_tagged_archived_and_exported(look: Visitor, demo
         ("many-0", "0", "0"),
     ]
 
-    page.locator("[data-run=many-0] input").click()
-    page.locator("[data-run=many-2] input").click()
-    expect(page).to_have_url(re.compile(r"sel=many-0&sel=many-2"))
+    boxes = [page.locator(f"[data-run=many-{number}] input") for number in range(3)]
+    boxes[0].click()
+    expect(boxes[0]).to_be_checked()
+    boxes[2].click(modifiers=["Shift"])
+    boxes[0].click(modifiers=["Shift"])  # again: a range stays selected
+    for box in boxes:
+        expect(box).to_be_checked()
+    boxes[1].click()
+    expect(boxes[1]).not_to_be_checked()
+    expect(page).to_have_url(re.compile(r"sel=many-0&sel=many-2$"))
     bar.get_by_role("link", name="Compare").click()
     expect(page).to_have_url(re.compile(r"/compare\?run=many-0&run=many-2"))
     page.go_back()

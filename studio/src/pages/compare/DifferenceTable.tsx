@@ -78,7 +78,7 @@ function Line({ fact, isMarked }: { fact: Fact; isMarked: boolean }) {
   const first = fact.values[0];
   return (
     <tr class={fact.differs ? "is-different" : undefined}>
-      <th scope="row" class="difference-name truncate" title={fact.name}>
+      <th scope="row" class="difference-name" title={fact.name}>
         {isMarked && fact.differs && <Icon name="compare" size={12} />}
         {fact.name}
       </th>

@@ -62,7 +62,7 @@ export function ParallelCoordinates({ workspace, runs, places }: CompareProps) {
           {axes.map((axis, index) => (
             <g key={axis.fact.key}>
               <line class="parallel-axis" x1={x(index)} x2={x(index)} y1={y(0)} y2={y(1)} />
-              <text class="parallel-name" x={x(index)} y={16} text-anchor="middle">{short(axis.fact.name)}</text>
+              <text class="parallel-name" x={x(index)} y={16} text-anchor="middle">{ending(axis.fact.name)}<title>{axis.fact.name}</title></text>
               <text class="plot-tick" x={x(index)} y={31} text-anchor="middle">{axis.fact.group === "Metrics" ? "metric" : axis.fact.group === "Parameters" ? "parameter" : ""}</text>
               {axis.ticks.map((tick) => (
                 <text key={tick.words} class="plot-tick parallel-tick" x={x(index) - 7} y={y(tick.place)} text-anchor="end" dominant-baseline="middle">{short(tick.words)}</text>
@@ -106,6 +106,11 @@ function atFirst(facts: readonly Fact[]): Fact[] {
   const metrics = different.filter((fact) => fact.group === "Metrics" && fact.isNumber).slice(0, METRICS_AT_FIRST);
   const found = facts.filter((fact) => params.includes(fact) || metrics.includes(fact));
   return found.length >= 2 ? found : facts.slice(0, PARAMS_AT_FIRST);
+}
+
+/** Long names begin alike and end in what tells them apart. */
+function ending(name: string): string {
+  return name.length > 18 ? `…${name.slice(-17)}` : name;
 }
 
 function short(text: string): string {

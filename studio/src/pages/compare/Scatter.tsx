@@ -7,7 +7,7 @@ import { href, query, setQuery } from "../../lib/router";
 import { Empty } from "../../ui/basics";
 import { axisOf, type ValueAxis } from "./axis";
 import type { CompareProps } from "./ComparePage";
-import { byCoverage, drawableFacts, type Fact } from "./model";
+import { drawableFacts, type Fact } from "./model";
 
 const WIDTH = 1_000;
 const HEIGHT = 440;
@@ -57,9 +57,14 @@ export function Scatter({ workspace, runs, places }: CompareProps) {
   );
 }
 
-/** A number that differs and that most runs have. */
+/** The number that spreads the points furthest: that many runs have, and with many different values. */
 function telling(facts: readonly Fact[], group: Fact["group"]): Fact | undefined {
-  return byCoverage(facts.filter((fact) => fact.group === group && fact.isNumber && fact.differs))[0];
+  const spread = ({ values }: Fact): number => {
+    const given = values.filter((value) => typeof value === "number");
+    return given.length * (new Set(given).size - 1);
+  };
+  const numbers = facts.filter((fact) => fact.group === group && fact.isNumber && fact.differs);
+  return numbers.sort((a, b) => spread(b) - spread(a))[0];
 }
 
 interface Placed {

@@ -131,7 +131,7 @@ function Row({ one, workspace, reload }: { one: ExperimentView; workspace: strin
   return (
     <tr>
       <td class="experiment-name">
-        <a class="run-link truncate" href={href(["w", workspace, "runs"], { experiment: one.experiment })}>
+        <a class="run-link truncate" title={one.experiment} href={href(["w", workspace, "runs"], { experiment: one.experiment })}>
           {one.experiment}
         </a>
         {one.archived && <Chip name="archived" value={null} />}

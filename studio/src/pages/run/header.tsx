@@ -41,8 +41,8 @@ export function RunHeader({ model, run }: RunTabProps) {
         </div>
         <div>
           <dt>Id</dt>
-          <dd class="mono truncate">
-            {run.run_id}
+          <dd>
+            <span class="mono truncate" title={run.run_id}>{run.run_id}</span>
             <Copy text={run.run_id} label="Copy the run's id" />
           </dd>
         </div>

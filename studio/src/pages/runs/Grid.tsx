@@ -195,6 +195,8 @@ interface RowProps {
 
 /** Drawn anew only when something in it has changed: scrolling moves rows, and leaves what is in them. */
 class Row extends Component<RowProps> {
+  private isRange = false;
+
   override shouldComponentUpdate(next: RowProps): boolean {
     const now = this.props;
     return !(sameItem(now.item, next.item) && now.index === next.index && now.columns === next.columns && now.isSelected === next.isSelected && now.isCurrent === next.isCurrent && now.table === next.table);
@@ -215,7 +217,7 @@ class Row extends Component<RowProps> {
     return (
       <div {...common} class="grid-row" aria-selected={isSelected} data-run={item.run.run_id} onClick={(event) => this.onClick(event, item.run)}>
         <span role="gridcell" class="grid-check">
-          <input type="checkbox" tabIndex={-1} checked={isSelected} aria-label={`Select ${item.run.display_name ?? item.run.run_id}`} onClick={this.onCheck} />
+          <input type="checkbox" tabIndex={-1} checked={isSelected} aria-label={`Select ${item.run.display_name ?? item.run.run_id}`} onClick={this.onCheckClick} onChange={this.onCheck} />
         </span>
         {columns.map((column) => (
           <span key={column.field} role="gridcell" class={column.isNumber ? "is-number" : undefined}>
@@ -227,10 +229,16 @@ class Row extends Component<RowProps> {
   }
 
   // Through this.props: a row that was not drawn anew must not use the handlers of an older drawing.
-  private readonly onCheck = (event: MouseEvent): void => {
-    event.preventDefault();
+  private readonly onCheckClick = (event: MouseEvent): void => {
     event.stopPropagation();
-    this.props.onChoose(this.props.index, event.shiftKey);
+    this.isRange = event.shiftKey;
+  };
+
+  private readonly onCheck = (event: Event): void => {
+    const { index, isSelected, onChoose } = this.props;
+    // A range selects what was selected, too: then nothing is drawn anew that would show it.
+    (event.currentTarget as HTMLInputElement).checked = this.isRange || !isSelected;
+    onChoose(index, this.isRange);
   };
 
   private onClick(event: MouseEvent, run: RunView): void {
