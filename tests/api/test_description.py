@@ -10,14 +10,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from runfold_events.contract.submission import Actor
-from runfold_events.ids_source import SystemIds
-from runfold_events.ledger import Ledger
-from runfold_events.log_door import LogDoor, LogRecord
-from runfold_events.stores.sqlite import SqliteStore
-from runfold_events.sync import run_sync
-from runfold_services.compose import ledger_path
 from runfold_services.server import Server
+from tests.support.garbage import keep_garbage
 from tests.support.http_server import Client, Reply
 from tests.support.json_schema import faults
 
@@ -75,14 +69,6 @@ def batch(*values: Any) -> dict[str, Any]:
     times = {"dtype": "i64", "values": list(range(len(values)))}
     column = {"dtype": "f64", "values": list(values)}
     return {"series": [{"name": "loss", "times": times, "steps": times, "columns": {"loss": column}}]}
-
-
-def keep_garbage(home: Path) -> None:
-    """As a decider does that finds it in the command topic."""
-    store = SqliteStore.open(ledger_path(home))
-    door = LogDoor(Ledger(store, SystemIds()), lambda _: Actor("kafka", "kafka"), uuid4())
-    run_sync(door.handle([LogRecord(0, 0, 1, b"garbage", b"\xff", (("a", b"b"),))], 0))
-    run_sync(store.close())
 
 
 def test_all_operations_answer_as_they_are_described(ask: Described, home: Path) -> None:

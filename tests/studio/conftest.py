@@ -8,14 +8,15 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests.support.browser import BrowserMissing, Visitor, open_browser
+from tests.support.browser import PATIENCE_MS, BrowserMissing, Visitor, open_browser
 from tests.support.repository import ON_WHEEL, ROOT
 from tests.support.server_process import ServerProcess
 from tests.support.studio_scene import Scene, fill_scene
 
 SERVER_S_MAX = 600.0
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.browser import Visitor
+from tests.support.browser import PATIENCE_MS, Visitor
 from tests.support.http_server import Client
 from tests.support.studio_rich_run import CLASSES, LOG, STEPS, fill_rich_run
 
@@ -177,7 +177,9 @@ def test_a_zoom_loads_what_was_too_fine_to_draw(look: Visitor, client: Client) -
     page.mouse.up()
     expect(page).to_have_url(re.compile("from=29[0-9]{2}.*to=30[0-9]{2}"))
     expect(page.get_by_role("button", name="Reset zoom")).to_be_visible()
-    page.wait_for_timeout(300)
+    deadline = time.monotonic() + PATIENCE_MS / 1_000
+    while "from" not in asked[-1] and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
     low, high = asked[-1]["from"], asked[-1]["to"]
     assert 2_900 < low < 3_000 < high < 3_100
     page.mouse.move(box["x"] + box["width"] * (3_000 - low) / (high - 1 - low), box["y"] + 40)

@@ -295,10 +295,10 @@ def test_cancel_on_the_page_stops_a_submitted_script(look: Visitor, demo: str, t
         config = ScriptRunConfig(source_directory=str(tmp_path / "project"), script="wait.py")
         run = Experiment(Workspace(url=demo), "submitted").submit(config)
         page = look.visit(f"w/default/runs/{run.id}")
-        expect(page.locator(".status-pill")).to_have_text("Running", timeout=PATIENCE_MS)
+        expect(page.locator(".status-pill")).to_have_text("Running")
         page.get_by_role("button", name="Cancel").click()
         page.get_by_role("button", name="Cancel the run").click()
-        expect(page.locator(".status-pill")).to_have_text("Canceled", timeout=PATIENCE_MS)
+        expect(page.locator(".status-pill")).to_have_text("Canceled")
         assert scripts_running("wait.py") == []
 
 

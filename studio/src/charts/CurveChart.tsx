@@ -194,7 +194,7 @@ function optionsFor(latest: { current: CurveChartProps }, width: number, onHover
         ...axis,
         space: 34,
         size: (_, values) => (values ?? []).reduce((most, value) => Math.max(most, (value ?? "").length), 2) * 6.4 + 16,
-        values: (_, splits) => splits.map((value) => (value === null ? "" : measured(value))),
+        values: (plot, splits) => splits.map((value) => (value === null || (isLog && !isRound(value, plot.scales["y"]!)) ? "" : measured(value))),
       },
     ],
     series: [
@@ -228,6 +228,14 @@ function optionsFor(latest: { current: CurveChartProps }, width: number, onHover
       ready: [(plot) => plot.over.addEventListener("dblclick", () => latest.current.onZoom(null))],
     },
   };
+}
+
+/** 1, 2 or 5 of a decade, within one decade any digit; a scale that begins elsewhere has a tick there, too. */
+function isRound(value: number, { min, max }: uPlot.Scale): boolean {
+  const digit = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
+  const nearest = Math.round(digit);
+  const isNarrow = max! < min! * 10;
+  return Math.abs(digit - nearest) < 1e-6 && (isNarrow || [1, 2, 5].includes(nearest));
 }
 
 const WHOLE_INCREMENTS = Array.from({ length: 18 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();

@@ -29,6 +29,9 @@ export function xExtent(lines: readonly Extent[]): Range | null {
   return from <= to ? { from, to } : null;
 }
 
+/** Of what is drawn, above it and below it. */
+const ROOM = 0.06;
+
 /** The y that must be seen of what lies within a range of x, with a little room; on a logarithmic scale in whole decades' reach. */
 export function yRange(lines: readonly Extent[], within: Range | null, isLog: boolean): [number, number] {
   let least = Infinity;
@@ -47,8 +50,11 @@ export function yRange(lines: readonly Extent[], within: Range | null, isLog: bo
     }
   }
   if (least > greatest) return isLog ? [0.1, 10] : [0, 1];
-  if (isLog) return least === greatest ? [least / 2, greatest * 2] : [least / 1.15, greatest * 1.15];
-  const room = least === greatest ? Math.abs(least) * 0.1 || 1 : (greatest - least) * 0.06;
+  if (isLog) {
+    const room = least === greatest ? 2 : (greatest / least) ** ROOM;
+    return [least / room, greatest * room];
+  }
+  const room = least === greatest ? Math.abs(least) * 0.1 || 1 : (greatest - least) * ROOM;
   return [least - room, greatest + room];
 }
 

@@ -1,7 +1,10 @@
 /** A button with a panel below it: a menu, or any small form. Esc and a click outside close it. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icons";
+
+/** What is left between a panel and the window's sides. */
+const SIDE_PX = 8;
 
 interface MenuProps {
   label: ComponentChildren;
@@ -22,6 +25,13 @@ export function Menu({ label, icon, title, align = "left", look = "button button
     root.current?.querySelector("button")?.focus();
   };
 
+  useLayoutEffect(() => {
+    const panel = root.current?.querySelector<HTMLElement>(".menu-panel");
+    if (!isOpen || !panel) return;
+    const { left, right } = panel.getBoundingClientRect();
+    const shift = Math.max(SIDE_PX - left, Math.min(0, innerWidth - SIDE_PX - right));
+    if (shift !== 0) panel.style.translate = `${shift}px`;
+  }, [isOpen]);
   useEffect(() => {
     if (!isOpen) return;
     const outside = (event: Event): void => {

@@ -16,14 +16,7 @@ export function SystemPage() {
   useTitle("System");
   const system = useQuery("system", (signal) => ask<SystemAnswer>("/api/v1/system", { signal }));
   const projections = useQuery("projections", (signal) => ask<ProjectionState[]>("/api/v1/system/projections", { signal }));
-  useEffect(() => {
-    const timer = setInterval(() => {
-      if (document.hidden) return;
-      system.reload();
-      projections.reload();
-    }, LOOK_MS);
-    return () => clearInterval(timer);
-  }, [system.reload, projections.reload]);
+  useLookAgain(() => (system.reload(), projections.reload()));
   const error = system.error ?? projections.error;
   const isGone = error instanceof Problem && error.status === 0 && system.data !== undefined;
   return (
@@ -47,6 +40,13 @@ export function SystemPage() {
       </div>
     </>
   );
+}
+
+function useLookAgain(look: () => void): void {
+  useEffect(() => {
+    const timer = setInterval(() => !document.hidden && look(), LOOK_MS);
+    return () => clearInterval(timer);
+  }, []);
 }
 
 function Facts({ system, states }: { system: SystemAnswer; states: readonly ProjectionState[] }) {
@@ -198,6 +198,7 @@ function Partitions({ ends, states }: { ends: readonly number[]; states: readonl
 function Unreadable() {
   const [shown, show] = useState<Entry | null>(null);
   const { data, error, reload } = useQuery("unreadable", (signal) => ask<EntryPage>("/api/v1/unreadable", { query: { limit: UNREADABLE_ROWS }, signal }));
+  useLookAgain(reload);
   return (
     <section class="system-section" aria-labelledby="unreadable">
       <div class="section-head">
