@@ -21,6 +21,7 @@ START_MS = 1_767_225_600_000
 LONG_POINTS = 5_000
 LONG_LOG_LINES = 60_000
 LINES_ON_PAGE_MAX = 250
+GREAT = 2**60 + 1  # no number of JavaScript
 AIM_S = 1.0
 TRIES = 5
 
@@ -297,6 +298,10 @@ def test_history_tells_what_happened_and_what_was_refused(look: Visitor, rich: s
     page.get_by_role("button", name=re.compile("^Everything")).click()
     assert client.request("PATCH", f"{W}/runs/{rich}/tags", {"set": {"seen": "now"}}).status == 200
     expect(page.locator(".history-entry").first).to_contain_text("seen")  # by itself
+    assert client.post(f"{W}/runs/{rich}/params", {"params": {"great": GREAT}}).status == 200
+    last = page.locator(".history-entry", has_text="great")
+    last.get_by_role("button").first.click()
+    expect(last.locator("pre[aria-label='The event']")).to_contain_text(f'"great": {GREAT}')  # to the digit
     assert (
         client.post(f"{W}/runs/{rich}/properties", {"properties": {"dataset": "third"}}).code
         == "property_immutable"

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from runfold import Experiment, ScriptRunConfig, Workspace
 from tests.support.agent_process import AgentProcess
-from tests.support.browser import PATIENCE_MS, Visitor
+from tests.support.browser import Visitor
 from tests.support.http_server import Client
 from tests.support.repository import ROOT
 from tests.support.server_process import ServerProcess

@@ -1,15 +1,20 @@
 /** Recorded events of a run: what its history was made from, as the ledger keeps it. */
-import { ask } from "./http";
+import { fetchAnswer } from "./http";
 import { runPath } from "./runs";
 import type { EventOut, RunEvents } from "./types";
 
-/** The event of that number in the run. */
-export async function fetchEvent(workspace: string, runId: string, seq: number, signal?: AbortSignal): Promise<EventOut> {
-  const { events } = await fetchEvents(workspace, runId, seq, 1, signal);
-  if (events[0]?.stream_seq !== seq) throw new Error(`The ledger answered no event ${seq} of this run.`);
-  return events[0];
+export interface StoredEvent {
+  event: EventOut;
+  /** As it was answered: its body stands in it byte for byte. */
+  text: string;
 }
 
-export function fetchEvents(workspace: string, runId: string, fromSeq: number, limit: number, signal?: AbortSignal): Promise<RunEvents> {
-  return ask<RunEvents>(runPath(workspace, runId, "events"), { query: { from_seq: fromSeq, limit }, signal });
+/** The event of that number in the run. */
+export async function fetchEvent(workspace: string, runId: string, seq: number, signal?: AbortSignal): Promise<StoredEvent> {
+  const answer = await fetchAnswer(runPath(workspace, runId, "events"), { query: { from_seq: seq, limit: 1 }, signal });
+  const page = await answer.text();
+  const [event] = (JSON.parse(page) as RunEvents).events;
+  if (event?.stream_seq !== seq) throw new Error(`The ledger answered no event ${seq} of this run.`);
+  // What precedes the list is a number or null, and nothing but a brace follows it.
+  return { event, text: page.slice(page.indexOf("[") + 1, page.lastIndexOf("]")) };
 }

@@ -38,7 +38,7 @@ export function RunTree({ run }: { run: RunView }) {
         <h2>Tree</h2>
         {descendants > 0 && <span class="tab-note">{count(descendants)}</span>}
         {descendants > 0 && (
-          <a class="link panel-note" href={href(["w", workspace, "runs"], { q: `root_run_id = "${run.root_run_id}"`, children: true })}>
+          <a class="link panel-note" href={href(["w", workspace, "runs"], { q: run.parent_run_id === null ? `root_run_id = "${runId}"` : `parent_run_id = "${runId}"`, children: true })}>
             As a table
           </a>
         )}

@@ -2,27 +2,28 @@
 import type { ComponentChildren } from "preact";
 import { fetchEvent } from "../../../api/events";
 import type { EventOut } from "../../../api/types";
-import { bytes } from "../../../lib/numbers";
+import { indented } from "../../../lib/json";
 import { useQuery } from "../../../lib/useQuery";
 import { Copy, Failure, Skeleton, Time } from "../../../ui/basics";
 import type { RunModel } from "../model";
 
 const SKEW_MS_SHOWN = 60_000;
-/** Of a body that is no JSON; copied it is whole. */
-const TEXT_CHARS_SHOWN = 2_000;
+/** Of one text, such as a body that is no JSON; copied it is whole. */
+const TEXT_CHARS_SHOWN = 10_000;
 
 export function RawEvent({ model, seq }: { model: RunModel; seq: number }) {
   const { workspace, runId } = model;
-  const { data: event, error, reload } = useQuery(JSON.stringify([workspace, runId, seq]), (signal) => fetchEvent(workspace, runId, seq, signal));
-  if (event === undefined) return <div class="history-raw">{error === undefined ? <Skeleton lines={6} /> : <Failure error={error} retry={reload} />}</div>;
+  const { data, error, reload } = useQuery(JSON.stringify([workspace, runId, seq]), (signal) => fetchEvent(workspace, runId, seq, signal));
+  if (data === undefined) return <div class="history-raw">{error === undefined ? <Skeleton lines={6} /> : <Failure error={error} retry={reload} />}</div>;
+  const { event, text } = data;
   const traceback = tracebackOf(event);
   return (
     <div class="history-raw">
       <Facts event={event} />
       {traceback && <pre class="raw" tabIndex={0} aria-label="Traceback">{traceback}</pre>}
       <div class="history-json">
-        <Copy text={JSON.stringify(event, null, 2)} label="Copy the event" />
-        <pre class="raw" tabIndex={0} aria-label="The event">{JSON.stringify({ ...event, body: shortened(event.body) }, null, 2)}</pre>
+        <Copy text={indented(text)} label="Copy the event" />
+        <pre class="raw" tabIndex={0} aria-label="The event">{indented(text, TEXT_CHARS_SHOWN)}</pre>
       </div>
     </div>
   );
@@ -72,11 +73,6 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
       <dd>{children}</dd>
     </div>
   );
-}
-
-function shortened(body: unknown): unknown {
-  if (typeof body !== "string" || body.length <= TEXT_CHARS_SHOWN) return body;
-  return `${body.slice(0, TEXT_CHARS_SHOWN)}… (${bytes(body.length)} of base64)`;
 }
 
 function tracebackOf({ body }: EventOut): string | null {
