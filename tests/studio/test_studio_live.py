@@ -106,6 +106,10 @@ def test_after_a_restart_pages_come_back_and_miss_nothing(
         assert first.wait() == 0, first.errors
     for one in (page, table):
         expect(one.locator(".live-lost")).to_be_visible()
+    page.get_by_role("tab", name="Files").click()
+    expect(page.get_by_role("heading", name="The server does not answer")).to_be_visible()
+    search(table, "stays")
+    expect(table.get_by_role("alert")).to_contain_text("those that you looked at before")
     run = Experiment(Workspace(home=str(tmp_path)), "restart").start_logging(
         run_id="away", display_name="while away"
     )
@@ -115,7 +119,12 @@ def test_after_a_restart_pages_come_back_and_miss_nothing(
         assert second.ready() == url
         for one in (page, table):
             expect(one.locator(".live-live")).to_be_visible()
+        expect(page.get_by_role("heading", name="This run has no files")).to_be_visible()  # by itself
+        page.get_by_role("tab", name="Overview").click()
         expect(page.locator(".tag-lines")).to_contain_text("said while the server was away")
+        expect(table.get_by_role("alert")).to_have_count(0)
+        expect(table.locator(".grid-foot")).to_contain_text("1 run")
+        search(table, "")
         expect(table.get_by_role("link", name="while away")).to_be_visible()
         expect(table.locator(".grid-foot")).to_contain_text("2 runs")
         with Client(url) as client:
@@ -124,6 +133,12 @@ def test_after_a_restart_pages_come_back_and_miss_nothing(
         expect(table.locator("[data-run=r]")).to_contain_text("Completed")
         visitor.close()
     visitor.complaints[:] = [text for text in visitor.complaints if not _is_of_the_outage(text)]
+
+
+def search(page: Page, text: str) -> None:
+    box = page.get_by_role("searchbox", name="Search or filter runs")
+    box.fill(text)
+    box.press("Enter")
 
 
 def _say_while_away(home: Path) -> None:

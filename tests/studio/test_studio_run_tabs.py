@@ -310,6 +310,8 @@ def test_history_tells_what_happened_and_what_was_refused(look: Visitor, rich: s
     batches = page.locator(".history-batches").last
     batches.get_by_role("button", name=re.compile("batch")).click()
     expect(batches.locator("pre[aria-label='The event']")).to_contain_text('"run.metrics_logged"')
+    page.get_by_role("tab", name="Overview").click()
+    expect(page.get_by_role("region", name="Parameters")).to_contain_text(str(GREAT))
 
 
 def test_tabs_say_when_there_is_nothing(look: Visitor, client: Client) -> None:

@@ -3,7 +3,7 @@
  * range that is asked for comes finer.
  */
 import { float } from "../lib/numbers";
-import { ask, apiPath } from "./http";
+import { apiPath, ask, fetchAnswer } from "./http";
 import { runPath } from "./runs";
 import type { CurveAnswer, CurvesAnswer, SeriesData, SeriesInfo } from "./types";
 
@@ -61,7 +61,7 @@ export async function fetchCurves(workspace: string, question: CurveQuestion, si
       points_max: pointsMax,
       ...(range === null ? {} : { from: Math.floor(range.from), to: Math.ceil(range.to) + 1 }),
     };
-    const answer = await ask<CurvesAnswer>(path, { method: "POST", body, signal });
+    const answer = (await (await fetchAnswer(path, { method: "POST", body, signal })).json()) as CurvesAnswer;
     found.push(...answer.curves.map(curveOf));
   }
   return found;

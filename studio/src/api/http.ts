@@ -5,6 +5,7 @@
  * position; questions that follow ask for an answer at or after it, so what was just done is seen.
  */
 import { signal } from "@preact/signals";
+import { parsed } from "../lib/json";
 import type { Problem as ProblemBody } from "./types";
 
 const TOKEN_PLACE = "runfold.token";
@@ -87,7 +88,7 @@ export function apiPath(...segments: readonly string[]): string {
 /** The answer's JSON. Throws a Problem, or the AbortError of `signal`. */
 export async function ask<T>(path: string, options: Ask = {}): Promise<T> {
   const response = await fetchAnswer(path, options);
-  return (await response.json()) as T;
+  return parsed(await response.text()) as T;
 }
 
 /** A change, sent until it is answered: under one key, so it takes effect once. */

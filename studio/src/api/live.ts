@@ -8,6 +8,7 @@
 import { signal } from "@preact/signals";
 import { apiPath, authorization, isSignedOut, problemOf } from "./http";
 import { EventStreamParser } from "./eventStream";
+import { parsed } from "../lib/json";
 import type { HistoryEntry, MetricSummary, RunView } from "./types";
 
 const WAITS_MS: readonly number[] = [100, 250, 500, 1_000, 2_000];
@@ -147,7 +148,7 @@ class Stream {
   private tell(event: string, data: string): void {
     const { listener } = this;
     if (this.isStopped) return;
-    const body: unknown = JSON.parse(data);
+    const body = parsed(data);
     if (event === "run") listener.run?.(body as RunView);
     else if (event === "metrics") listener.metrics?.(body as Parameters<NonNullable<Listener["metrics"]>>[0]);
     else if (event === "history") listener.history?.(body as Parameters<NonNullable<Listener["history"]>>[0]);

@@ -55,12 +55,13 @@ function minus(text: string): string {
   return text.replace(/^-/, "−");
 }
 
-/** What JSON carries for a float: a number, or the name of one that JSON has not. */
+/** What JSON carries for a float: a number, or the name of one that JSON has not, or the digits of one that is too great. */
 export function float(value: number | string | null | undefined): number | null {
   if (typeof value === "number") return value;
   if (value === "NaN") return NaN;
   if (value === "Infinity") return Infinity;
   if (value === "-Infinity") return -Infinity;
+  if (value && /^-?\d{16,}$/.test(value)) return Number(value);
   return null;
 }
 

@@ -1,6 +1,9 @@
 /** A question of a component: asked again when its key changes, the outdated one ended. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { isAbort, isSignedOut } from "../api/http";
+import { isAbort, isSignedOut, Problem } from "../api/http";
+
+/** A server that does not answer, or says that it will later, is asked again after so long. */
+const AGAIN_MS = 3_000;
 
 export interface Answer<T> {
   /** The last good answer; kept while the next is awaited, so that nothing jumps. */
@@ -26,6 +29,7 @@ export function useQuery<T>(key: string | null, fetcher: (signal: AbortSignal) =
   useEffect(() => {
     if (key === null || signedOut) return;
     const request = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
     setLoading(true);
     latest
       .current(request.signal)
@@ -38,8 +42,12 @@ export function useQuery<T>(key: string | null, fetcher: (signal: AbortSignal) =
         if (request.signal.aborted || isAbort(error)) return;
         setState((before) => ({ key, data: before.key === key ? before.data : undefined, error }));
         setLoading(false);
+        if (error instanceof Problem && error.isTemporary) timer = setTimeout(() => setRound((n) => n + 1), AGAIN_MS);
       });
-    return () => request.abort();
+    return () => {
+      request.abort();
+      clearTimeout(timer);
+    };
   }, [key, round, signedOut]);
 
   const reload = useCallback(() => setRound((n) => n + 1), []);

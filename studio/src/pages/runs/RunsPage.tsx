@@ -1,15 +1,15 @@
 /** The runs of a workspace, or of one experiment: found, sorted, grouped, selected. All of it stands in the address. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Problem } from "../../api/http";
+import { isAbort, Problem } from "../../api/http";
 import { count, counted } from "../../lib/numbers";
 import { query, setQuery } from "../../lib/router";
 import { STATUSES, statusWords } from "../../lib/statuses";
-import { Button, Empty, Failure, IconButton, Kbd, Skeleton } from "../../ui/basics";
+import { Button, Empty, Failure, IconButton, Kbd, messageOf, Skeleton } from "../../ui/basics";
+import { Icon } from "../../ui/icons";
 import { Menu, MenuItem } from "../../ui/Menu";
 import { PageHead, useTitle } from "../../ui/Page";
 import { StatusIcon } from "../../ui/StatusIcon";
 import { tell, tellFailure } from "../../ui/toasts";
-import { isAbort } from "../../api/http";
 import { available, columnOf, fieldOf, type Column } from "./columns";
 import { ColumnsMenu } from "./ColumnsMenu";
 import { exportCsv } from "./exportCsv";
@@ -58,6 +58,15 @@ export function RunsPage({ workspace }: { workspace: string }) {
           <ColumnsMenu columns={columns} sample={sample} onChange={(fields) => (choose(fields), setQuery({ cols: fields === null ? null : fields.join(",") }))} />
         </div>
       </div>
+      {problem !== undefined && !isFilterProblem && table !== wanted && table.isLoaded.value && (
+        <p class="notice grid-notice" role="alert">
+          <Icon name="refresh" size={14} />
+          <span>{problem instanceof Problem && problem.isTemporary ? "The server does not answer" : messageOf(problem)}: the runs below are those that you looked at before.</span>
+          <Button look="quiet" onClick={() => void wanted.load()}>
+            Try again
+          </Button>
+        </p>
+      )}
       <div class="grid-frame">
         {problem !== undefined && !isFilterProblem && !table.isLoaded.value ? (
           <Failure error={problem} retry={() => void wanted.load()} />

@@ -118,6 +118,7 @@ export class RunTable {
   async refresh(): Promise<void> {
     if (this.by !== null) await this.loadGroups();
     await Promise.all(this.lists.map((list) => list.refresh()));
+    if (this.by === null) this.isLoaded.value ||= this.lists.some((list) => list.isLoaded.value);
   }
 
   update(run: RunView): void {

@@ -4,7 +4,7 @@
  * The list is as long as what has been loaded, so scrolling never shows a row that is not there.
  */
 import { signal } from "@preact/signals";
-import { isAbort } from "../../api/http";
+import { isAbort, Problem } from "../../api/http";
 import { countRuns, queryRuns } from "../../api/runs";
 import type { MetricSummary, RunQueryBody, RunView } from "../../api/types";
 
@@ -81,10 +81,12 @@ export class RunList {
 
   /** Take in what has changed at the top; what was loaded below stays. */
   async refresh(): Promise<void> {
-    if (this.isLoading.value || !this.isLoaded.value) return;
+    if (this.isLoading.value) return;
+    if (!this.isLoaded.value) return this.loadAgain();
     const request = (this.request = new AbortController());
     try {
       const page = await queryRuns(this.workspace, { ...this.query, limit: FIRST_ROWS }, request.signal);
+      this.error.value = undefined;
       const isAll = this.rows.value.length <= FIRST_ROWS;
       if (isAll) {
         this.next = page.next;
@@ -97,6 +99,12 @@ export class RunList {
     } catch {
       // What is shown stays; the stream says when there is more.
     }
+  }
+
+  /** The server was away when it was to be loaded. What it refused it refuses again. */
+  private async loadAgain(): Promise<void> {
+    const error = this.error.value;
+    if (error instanceof Problem && error.isTemporary) await this.load();
   }
 
   private get isByCreation(): boolean {

@@ -1,6 +1,7 @@
 /** What is in a file, as far as it can be shown. */
 import { fetchFile } from "../../../api/files";
 import type { FileInfo } from "../../../api/types";
+import { indented } from "../../../lib/json";
 import { bytes, count, float, measured } from "../../../lib/numbers";
 import { useQuery } from "../../../lib/useQuery";
 import { Copy, Empty, Failure, Skeleton, Time } from "../../../ui/basics";
@@ -110,7 +111,8 @@ function isNumeric(text: string): boolean {
 
 function tidyJson(text: string): string {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    JSON.parse(text);
+    return indented(text);
   } catch {
     return text;
   }
