@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { columnOf, distinct, fieldOf } from "../src/pages/runs/columns";
+import type { RunView } from "../src/api/types";
+import { columnOf, distinct, fieldOf, typed } from "../src/pages/runs/columns";
 import { cell } from "../src/pages/runs/exportCsv";
 
 test.each([
@@ -37,4 +38,10 @@ test.each([
   ["-0.25", "-0.25"],
 ])("a cell of CSV: %s", (value, text) => {
   expect(cell(value)).toBe(text);
+});
+
+test("parameters that are texts stand as texts, and those that are numbers as numbers", () => {
+  const sample = [{ params: { model: "mlp", lr: 0.1 } }, { params: { lr: "NaN" } }] as unknown as RunView[];
+  const columns = typed([columnOf("params.model")!, columnOf("params.lr")!, columnOf("metrics.model")!], sample);
+  expect(columns.map((column) => column.isNumber)).toEqual([false, true, true]);
 });
