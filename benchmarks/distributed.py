@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,7 @@ from benchmarks import families, latency, raw_servers, throughput
 from benchmarks.fleet import Fleet, Watch, fleet
 from benchmarks.flood import begin_runs, records_of, strangers
 from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
-from benchmarks.place import Place
+from benchmarks.place import Place, scratch
 from benchmarks.progress import bar
 from benchmarks.raw import fdatasync_ms
 from runfold_services.compose.postgres import open_server
@@ -31,7 +30,7 @@ def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group
     """
     # A new topic's leaders may not know it yet; aiokafka asks again, and says so each time.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name, bar(console) as shown:
+    with scratch() as folder, bar(console) as shown:
         steps = 5 + sizes.repeats * (2 + len(sizes.flood))
         task = shown.add_task("servers", total=steps)
 
@@ -42,9 +41,9 @@ def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group
             shown.advance(task)
             shown.update(task, description=what or "measuring")
 
-        with fleet(stack or Path(name) / "stack", tell) as mine:
+        with fleet(stack or folder / "stack", tell) as mine:
             advance("runs")
-            return asyncio.run(_measure(mine, sizes, Path(name), advance))
+            return asyncio.run(_measure(mine, sizes, folder, advance))
 
 
 async def _measure(mine: Fleet, sizes: Sizes, folder: Path, advance: Callable[..., Any]) -> list[Group]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from rich.progress import Progress
 
 from benchmarks import bulk, families, lifecycle, lists, logging_cost, points
 from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
-from benchmarks.place import Place
+from benchmarks.place import Place, scratch
 from benchmarks.processes import server
 from benchmarks.progress import bar as progress_bar
 from benchmarks.raw import commits_ms, fdatasync_ms
@@ -24,8 +23,7 @@ _BASICS: Final = "The machine's own limits, measured in the same minutes"
 
 def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group]:
     """All groups; the ledgers are temporary and gone afterwards. ``stack`` is not needed."""
-    with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         os.environ["XDG_STATE_HOME"] = str(folder / "state")  # where spools for servers are kept
         with server(folder / "server") as url:
             return _groups(console, sizes, folder, url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from rich.console import Console
 from benchmarks import many, reading, storage
 from benchmarks.filled import Filled, filled_sqlite
 from benchmarks.measure import Group, Measured, Sizes
+from benchmarks.place import scratch
 from benchmarks.processes import together
 from benchmarks.progress import bar
 from runfold_projections.model import CurveQuery
@@ -26,16 +26,16 @@ def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group
     """Views in SQLite files, each size in a process of its own, so that its memory is its own."""
     runs: list[Measured] = []
     points: list[Measured] = []
-    with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name, bar(console) as shown:
+    with scratch() as folder, bar(console) as shown:
         task = shown.add_task("", total=len(sizes.growth_runs) + len(sizes.growth_points))
         for size in sizes.growth_runs:
             shown.update(task, description=f"{size:,} runs")
-            (found,) = together(_with_runs, [(Path(name), size, sizes.questions)])
+            (found,) = together(_with_runs, [(folder, size, sizes.questions)])
             runs += found
             shown.advance(task)
         for size in sizes.growth_points:
             shown.update(task, description=f"{size:,} points")
-            (found,) = together(_with_points, [(Path(name), size, sizes.questions)])
+            (found,) = together(_with_points, [(folder, size, sizes.questions)])
             points += found
             shown.advance(task)
     return [

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
 
 from runfold import Experiment, Workspace
+from runfold._process import close_all
 
 EXPERIMENT = "bench"
+
+
+@contextmanager
+def scratch() -> Generator[Path]:
+    """A folder for one benchmark; what this process has open in it is closed before it goes."""
+    with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name:
+        try:
+            yield Path(name)
+        finally:
+            close_all()
 
 
 class Place(Struct, frozen=True):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.connection import Connection
 from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
-from benchmarks.place import Place
+from benchmarks.place import Place, scratch
 from benchmarks.processes import server
 from benchmarks.progress import bar as progress_bar
 from runfold_events.contract.columns import Column
@@ -116,12 +114,12 @@ SCROLL: Final = """
 
 def run(console: Console, sizes: Sizes) -> list[Group]:
     """The ledger is temporary and gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name:
-        place = Place(home=str(Path(name) / "home"))
+    with scratch() as folder:
+        place = Place(home=str(folder / "home"))
         with progress_bar(console) as bar:
             task = bar.add_task(f"writing {sizes.studio_runs:,} runs", total=sizes.studio_runs)
             fill(place, sizes.studio_runs, lambda count: bar.advance(task, count))
-        with server(Path(name) / "home") as url, open_browser() as browser:
+        with server(folder / "home") as url, open_browser() as browser:
             return [measure(browser, url, sizes)]
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-import tempfile
 from array import array
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -16,7 +14,7 @@ from rich.console import Console
 
 from benchmarks.connection import Connection
 from benchmarks.measure import Group, Measured, Raw, Sizes, p50_ms
-from benchmarks.place import Place
+from benchmarks.place import Place, scratch
 from benchmarks.processes import server
 from benchmarks.progress import bar as progress_bar
 from runfold_events.contract.columns import pack_floats, pack_integers
@@ -61,12 +59,12 @@ ZOOMED: Final = """
 
 def run(console: Console, sizes: Sizes) -> list[Group]:
     """The ledger is temporary and gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name:
-        place = Place(home=str(Path(name) / "home"))
+    with scratch() as folder:
+        place = Place(home=str(folder / "home"))
         with progress_bar(console) as bar:
             task = bar.add_task(f"writing {RUNS} runs of {sizes.drawn_points:,} points", total=RUNS)
             fill(place, sizes.drawn_points, lambda: bar.advance(task))
-        with server(Path(name) / "home") as url, open_browser() as browser:
+        with server(folder / "home") as url, open_browser() as browser:
             return [measure(browser, url, sizes)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from benchmarks import reading, storage
 from benchmarks.filled import filled_postgres, filled_sqlite
 from benchmarks.fleet import Fleet, fleet, new_database
 from benchmarks.measure import Group, Measured, Sizes
-from benchmarks.place import Place
+from benchmarks.place import Place, scratch
 from benchmarks.processes import server
 from benchmarks.progress import bar
 from runfold_services.compose.admin import as_role
@@ -22,8 +21,7 @@ from runfold_services.compose.admin import as_role
 def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group]:
     """All groups; files and databases are temporary. ``stack``: the folder of servers to share."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="runfold-bench-") as name, bar(console) as shown:
-        folder = Path(name)
+    with scratch() as folder, bar(console) as shown:
         task = shown.add_task("servers", total=2 * sizes.many_runs)
 
         def tell(what: str, done: int = 0, total: int = 0) -> None:

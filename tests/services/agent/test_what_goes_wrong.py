@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -165,8 +166,16 @@ def test_links_count_as_what_they_lead_to_below_outputs_and_others_are_noted(
         assert f"{path} is not stored, or not all of it: {why}" in agent_log(bench)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser reads everything")
-def test_a_folder_that_cannot_be_read_is_noted(bench: Bench) -> None:
+def test_a_folder_that_cannot_be_read_is_noted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system refuses, as it does to all but the superuser, who may be running this."""
+    scandir = os.scandir
+
+    def refusing(folder: Any) -> Any:
+        if isinstance(folder, Path) and folder.name == "sealed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
     bench.shelf.submit("r", "import os; os.mkdir('outputs/sealed', 0)")
     bench.work()
     assert "outputs/sealed is not stored, or not all of it: cannot be read" in agent_log(bench)
