@@ -40,8 +40,8 @@ def seen_after_ms(page: Page, selector: str, text: str, act: Callable[[], object
 
 
 def test_a_metric_and_a_status_appear_within_a_second(visitor: Visitor, studio_server: str) -> None:
-    """From the call in the script to the pixels, on a run's page and in the table. The best of some tries, since this
-    machine may be busy with other tests; most are far from the seconds that looking again and again would take."""
+    """From the call in the script to the pixels, on a run's page and in the table. Most of some tries, since this
+    machine may be busy with other things for a moment."""
     workspace = Workspace(url=studio_server)
     run = Experiment(workspace, "live").start_logging(run_id="watched", display_name="watched run")
     page = visitor.visit("w/default/runs/watched")
@@ -62,8 +62,7 @@ def test_a_metric_and_a_status_appear_within_a_second(visitor: Visitor, studio_s
     page.bring_to_front()
     samples.append(seen_after_ms(page, ".status-pill", "Completed", run.complete))
     print(f"shown after {min(samples):.0f} to {max(samples):.0f} ms")
-    assert min(samples) <= AIM_MS, samples
-    assert sorted(samples)[len(samples) // 2] <= 3 * AIM_MS, samples
+    assert sorted(samples)[len(samples) // 2] <= AIM_MS, samples
 
 
 def test_a_new_run_comes_into_the_table_and_the_list_of_experiments(
