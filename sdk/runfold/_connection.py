@@ -37,9 +37,7 @@ from runfold_events.contract.validation import check_command
 
 OUTAGE_WAIT_S: Final = 2.0  # an outage's first call waits so long, the following ones not at all
 PATIENCE_PER_COMMAND_S: Final = 0.002  # bulk creations take their time
-LINGER_S: Final = (
-    0.6  # deliveries of values that nobody asked for are so far apart: each costs milliseconds …
-)
+LINGER_S: Final = 0.5  # deliveries that nobody asked for are so far apart: each costs milliseconds …
 GATHER_S: Final = 0.1  # … and after a pause, values gather for a moment only; all are safe meanwhile
 FORGET_S: Final = 1.0  # how long an idle spool keeps what was delivered
 QUESTION_WAIT_S: Final = 10.0  # how long a question waits for what this process has sent before
