@@ -24,7 +24,7 @@ from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refu
 from runfold_events.contract.tokens import Token
 from runfold_events.contract.validation import check_command, check_text
 from runfold_events.marks import is_known, within
-from runfold_events.ports import CommandKey, EventStore, IdSource, Range, WriterKey
+from runfold_events.ports import CommandKey, EventStore, IdSource, Range, WriterKey, WriterMark
 from runfold_events.work import Repeated, Work, declared_lost_answer
 
 
@@ -148,15 +148,28 @@ class Ledger:
 
     async def outcome(self, key: CommandKey) -> Outcome | None:
         """What the command ``(stream, writer, number)`` gave; None when it never came."""
-        stream, writer_id, number = key
-        mark = next((mark for mark in await self.store.writers(stream) if mark.writer_id == writer_id), None)
-        if mark is None or not is_known(mark, number):
-            return None
-        if within(number, mark.lost):
-            return declared_lost_answer(number)
-        repeated = Repeated(key)
-        partition = partition_of(stream, self.store.partitions)
-        return (await self.resolve(partition, [repeated]))[0]
+        return (await self.outcomes([key]))[0]
+
+    async def outcomes(self, keys: Sequence[CommandKey]) -> list[Outcome | None]:
+        """The same for several commands, in order."""
+        marks: dict[WriterKey, WriterMark] = {}
+        for stream in dict.fromkeys(stream for stream, _, _ in keys):
+            marks |= {(stream, mark.writer_id): mark for mark in await self.store.writers(stream)}
+        found: list[Outcome | None] = [None] * len(keys)
+        repeated: dict[int, list[int]] = {}  # partition → places in ``keys``
+        for place, (stream, writer_id, number) in enumerate(keys):
+            mark = marks.get((stream, writer_id))
+            if mark is None or not is_known(mark, number):
+                continue
+            if within(number, mark.lost):
+                found[place] = declared_lost_answer(number)
+            else:
+                repeated.setdefault(partition_of(stream, self.store.partitions), []).append(place)
+        for partition, places in repeated.items():
+            answers = await self.resolve(partition, [Repeated(keys[place]) for place in places])
+            for place, answer in zip(places, answers, strict=True):
+                found[place] = answer
+        return found
 
 
 def refusal_of(submission: Submission) -> Refused | None:

@@ -21,6 +21,7 @@ from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.errors import Invalid, NotFound
 from runfold_events.contract.events import CommandRedriven, CommandUnreadable, LogLost
 from runfold_events.contract.ids import system_stream
+from runfold_events.contract.submission import Refused
 from runfold_events.ports import CommandKey, EventStore
 
 REDRIVE_HEADER: Final = "ce_redriveof"
@@ -28,6 +29,7 @@ REDRIVEN_SEQ: Final = 1  # of the writer that an entry's event id stands for
 LOST_CODE: Final = "commands_lost"
 KEY_CHARS_MAX: Final = 1_024  # as shown; a stream id has at most some 350
 READ_EVENTS: Final = 8  # at a time: each may hold a record of some megabytes
+REFUSALS_LOOKED_AT: Final = 64  # of a partition, the newest
 SCANNED_EVENTS_MAX: Final = 2_000  # for one page, however few entries are found among them
 _NAME: Final = re.compile(r"([0-9]{1,4})-([0-9]{1,18})\Z")
 
@@ -163,6 +165,34 @@ async def find_entry(store: EventStore, name: str) -> EntryRecord:
     if not isinstance(body, CommandUnreadable):
         return EntryRecord(entry=found[0])
     return EntryRecord(entry=found[0], key=body.key, value=body.value, headers=body.headers)
+
+
+async def find_refusal(store: EventStore, key: CommandKey, partition: int, offset: int) -> Refused | None:
+    """Why a command was refused that lies at an offset of the log, if it was kept; only its own sender is told.
+
+    Looked for among the last entries: whoever asks asks soon.
+    """
+    if partition >= store.partitions:
+        return None
+    stream = system_stream(partition)
+    head = (await store.heads([stream])).get(stream)
+    last = 0 if head is None else head.stream_seq
+    first = last - REFUSALS_LOOKED_AT
+    while last > max(first, 0):
+        begin = max(1, last - READ_EVENTS + 1)
+        for event in await store.read_stream(stream, begin, last - begin + 1):
+            body = decode_event(event)
+            if isinstance(body, CommandUnreadable) and body.offset == offset and _is_of(body, key):
+                return Refused(code=body.code, message=body.message, facts=body.facts)
+        last = begin - 1
+    return None
+
+
+def _is_of(body: CommandUnreadable, key: CommandKey) -> bool:
+    stream, writer_id, number = key
+    given = dict(body.headers)
+    told = (body.key, given.get("ce_writerid"), given.get("ce_writerseq"))
+    return told == (stream.encode(), str(writer_id).encode(), str(number).encode())
 
 
 def _partitions(store: EventStore, wanted: int | None) -> range:

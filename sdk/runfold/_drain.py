@@ -147,6 +147,8 @@ class _Delivery:
         while not sender.is_idle and not stop():
             sender.deliver()
             if sender.outage_since is None:
+                sender.hurry()
+                time.sleep(min(sender.wait_s(), _PAUSE_S_MAX))
                 continue
             if time.monotonic() - sender.outage_since > patience_s:
                 self.drained.problem = sender.problem

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 from uuid import UUID, uuid4
 
-from runfold._transport import Answer, Batch, Item
+from runfold._transport import Answer, Batch, CommandLog, Item
 from runfold_events.contract.commands import LogMetrics, RecordArtifact
 from runfold_events.contract.envelope import JSON, MSGPACK
 from runfold_events.contract.errors import error_from
@@ -51,6 +51,7 @@ class EmbeddedTransport:
     """
 
     patience_s: float = 60.0
+    log: CommandLog | None = None
 
     def __init__(self, service: Service, actor: Actor, traceparent: str | None = None) -> None:
         self._service = service

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -13,13 +13,14 @@ from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
 from runfold import _http_files as http_files
-from runfold._transport import Answer, Batch
+from runfold._transport import Answer, Batch, CommandLog
 from runfold._version import VERSION
 from runfold_events.contract.commands import CommandBatch, CommandItem
 from runfold_events.contract.envelope import MSGPACK
 from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable, error_from
 from runfold_events.contract.submission import Outcome
 from runfold_events.contract.validation import check_artifact_path
+from runfold_events.fates import Asked, Fate
 from runfold_events.ports import WriterMark
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_projections.model import (
@@ -89,6 +90,15 @@ class _Problem(Struct, frozen=True):
     facts: dict[str, Any] = {}
 
 
+class _OutcomeQuery(Struct, frozen=True):
+    writer: UUID
+    commands: Sequence[Asked]
+
+
+class _Fates(Struct, frozen=True):
+    fates: list[Fate]
+
+
 class _Heartbeat(Struct, frozen=True):
     last_numbers: Mapping[str, int]
 
@@ -97,6 +107,7 @@ class HttpTransport:
     """Speaks to one server. Retries of commands are the sender's: it knows their numbers."""
 
     patience_s: float = 2.0
+    log: CommandLog | None = None
 
     def __init__(self, url: str, token: str | None = None, traceparent: str | None = None) -> None:
         self._url = url
@@ -127,6 +138,11 @@ class HttpTransport:
         answer = self._send("POST", "/api/v1/commands", _CommandsAnswer, body=body, headers=headers)
         return Answer(answer.outcomes, answer.token)
 
+    def fates(self, writer_id: UUID, asked: Sequence[Asked]) -> list[Fate]:
+        """What became of commands that went by Kafka."""
+        body = _OutcomeQuery(writer_id, asked)
+        return self._send("POST", "/api/v1/outcomes:query", _Fates, body=body).fates
+
     def heartbeat(self, process_id: UUID, last_numbers: Mapping[str, int]) -> HeartbeatAnswer:
         return self._send(
             "PUT",
@@ -141,6 +157,8 @@ class HttpTransport:
 
     def close(self) -> None:
         self._pool.clear()
+        if self.log is not None:
+            self.log.close()
 
     def run_token(self, workspace: str, run_id: str) -> str | None:
         return self._send("POST", f"{_run(workspace, run_id)}/token", _RunToken).token

@@ -313,8 +313,11 @@ class Journal:
         """Commands that were not read so far."""
         return sum(1 for p in list(self._pendings.values()) if p.command is not None and not p.withdrawn)
 
-    def unread_streams(self, streams: Iterable[Stream]) -> set[Stream]:
-        """Which of ``streams`` have something that delivery has not taken."""
+    def unread_streams(self, streams: Iterable[Stream], *, values: bool = True) -> set[Stream]:
+        """Which of ``streams`` have something that delivery has not taken; without ``values``: commands."""
+        if not values:
+            waiting = [p for p in self._pendings.values() if p.command is not None and not p.withdrawn]
+            return {p.stream for p in waiting if p.stream is not None}
         read_to = self.reader.position
         found = {s for s in streams if any(series.written > read_to for series in list(s.series.values()))}
         for entry in [*self._pendings.values(), *self.reader.entries]:

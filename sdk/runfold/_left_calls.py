@@ -63,12 +63,14 @@ class LeftCalls:
 
     def _restore_streams(self) -> None:
         for body in self.state.streams.values():
-            stream = Stream(body.workspace, body.name, body.run_id, body.writer_id)
+            stream = Stream(body.workspace, body.name, body.run_id, body.writer_id, by_log=body.by_log)
             stream.next_seq = body.next_seq
             if body.lost_values:
                 stream.lost_values = body.lost_values
                 self.full.add(stream)
-            self.streams[body.name] = stream
+            self.streams[body.key] = stream
+        for twin in [stream for stream in self.streams.values() if stream.by_log]:
+            self.stream(twin.workspace, twin.name, twin.run_id).take_twin(twin)
 
     def stream(self, workspace: str, name: str, run_id: str | None) -> Stream:
         """What delivery knows of a stream; one object per stream."""
@@ -142,9 +144,9 @@ class LeftCalls:
             else:
                 self._doubt(entry[0].stream, _points(entry[3]), None, lost)
         self.reader.position = self.state.upto = max(taken_to, self.state.upto)
-        fresh = uuid4()
+        fresh, fresh_by_log = uuid4(), uuid4()
         for stream in self.streams.values():
-            stream.writer_id, stream.next_seq = fresh, 1
+            stream.writer_id, stream.next_seq = fresh_by_log if stream.by_log else fresh, 1
         self.queue = [_lost(stream, _IN_DOUBT, values) for stream, values in lost.items() if stream.run_id]
 
     def _doubt(
@@ -162,7 +164,7 @@ class LeftCalls:
         That comes behind everything else, at a position of its own: who gets past it has declared.
         """
         size = sum(size for _, size in self._damages)
-        runs = [stream for stream in self.streams.values() if stream.run_id is not None]
+        runs = [stream for stream in self.streams.values() if stream.run_id is not None and not stream.by_log]
         if size and runs:
             values = size // form.NUMBER_RECORD_BYTES if len(runs) == 1 else 0
             self._last_words = [_lost(stream, _DAMAGED.format(size), values) for stream in runs]
@@ -240,7 +242,7 @@ class LeftCalls:
     def waiting_commands(self) -> int:
         return 0
 
-    def unread_streams(self, streams: Iterable[Stream]) -> set[Stream]:
+    def unread_streams(self, streams: Iterable[Stream], *, values: bool = True) -> set[Stream]:
         return set()
 
     def take_lost(self) -> list[tuple[Stream, int]]:

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from msgspec.structs import replace
 
 from runfold import _outcomes
+from runfold._log_delivery import LogDelivery, first_request, go_together
 from runfold._packing import Packer
 from runfold._spool_delivery import Deliveries
 from runfold._streams import Pending, Rejection, Stream
@@ -76,8 +77,8 @@ class Calls(Protocol):
         """Commands that were not taken so far."""
         ...
 
-    def unread_streams(self, streams: Iterable[Stream]) -> set[Stream]:
-        """Streams, among ``streams``, with something that was not taken."""
+    def unread_streams(self, streams: Iterable[Stream], *, values: bool = True) -> set[Stream]:
+        """Streams, among ``streams``, with something that was not taken; without ``values``: with commands."""
         ...
 
     def take_lost(self) -> list[tuple[Stream, int]]:
@@ -116,6 +117,9 @@ class Sender:
     def reset(self) -> None:
         """Forget what is on its way; for the child of a fork."""
         self._packer = Packer()
+        self._log = LogDelivery(self._clock)
+        self._values_writer = uuid4()  # who sends values where they go by a log
+        self._by_log: bool | None = None  # whether they do; None: not known before the transport is open
         self.deliveries = Deliveries(self._journal.sends, self._clock)
         self._backlog: deque[Pending] = deque()  # to be sent before anything in the journal
         self._in_flight: list[Pending] = []  # numbered and sent; without an answer so far
@@ -160,7 +164,10 @@ class Sender:
         for pending in self._queue():
             if pending.stream is not None:
                 numbers[pending.stream] = numbers.get(pending.stream, pending.stream.next_seq - 1) + 1
-        for stream in () if streams is None else self._journal.unread_streams(streams):
+        unread: Iterable[Stream] = ()
+        if streams is not None:
+            unread = self._journal.unread_streams(streams, values=not self._by_log)
+        for stream in unread:
             numbers[stream] = numbers.get(stream, stream.next_seq - 1) + 1
         return numbers
 
@@ -183,28 +190,54 @@ class Sender:
     def retry_now(self) -> None:
         """Do not wait for the end of the present back-off."""
         self._retry_at = 0.0
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Somebody waits for what is under way."""
+        self._log.hurry()
 
     def wait_s(self) -> float:
         """Seconds until :meth:`deliver` may send again."""
-        return max(0.0, self._retry_at - self._clock())
+        wait_s = max(0.0, self._retry_at - self._clock())
+        if self._log.is_posted and self.outage_since is None:
+            return max(wait_s, self._log.wait_s(is_waited_for=self._is_waited_for()))
+        return wait_s
+
+    def _is_waited_for(self) -> bool:
+        """What is under way keeps something from going: a command, a mark, or more values than one request holds."""
+        marks = any(pending.command is None for pending in self._in_flight)
+        return marks or bool(self._backlog) or self.has_more or self._journal.waiting_commands() > 0
 
     def deliver(self) -> None:
         """Send one request, or send the one that was not answered again."""
-        if self._clock() < self._retry_at:
+        if self.wait_s() > 0:
             return
         self._is_working = True
         try:
-            if not self._in_flight:
+            if not self._in_flight and self._knows_doors():
                 self._in_flight = self._next_request()
             if self._in_flight:
                 self._attempt()
         finally:
             self._is_working = False
 
+    def _knows_doors(self) -> bool:
+        """Which way values go is known once the transport is open."""
+        if self._by_log is None and self._journal.has_unread:
+            try:
+                self._by_log = self._transport().log is not None
+            except Exception as error:
+                self._postpone(Unavailable(str(error)))
+                return False
+        return True
+
     def _attempt(self) -> None:
         batch = [pending for pending in self._in_flight if pending.command is not None]
         try:
             answer = self._send(batch) if batch else None
+            if answer is None and batch:
+                self._is_under_way()
+                return
         except Unavailable as error:
             self._not_answered(batch, error)
         except RunfoldError as error:
@@ -221,16 +254,29 @@ class Sender:
         before = self._take_backlog()
         self.has_more = True
         if self._backlog:
-            return self._number(before)
+            return self._first_request(before)
         packed = self._packer.pack(self._journal.reader, before)
         self.has_more = self._journal.has_unread
         if not self.has_more:
             packed += self._declarations(packed)
-        request = self._number([pending for pending in packed if self._may_go(pending)])
-        fresh = [pending.stream for pending in request if not pending.ordinal and pending.stream is not None]
+        ready = [self._to_its_door(pending) for pending in packed if self._may_go(pending)]
+        request = self._first_request(ready)
+        fresh = [pending.stream for pending in ready if not pending.ordinal and pending.stream is not None]
         if fresh:
             self._note(fresh, request)
         return request
+
+    def _to_its_door(self, pending: Pending) -> Pending:
+        """Values that are no command yet may go by the log; what has its place in the spool keeps its writer."""
+        if self._by_log and isinstance(pending.command, LogMetrics) and not pending.ordinal and pending.stream:
+            pending.stream = pending.stream.for_values(self._values_writer)
+        return pending
+
+    def _first_request(self, ready: list[Pending]) -> list[Pending]:
+        """Number what goes first; the rest goes before all else."""
+        request, later = first_request(ready)
+        self._backlog.extendleft(reversed(later))
+        return self._number(request)
 
     def _note(self, moved: Iterable[Stream], request: Iterable[Pending] = ()) -> None:
         """Write down what waits now; what has become a command is not needed as a call any more."""
@@ -248,7 +294,7 @@ class Sender:
         first: Stream | None = None
         while self._backlog and (not self._commands_max or len(taken) < self._commands_max):
             stream = self._backlog[0].stream
-            if stream is not None and first is not None and not _go_together(stream, first):
+            if stream is not None and first is not None and not go_together(stream, first):
                 break
             first = first or stream
             pending = self._backlog.popleft()
@@ -263,9 +309,9 @@ class Sender:
         if pending.withdrawn:
             return False
         stream = pending.stream
-        if stream is None or stream.refusal is None or isinstance(pending.command, CreateRun):
+        if stream is None or stream.of.refusal is None or isinstance(pending.command, CreateRun):
             return True
-        self.refuse(pending, stream.refusal)
+        self.refuse(pending, stream.of.refusal)
         return False
 
     def _declarations(self, packed: list[Pending]) -> list[Pending]:
@@ -275,7 +321,7 @@ class Sender:
         for stream, values in self._journal.take_lost():
             pending = Pending(stream, declare_lost(stream, _BUFFER_FULL, values))
             target = target or stream
-            if _go_together(stream, target):
+            if go_together(stream, target):
                 declared.append(pending)
             else:
                 self._backlog.append(pending)
@@ -295,7 +341,8 @@ class Sender:
             following[stream] = _last_number(pending) + 1
         return packed
 
-    def _send(self, batch: list[Pending]) -> _outcomes.Answered:
+    def _send(self, batch: list[Pending]) -> _outcomes.Answered | None:
+        """Send a request; None when it is on its way and not answered so far."""
         first = batch[0].stream
         if first is None:
             raise TypeError("a command without a stream")
@@ -307,12 +354,19 @@ class Sender:
             for pending in batch
             if pending.command is not None
         ]
-        answer = self._transport().submit(
-            Batch(workspace=first.workspace, writer_id=first.writer_id, items=items, hold=hold)
-        )
+        request = Batch(workspace=first.workspace, writer_id=first.writer_id, items=items, hold=hold)
+        transport = self._transport()
+        answer = self._log.step(transport.log, request) if first.by_log else transport.submit(request)
+        if answer is None:
+            return None
         if len(answer.outcomes) != len(batch):
             raise Unavailable(f"{len(batch)} commands were sent, {len(answer.outcomes)} were answered")
         return _outcomes.Answered(batch, answer.outcomes, answer.token)
+
+    def _is_under_way(self) -> None:
+        """The log has it and the ledger answers, if not for this yet."""
+        self.outage_since = None
+        self._backoff_s, self._retry_at = BACKOFF_S_MIN, 0.0
 
     # Reading answers
 
@@ -321,6 +375,7 @@ class Sender:
         again = [] if answer is None else _outcomes.settle(answer, self)
         marks = [pending for pending in self._in_flight if pending.command is None]
         self._in_flight = []
+        self._log.forget()
         self.outage_since = None
         self._backoff_s, self._retry_at = BACKOFF_S_MIN, 0.0
         self._commands_max = 0 if not self._backlog else self._commands_max * 2
@@ -341,6 +396,7 @@ class Sender:
         """Nothing of this attempt was applied. Halve the request until what is to blame is alone."""
         marks = [pending for pending in self._in_flight if pending.command is None]
         self._in_flight = []
+        self._log.forget()
         if isinstance(error, Unauthorized):
             self._unauthorized(batch + marks, error)
             return
@@ -416,11 +472,6 @@ class Sender:
         if len(stream.rejections) < REJECTIONS_KEPT_MAX:
             stream.rejections.append(rejection)
         self._keep_refused(pending, error)
-
-
-def _go_together(one: Stream, other: Stream) -> bool:
-    """Whether commands of both may be in one request."""
-    return one.workspace == other.workspace and one.writer_id == other.writer_id
 
 
 def declare_lost(stream: Stream, reason: str, values: int, span: int = 1) -> Command:

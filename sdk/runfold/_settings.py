@@ -45,6 +45,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         spool_mib: what one process may keep there (``RUNFOLD_SPOOL_MIB``); more values are counted and declared lost.
         spool_sync: have the disk take it too, before it is sent and at every try of an outage
             (``RUNFOLD_SPOOL_SYNC``): for power cuts.
+        values_by: the way of logged values to a server (``RUNFOLD_VALUES_BY``; ``kafka``: into its command topic, with
+            ``RUNFOLD_KAFKA`` and what else the deciders are told of the cluster).
     """
 
     home: Path
@@ -58,6 +60,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     spool: Path | Literal["off"] | None = None
     spool_mib: int = SPOOL_MIB_DEFAULT
     spool_sync: bool = False
+    values_by: Literal["http", "kafka"] = "http"
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -81,6 +84,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         spool=_spool(env.get("RUNFOLD_SPOOL", "").strip()),
         spool_mib=_whole(env, "RUNFOLD_SPOOL_MIB", SPOOL_MIB_DEFAULT, SPOOL_MIB_MIN, SPOOL_MIB_MAX),
         spool_sync=_flag(env, "RUNFOLD_SPOOL_SYNC"),
+        values_by=_values_by(env.get("RUNFOLD_VALUES_BY", "")),
     )
 
 
@@ -149,6 +153,17 @@ def _spool(named: str) -> Path | Literal["off"] | None:
     if named.lower() == "off":
         return "off"
     return Path(named).expanduser().absolute() if named else None
+
+
+def _values_by(named: str) -> Literal["http", "kafka"]:
+    if not named.strip() or named.strip().lower() == "http":
+        return "http"
+    if named.strip().lower() == "kafka":
+        return "kafka"
+    raise Invalid(
+        f"RUNFOLD_VALUES_BY must be http or kafka; got {named[:80]!r}",
+        facts={"field": "RUNFOLD_VALUES_BY", "limit": "http or kafka", "size": named[:80]},
+    )
 
 
 def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from runfold._streams import key_of
 from runfold_events.contract.commands import Command
 
 
@@ -47,7 +48,7 @@ class SentBody(Struct, frozen=True, array_like=True):
     """A command that has its place in the order of delivery; its number follows from that order."""
 
     ordinal: int
-    stream: str
+    stream: str  # the key of a StreamBody
     occurred_at: int
     correlation_id: UUID | None
     values: int
@@ -63,6 +64,12 @@ class StreamBody(Struct, frozen=True, array_like=True):
     writer_id: UUID
     next_seq: int
     lost_values: int  # that found no room and are not declared yet
+    by_log: bool = False  # this writer's commands go through a command log
+
+    @property
+    def key(self) -> str:
+        """What :class:`SentBody` calls it."""
+        return key_of(self.name, self.by_log)
 
 
 class SnapshotBody(Struct, frozen=True, array_like=True):

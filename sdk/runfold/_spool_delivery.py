@@ -72,7 +72,7 @@ class Deliveries:
         if log is None or log.folder is None:
             return
         changed = list(dict.fromkeys(moved))
-        self._streams |= {stream.name: stream for stream in changed}
+        self._streams |= {stream.key: stream for stream in changed}
         new = [pending for pending in queue if not pending.ordinal]
         for pending in new:
             self._ordinal += 1
@@ -143,7 +143,7 @@ class Deliveries:
 def _sent(pending: Pending) -> SentBody:
     return SentBody(
         pending.ordinal,
-        "" if pending.stream is None else pending.stream.name,
+        "" if pending.stream is None else pending.stream.key,
         pending.occurred_at,
         pending.correlation_id,
         pending.values,
@@ -153,7 +153,13 @@ def _sent(pending: Pending) -> SentBody:
 
 def _stream(stream: Stream) -> StreamBody:
     return StreamBody(
-        stream.workspace, stream.name, stream.run_id, stream.writer_id, stream.next_seq, stream.lost_values
+        stream.workspace,
+        stream.name,
+        stream.run_id,
+        stream.writer_id,
+        stream.next_seq,
+        stream.lost_values,
+        stream.by_log,
     )
 
 
@@ -163,7 +169,7 @@ class State(Struct):
     Attributes:
         upto: calls before this position have become commands.
         queue: commands without an answer, in order.
-        streams: by name.
+        streams: by key.
         ordinal: the last one that was given.
         doubt: None, or the positions between which calls may or may not have been sent.
         damaged_bytes: of the log itself; what was in them is not known.
@@ -208,6 +214,6 @@ def _move(
     items: dict[int, SentBody],
 ) -> None:
     state.upto = upto
-    state.streams |= {stream.name: stream for stream in streams}
+    state.streams |= {stream.key: stream for stream in streams}
     state.ordinal = max([state.ordinal, *queue])
     state.missing = sum(1 for ordinal in queue if ordinal not in items)

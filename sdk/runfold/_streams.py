@@ -45,6 +45,7 @@ class Stream:
 
     __slots__ = (
         "announced",
+        "by_log",
         "cancel_requested",
         "ended",
         "held",
@@ -53,27 +54,51 @@ class Stream:
         "lost_values",
         "name",
         "next_seq",
+        "of",
         "refusal",
         "rejections",
         "run_id",
         "scalars",
         "series",
+        "values_twin",
         "workspace",
         "writer_id",
     )
 
-    def __init__(self, workspace: str, name: str, run_id: str | None, writer_id: UUID) -> None:
+    def __init__(
+        self, workspace: str, name: str, run_id: str | None, writer_id: UUID, *, by_log: bool = False
+    ) -> None:
+        """``by_log``: what this writer sends goes through a command log, and nothing of it by another door."""
         self.workspace = workspace
         self.name = name
         self.run_id = run_id
+        self.by_log = by_log
+        self.of = self  # of a twin: the stream that calls are about
         self.series: dict[tuple[str, str], Series] = {}
         self.scalars: dict[str, Series] = {}
         self.rejections: list[Rejection] = []
         self.reset(writer_id)
 
+    @property
+    def key(self) -> str:
+        """What a spool tells it from others by: of one name there are two where values go by a log."""
+        return key_of(self.name, self.by_log)
+
+    def for_values(self, writer_id: UUID) -> Stream:
+        """The same stream as the writer of its values sees it, where they go by a log."""
+        if self.values_twin is None:
+            self.take_twin(Stream(self.workspace, self.name, self.run_id, writer_id, by_log=True))
+        return self.values_twin or self
+
+    def take_twin(self, twin: Stream) -> None:
+        """Have ``twin`` be the writer of values; what is refused of them is told here."""
+        twin.of, twin.rejections = self, self.rejections
+        self.values_twin = twin
+
     def reset(self, writer_id: UUID) -> None:
         """Begin as a new writer that knows and holds nothing."""
         self.writer_id = writer_id
+        self.values_twin: Stream | None = None
         self.next_seq = 1
         self.announced = 0  # the last number that a heartbeat told of
         self.lost_values = 0  # values that found no room and are not declared lost yet
@@ -86,6 +111,11 @@ class Stream:
         self.rejections.clear()
         for series in list(self.series.values()):
             series.reset()
+
+
+def key_of(name: str, by_log: bool) -> str:
+    """See :attr:`Stream.key`."""
+    return f"{name} by log" if by_log else name
 
 
 class Series:

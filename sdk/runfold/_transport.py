@@ -17,6 +17,7 @@ from runfold_events.contract.commands import Command
 from runfold_events.contract.submission import Outcome
 
 if TYPE_CHECKING:
+    from runfold_events.fates import Fate
     from runfold_events.ports import WriterMark
     from runfold_projections.model import (
         ChildCounts,
@@ -64,11 +65,41 @@ class Answer(Struct, frozen=True):
     token: str | None
 
 
+Place = tuple[int, int]
+"""Where a command log keeps a command: partition and offset."""
+
+
+class CommandLog(Protocol):
+    """The door that takes commands as records, for values of large fleets; see :mod:`runfold._log_delivery`.
+
+    What it keeps is on its way, and not answered. Methods raise ``Unavailable`` as a transport's do.
+    """
+
+    def post(self, batch: Batch) -> list[Place]:
+        """Append commands, at most one of each stream; returns where each is kept.
+
+        Raises:
+            LimitExceeded: one is too large. Nothing was sent.
+        """
+        ...
+
+    def fates(self, batch: Batch, places: Sequence[Place]) -> list[Fate]:
+        """Ask the ledger what became of posted commands."""
+        ...
+
+    def close(self) -> None:
+        """Release connections. Calling it twice is fine."""
+        ...
+
+
 class Transport(Protocol):
     """What a workspace needs of the other side. ``at`` is a position token: answers include at least that."""
 
     patience_s: float
     """How long a command may go unanswered before the other side counts as gone."""
+
+    log: CommandLog | None
+    """The way of logged values, where it is another than that of all else."""
 
     def submit(self, batch: Batch) -> Answer:
         """Hand over commands; what is answered ``Accepted`` is durable.

@@ -83,7 +83,7 @@ def _told(folder: Path) -> dict[_Key, _Sent]:
                 continue
             sent = told.setdefault((stream.workspace, stream.run_id, stream.writer_id), _Sent())
             sent.sent = max(sent.sent, stream.next_seq - 1)
-            sent.waiting += sum(1 for item in state.queue if item.stream == stream.name)
+            sent.waiting += sum(1 for item in state.queue if item.stream == stream.key)
     return told
 
 

@@ -454,7 +454,12 @@ def open_transport(url: str | None, token: str | None, home: Path, settings: Set
 def _open_http(url: str, token: str | None, settings: Settings) -> Transport:
     from runfold._http import HttpTransport
 
-    return HttpTransport(url, token, settings.traceparent)
+    transport = HttpTransport(url, token, settings.traceparent)
+    if settings.values_by == "kafka":
+        from runfold._kafka import open_log
+
+        transport.log = open_log(transport, settings.traceparent)
+    return transport
 
 
 def _open_embedded(home: Path, settings: Settings) -> Transport:

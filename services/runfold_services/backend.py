@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
 from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.submission import Outcome
 from runfold_events.contract.tokens import Token
+from runfold_events.fates import Asked, Fate
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
 from runfold_services.service import Service
 
@@ -50,6 +52,10 @@ class Backend(Service, Protocol):
 
     async def outcome(self, stream: str, writer_id: UUID, number: int) -> Outcome | None:
         """What the command ``number`` of a writer on a stream gave; None when it is not known."""
+        ...
+
+    async def fates(self, writer_id: UUID, asked: Sequence[Asked]) -> list[Fate]:
+        """The same for commands that came by the log; one for each, in order. See :mod:`runfold_events.fates`."""
         ...
 
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:

@@ -17,6 +17,7 @@ from runfold_events.contract.statuses import Status
 from runfold_events.contract.submission import Accepted, Outcome, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.decision_state import run_state_of
+from runfold_events.fates import Asked, Fate, fates
 from runfold_events.ledger import Ledger
 from runfold_events.ports import WriterMark
 from runfold_events.rules.run_state import RunState
@@ -213,6 +214,14 @@ class Tracker:
     async def outcome(self, stream: str, writer_id: UUID, number: int) -> Outcome | None:
         """What the command ``number`` of a writer on a stream gave; None when it is not known."""
         return await self._ledger.outcome((stream, writer_id, number))
+
+    async def fates(self, writer_id: UUID, asked: Sequence[Asked]) -> list[Fate]:
+        """See :meth:`runfold_services.backend.Backend.fates`."""
+        return await fates(self._ledger, self._log_cursors, writer_id, asked)
+
+    async def _log_cursors(self) -> Mapping[int, int]:
+        """How far commands of a log are handled, by partition. Nothing comes here by one."""
+        return {}
 
     async def token(self) -> Token:
         """The committed end of every partition."""

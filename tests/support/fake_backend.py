@@ -15,6 +15,7 @@ from runfold_events.contract.ids import experiment_id, run_stream, slice_of
 from runfold_events.contract.statuses import Status
 from runfold_events.contract.submission import Accepted, EventRef, Outcome, Submission
 from runfold_events.contract.tokens import Token
+from runfold_events.fates import Asked, Fate
 from runfold_events.ports import WriterMark
 from runfold_events.rules.run_state import RunState
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
@@ -242,6 +243,9 @@ class FakeBackend:
 
     async def outcome(self, stream: str, writer_id: UUID, number: int) -> Outcome | None:
         return self.outcomes.get((stream, writer_id, number))
+
+    async def fates(self, writer_id: UUID, asked: Sequence[Asked]) -> list[Fate]:
+        return [Fate(self.outcomes.get((one.stream, writer_id, one.number))) for one in asked]
 
     async def events(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         return self.recorded[from_pos : from_pos + events_max]

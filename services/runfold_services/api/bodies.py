@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from runfold_events.contract import limits
 from runfold_events.contract.commands import ErrorInfo, Params, Properties, Tags
 from runfold_events.contract.submission import EventRef, Outcome
+from runfold_events.fates import Asked, Fate
 from runfold_projections.model import Axis, Curve, CurveDtype, CurveQuery, RunQuery
 
 Number = int | float | Literal["NaN", "Infinity", "-Infinity"]
@@ -236,6 +237,19 @@ class CommandsAnswer(Struct, frozen=True, kw_only=True):
 
     token: str | None
     outcomes: tuple[Outcome, ...]
+
+
+class OutcomeQuery(_Body, frozen=True):
+    """Commands of one writer to ask about, by stream and number; and where the command topic keeps them."""
+
+    writer: UUID
+    commands: tuple[Asked, ...]
+
+
+class OutcomesAnswer(Struct, frozen=True, kw_only=True):
+    """What became of each, in the same order."""
+
+    fates: list[Fate]
 
 
 class WriteAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):

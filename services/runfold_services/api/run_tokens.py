@@ -16,7 +16,7 @@ import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
@@ -153,6 +153,9 @@ class RunScopes:
         if name == "submitCommands":
             await self._check_commands(call, actor, call.body)
             return
+        if name == "queryOutcomes":
+            await self._check_streams(call, actor, [one.stream for one in call.body.commands])
+            return
         if "workspace" not in call.path:
             raise _forbidden(actor, f"{name} concerns more than the run")
         self._check_workspace(actor, call.workspace)
@@ -241,6 +244,11 @@ class RunScopes:
             return  # refused by the ledger, which says why
         if not await self.knows_content(call, command.run_id, command.sha256):
             raise _forbidden(actor, f"the content {command.sha256} was not uploaded with it")
+
+    async def _check_streams(self, call: Call, actor: RunActor, streams: Iterable[str]) -> None:
+        for stream in dict.fromkeys(streams):
+            if stream.count("/") != 2 or not await self._is_own_stream(call, actor, stream):
+                raise _forbidden(actor, f"{stream[:80]} is not its run")
 
     async def own_streams(self, call: Call, numbers: Mapping[str, int]) -> Mapping[str, int]:
         """Those of the numbers that are about the token's tree.

@@ -18,6 +18,7 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import LogDoor
 from runfold_events.stores.postgres import PostgresStore
+from runfold_services.compose.cluster import cluster_of
 from runfold_services.compose.postgres import open_store
 from runfold_services.decider import Decider, DeciderSettings
 from runfold_services.kafka_settings import KafkaSettings
@@ -26,18 +27,6 @@ from runfold_services.relay import Relay, RelaySettings
 from runfold_services.replies import Replies
 from runfold_services.roles import DeciderRole, RelayRole
 from runfold_services.topics import Topic, commands_topic, ensure_topic, events_topic
-
-
-def cluster_of(settings: KafkaSettings) -> Cluster:
-    """How clients reach the cluster."""
-    return Cluster(
-        bootstrap_servers=settings.bootstrap_servers,
-        security_protocol=settings.security_protocol,
-        sasl_mechanism=settings.sasl_mechanism,
-        sasl_username=settings.sasl_username,
-        sasl_password=settings.sasl_password,
-        ca_file=settings.ca_file,
-    )
 
 
 @asynccontextmanager

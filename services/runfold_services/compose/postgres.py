@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -80,6 +80,10 @@ class ServerTracker(Tracker):
         except PositionNotReached:
             return await self.views.reach(None)
         return self._reached
+
+    async def _log_cursors(self) -> Mapping[int, int]:
+        """See :class:`Tracker`."""
+        return {row.partition: row.next_offset for row in await self.store.rows()}
 
     async def apart(self, work: Callable[[], T]) -> T:
         """See :class:`Tracker`. The event loop answers others meanwhile."""

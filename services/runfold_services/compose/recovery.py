@@ -17,7 +17,7 @@ from runfold_events.log_door import UNREADABLE_BYTES_MAX
 from runfold_events.log_ports import CommandSource, EventSink, LogMismatch, LogStore
 from runfold_events.stores.postgres import PostgresStore
 from runfold_events.unreadable import EntryRecord, redrive_headers
-from runfold_services.compose.kafka import cluster_of
+from runfold_services.compose.cluster import cluster_of
 from runfold_services.kafka_settings import KafkaSettings
 from runfold_services.log_checks import RESTORED, CommandLog, check_commands, marked_offset, resume_position
 from runfold_services.topics import TopicDisagrees
@@ -101,7 +101,7 @@ class Redriver:
         """
         check_can_be_sent(record)
         again = Record(record.key or b"", record.value or b"", redrive_headers(record))
-        return Sent(*await self._sender.send(self._topic, self._partition(record), [again]))
+        return Sent(*(await self._sender.send(self._topic, self._partition(record), [again]))[0])
 
     def _partition(self, record: EntryRecord) -> int:
         """Where the stream of its key belongs; a key that names no stream stays where it was."""

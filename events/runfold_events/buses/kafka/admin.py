@@ -67,11 +67,11 @@ class KafkaTopicAdmin:
                 while not await _has_leaders(admin, name):  # noqa: ASYNC110 - the broker tells nobody
                     await asyncio.sleep(LEADER_POLL_S)
 
-    async def topics(self) -> frozenset[str]:
-        """Names of all topics. Asking for all of them makes none, as asking for one may."""
+    async def topics(self) -> Mapping[str, int]:
+        """How many partitions each topic has. Asking for all of them makes none, as asking for one may."""
         with translating():
-            names: list[str] = await (await self._started()).list_topics()
-        return frozenset(names)
+            found = await (await self._started()).describe_topics(None)
+        return {topic["topic"]: len(topic["partitions"]) for topic in found}
 
     async def stop(self) -> None:
         """See the port."""

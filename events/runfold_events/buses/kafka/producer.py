@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from runfold_events.buses.kafka.clients import Cluster
@@ -48,8 +48,13 @@ class CommandProducer:
         self._sender = Sender(cluster, limits.COMMAND_BYTES_MAX, deadline_s)
         self._budget = Budget(in_flight_bytes_max)
 
-    async def send(self, submissions: Sequence[Submission], *, reply_to: str | None = None) -> None:
+    async def send(
+        self, submissions: Sequence[Submission], *, reply_to: str | None = None
+    ) -> list[tuple[int, int]]:
         """Send commands; returns when the broker keeps all of them. Those of one stream keep their order.
+
+        Returns:
+            Partition and offset of each, in the same order.
 
         Raises:
             LimitExceeded: a command is too large. Nothing of the call was sent.
@@ -57,9 +62,10 @@ class CommandProducer:
             Unavailable: the deadline has passed; some may have been sent.
         """
         parts: dict[int, list[Record]] = {}
+        partitions: list[int] = []
         for submission in submissions:
-            partition = partition_of(submission.stream, self._partitions)
-            parts.setdefault(partition, []).append(command_record(submission, reply_to=reply_to))
+            partitions.append(partition_of(submission.stream, self._partitions))
+            parts.setdefault(partitions[-1], []).append(command_record(submission, reply_to=reply_to))
         size = sum(record.size_bytes for records in parts.values() for record in records)
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -75,9 +81,12 @@ class CommandProducer:
             )
         finally:
             self._budget.give_back(taken)
-        for result in results:
+        places: dict[int, Iterator[tuple[int, int]]] = {}
+        for partition, result in zip(parts, results, strict=True):
             if isinstance(result, BaseException):
                 raise result
+            places[partition] = iter(result)
+        return [next(places[partition]) for partition in partitions]
 
     async def stop(self) -> None:
         """Let go of everything; what is being sent ends with ``Unavailable``."""

@@ -25,7 +25,7 @@ class KafkaReplyTopics:
 
     async def existing(self) -> frozenset[str]:
         """See the port."""
-        return await self._admin.topics()
+        return frozenset(await self._admin.topics())
 
     async def send(self, topic: str, record: Record) -> None:
         """See the port."""

@@ -38,11 +38,13 @@ class Sender:
         self._closing: set[asyncio.Task[None]] = set()
         self._is_stopped = False
 
-    async def send(self, topic: str, partition: int | None, records: Sequence[Record]) -> tuple[int, int]:
+    async def send(
+        self, topic: str, partition: int | None, records: Sequence[Record]
+    ) -> list[tuple[int, int]]:
         """Append ``records``, at least one, in order; returns when the broker keeps all of them.
 
         Returns:
-            Partition and offset of the first.
+            Partition and offset of each.
 
         Raises:
             LimitExceeded: a record is too large; none was sent.
@@ -53,6 +55,7 @@ class Sender:
         with translating():
             producer: Any = None
             pending: list[asyncio.Future[Any]] = []
+            sizes: list[int] = []  # how many records each future is about
             try:
                 async with asyncio.timeout(self._deadline_s):
                     producer = await self._ready()
@@ -60,17 +63,23 @@ class Sender:
                         # With what others send to the same partition meanwhile, aiokafka makes batches by itself.
                         for record in records:
                             pending.append(await _send(producer, topic, partition, record))
+                            sizes.append(1)
                     else:
                         for batch in _batches(producer, records):
                             pending.append(await producer.send_batch(batch, topic, partition=partition))
-                    first = (await asyncio.gather(*pending))[0]
+                            sizes.append(batch.record_count())
+                    kept = await asyncio.gather(*pending)
             except Exception:
                 self._drop(producer)
                 raise
             finally:
                 for future in pending:
                     future.add_done_callback(_heard)
-        return first.partition, first.offset
+        return [
+            (first.partition, first.offset + place)
+            for first, size in zip(kept, sizes, strict=True)
+            for place in range(size)
+        ]
 
     def _check_size(self, topic: str, record: Record) -> None:
         if record.size_bytes > self._record_bytes_max:

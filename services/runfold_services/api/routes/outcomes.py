@@ -1,13 +1,17 @@
-"""``GET /api/v1/outcomes``: what became of a command, for senders that got no answer, above all by Kafka."""
+"""``/api/v1/outcomes``: what became of commands, for senders that got no answer, above all by Kafka."""
 
 from __future__ import annotations
 
 from typing import Final
 from uuid import UUID
 
-from runfold_events.contract.errors import Invalid, NotFound
+from msgspec.structs import replace
+
+from runfold_events.contract import limits
+from runfold_events.contract.errors import Invalid, LimitExceeded, NotFound
 from runfold_events.contract.ids import check_run_id, check_workspace_name
 from runfold_events.contract.submission import Outcome
+from runfold_services.api.bodies import OutcomeQuery, OutcomesAnswer
 from runfold_services.api.call import Call
 from runfold_services.api.negotiation import encode
 from runfold_services.api.operations import Answer, Operation
@@ -36,6 +40,30 @@ async def show_outcome(call: Call) -> Answer:
                 facts={"stream": stream, "writer_id": str(params.writer), "writer_seq": params.number},
             )
         return Answer(body=encode(outcome, media), content_type=media)
+
+    return await call.runtime.threads.query(work)
+
+
+async def query_outcomes(call: Call) -> Answer:
+    """The same for many commands of one writer, in their order.
+
+    ``outcome`` is null while a command is not known. Who says where Kafka keeps it learns more: ``passed`` says that
+    the command topic is handled beyond that offset, and then an outcome is there also of what was refused without an
+    event. Passed and without an outcome: the topic lost it, so send it again.
+    """
+    query: OutcomeQuery = call.body
+    count = len(query.commands)
+    if count > limits.OUTCOMES_PER_REQUEST_MAX:
+        raise LimitExceeded(
+            f"one request may ask about {limits.OUTCOMES_PER_REQUEST_MAX} commands; it asks about {count}",
+            facts={"field": "commands", "limit": limits.OUTCOMES_PER_REQUEST_MAX, "size": count},
+        )
+    media, backend = call.format, call.runtime.backend
+    asked = [replace(one, stream=_checked(one.stream)) for one in query.commands]
+
+    async def work() -> Answer:
+        fates = await backend.fates(query.writer, asked)
+        return Answer(body=encode(OutcomesAnswer(fates=fates), media), content_type=media)
 
     return await call.runtime.threads.query(work)
 
@@ -75,5 +103,15 @@ OPERATIONS: Final = (
         query=OutcomeParams,
         answer=Outcome,
         finds_one=True,
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/outcomes:query",
+        name="queryOutcomes",
+        tag="commands",
+        summary="What became of many commands of one writer, and of records of the command topic",
+        run=query_outcomes,
+        body=OutcomeQuery,
+        answer=OutcomesAnswer,
     ),
 )

@@ -1,0 +1,96 @@
+"""Values by Kafka: records for the command topic, and questions about them to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from runfold._http import HttpTransport
+from runfold._transport import Batch, Place
+from runfold_events.contract.commands import LogMetrics
+from runfold_events.contract.envelope import JSON, MSGPACK
+from runfold_events.contract.errors import Invalid, RunfoldError, Unavailable
+from runfold_events.contract.submission import Actor, Submission
+from runfold_events.fates import Asked, Fate
+
+if TYPE_CHECKING:
+    from runfold_services.kafka_settings import KafkaSettings
+
+_NOBODY: Final = Actor("", "kafka")  # records say nothing of who sent them
+
+
+def open_log(server: HttpTransport, traceparent: str | None) -> KafkaLog:
+    """The command topic of a server's store, as the environment names it.
+
+    Raises:
+        Invalid: it names none, or what it says cannot be meant; or a package is missing.
+    """
+    from runfold_services.kafka_settings import kafka_settings_from_environment
+
+    settings = kafka_settings_from_environment()
+    if settings is None:
+        raise Invalid(
+            "RUNFOLD_VALUES_BY=kafka needs the addresses of the cluster: RUNFOLD_KAFKA=host:port,…",
+            facts={"field": "RUNFOLD_KAFKA", "limit": "host:port,…"},
+        )
+    return KafkaLog(settings, server, traceparent)
+
+
+class KafkaLog:
+    """See :class:`~runfold._transport.CommandLog`."""
+
+    def __init__(self, settings: KafkaSettings, server: HttpTransport, traceparent: str | None) -> None:
+        """
+        Raises:
+            Invalid: aiokafka is not installed.
+        """
+        try:
+            from runfold_services.compose.command_log import CommandLog
+        except ImportError as error:
+            raise Invalid(
+                f"RUNFOLD_VALUES_BY=kafka needs {error.name}: pip install 'runfold[kafka]'",
+                facts={"field": "RUNFOLD_VALUES_BY", "limit": "runfold[kafka]"},
+            ) from None
+        self._log = CommandLog(settings)
+        self._server = server
+        self._traceparent = traceparent
+
+    def post(self, batch: Batch) -> list[Place]:
+        return self._log.post(self._submissions(batch))
+
+    def fates(self, batch: Batch, places: Sequence[Place]) -> list[Fate]:
+        asked = [
+            Asked(stream=one.stream, number=one.writer_seq, partition=partition, offset=offset)
+            for one, (partition, offset) in zip(self._submissions(batch), places, strict=True)
+        ]
+        try:
+            fates = self._server.fates(batch.writer_id, asked)
+        except Unavailable:
+            raise
+        except RunfoldError as error:  # that this cannot be asked says nothing about the commands
+            raise Unavailable(
+                f"what became of values that went by Kafka cannot be asked: {error}", facts=error.facts
+            ) from None
+        if len(fates) != len(asked):
+            raise Unavailable(f"{len(asked)} commands were asked about, {len(fates)} were answered")
+        return fates
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _submissions(self, batch: Batch) -> list[Submission]:
+        return [
+            Submission(
+                workspace=batch.workspace,
+                command=item.command,
+                writer_id=batch.writer_id,
+                writer_seq=item.writer_seq,
+                occurred_at=item.occurred_at,
+                actor=_NOBODY,
+                door="kafka",
+                content_type=MSGPACK if isinstance(item.command, LogMetrics) else JSON,
+                correlation_id=item.correlation_id,
+                traceparent=self._traceparent,
+            )
+            for item in batch.items
+        ]
