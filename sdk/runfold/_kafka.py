@@ -56,13 +56,10 @@ class KafkaLog:
         self._traceparent = traceparent
 
     def post(self, batch: Batch) -> list[Place]:
-        return self._log.post(self._submissions(batch))
+        return self._log.post(submissions_of(batch, self._traceparent))
 
     def fates(self, batch: Batch, places: Sequence[Place]) -> list[Fate]:
-        asked = [
-            Asked(stream=one.stream, number=one.writer_seq, partition=partition, offset=offset)
-            for one, (partition, offset) in zip(self._submissions(batch), places, strict=True)
-        ]
+        asked = asked_about(batch, places)
         try:
             fates = self._server.fates(batch.writer_id, asked)
         except Unavailable:
@@ -78,19 +75,29 @@ class KafkaLog:
     def close(self) -> None:
         self._log.close()
 
-    def _submissions(self, batch: Batch) -> list[Submission]:
-        return [
-            Submission(
-                workspace=batch.workspace,
-                command=item.command,
-                writer_id=batch.writer_id,
-                writer_seq=item.writer_seq,
-                occurred_at=item.occurred_at,
-                actor=_NOBODY,
-                door="kafka",
-                content_type=MSGPACK if isinstance(item.command, LogMetrics) else JSON,
-                correlation_id=item.correlation_id,
-                traceparent=self._traceparent,
-            )
-            for item in batch.items
-        ]
+
+def submissions_of(batch: Batch, traceparent: str | None = None) -> list[Submission]:
+    """The commands of a request as records carry them."""
+    return [
+        Submission(
+            workspace=batch.workspace,
+            command=item.command,
+            writer_id=batch.writer_id,
+            writer_seq=item.writer_seq,
+            occurred_at=item.occurred_at,
+            actor=_NOBODY,
+            door="kafka",
+            content_type=MSGPACK if isinstance(item.command, LogMetrics) else JSON,
+            correlation_id=item.correlation_id,
+            traceparent=traceparent,
+        )
+        for item in batch.items
+    ]
+
+
+def asked_about(batch: Batch, places: Sequence[Place]) -> list[Asked]:
+    """The question what became of a request's commands."""
+    return [
+        Asked(stream=one.stream, number=one.writer_seq, partition=partition, offset=offset)
+        for one, (partition, offset) in zip(submissions_of(batch), places, strict=True)
+    ]

@@ -1,9 +1,9 @@
 """Values by a command log: one request's way from the broker's word to the ledger's.
 
 A run's values have a writer of their own, which uses this door alone; everything else goes by the transport. One
-request is under way at a time, of whichever door, so what a job said in order takes effect in order. A request is posted
-once and then asked about, soon where somebody waits and once a second otherwise, until the ledger has answered for all
-of it. Until then the spool keeps it.
+request is under way at a time, of whichever door, so what a job said in order takes effect in order. A request is
+posted once and then asked about, soon where somebody waits and once a second otherwise, until the ledger has answered
+for all of it. Until then the spool keeps it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Final
 from runfold._positions import merged
 from runfold._streams import Pending, Stream
 from runfold._transport import Answer, Batch, CommandLog, Place
+from runfold_events.contract.commands import Command, DeclareLost
 from runfold_events.contract.errors import Unavailable
-from runfold_events.contract.submission import Outcome
+from runfold_events.contract.submission import Accepted, Outcome, Refused
 
 ASK_S: Final = 1.0  # nobody waits: later values gather meanwhile
 ASK_SOON_S: Final = 0.02  # somebody waits
@@ -25,6 +26,7 @@ SLOWER: Final = 1.6
 SLOW_S: Final = 10.0  # a ledger that has not handled what the log keeps counts as gone
 POST_AGAIN_S: Final = 60.0  # the log may be another one by now; a record that comes twice does no harm
 POST_AGAIN_S_MAX: Final = 3_600.0
+DECLARED_LOST: Final = "declared_lost"
 NO_LOG: Final = (
     "values that were on their way by Kafka can go by no other: set RUNFOLD_VALUES_BY=kafka and RUNFOLD_KAFKA"
 )
@@ -75,15 +77,19 @@ class LogDelivery:
         fates = log.fates(batch, self._places)
         self._asked_at = self._clock()
         self._soon_s = min(self._soon_s * SLOWER, ASK_SOON_S_MAX)
-        outcomes = [fate.outcome for fate in fates if fate.outcome is not None]
+        outcomes = [
+            _as_answered(item.command, fate.outcome)
+            for item, fate in zip(batch.items, fates, strict=True)
+            if fate.outcome is not None
+        ]
         if len(outcomes) == len(batch.items):
             self._post_again_s = POST_AGAIN_S
             return Answer(outcomes, _position(outcomes))
         if any(fate.passed and fate.outcome is None for fate in fates):
             self._places = None
             raise Unavailable(
-                "Kafka kept values that the ledger has not found there, so they are sent again: topic and server should "
-                "be of one store, and the topic should lose nothing"
+                "Kafka kept values that the ledger has not found there, so they are sent again: topic and server "
+                "should be of one store, and the topic should lose nothing"
             )
         self._check_patience()
         return None
@@ -100,13 +106,21 @@ class LogDelivery:
             )
 
 
+def _as_answered(command: Command, outcome: Outcome) -> Outcome:
+    """Asked about later, the number of a declared loss is one that was declared lost."""
+    is_declared = isinstance(outcome, Refused) and outcome.code == DECLARED_LOST
+    return Accepted(token="") if is_declared and isinstance(command, DeclareLost) else outcome
+
+
 def _position(outcomes: Iterable[Outcome]) -> str | None:
-    tokens = dict.fromkeys(outcome.token for outcome in outcomes if outcome.token is not None)
+    tokens = dict.fromkeys(outcome.token for outcome in outcomes if outcome.token)
     return reduce(merged, tokens) if tokens else None
 
 
-def first_request(commands: Iterable[Pending]) -> tuple[list[Pending], list[Pending]]:
-    """What can go in one request, and what goes after it, both in order.
+def first_request(
+    commands: Iterable[Pending], commands_max: int = 0
+) -> tuple[list[Pending], list[Pending]]:
+    """What can go in one request, at most ``commands_max`` (0: any number), and what goes after it, both in order.
 
     A request is of one writer, and by a log it has one command of each stream: one that the ledger refuses without an
     event has not used its number, and none behind it may have used a later one. Commands of different streams may
@@ -122,7 +136,8 @@ def first_request(commands: Iterable[Pending]) -> tuple[list[Pending], list[Pend
             (later or request).append(pending)
             continue
         first = first or stream
-        if stream.name in closed or not go_together(stream, first):
+        is_full = commands_max and len(request) >= commands_max
+        if is_full or stream.name in closed or not go_together(stream, first):
             closed.add(stream.name)
             later.append(pending)
             continue

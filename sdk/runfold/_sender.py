@@ -254,13 +254,13 @@ class Sender:
         before = self._take_backlog()
         self.has_more = True
         if self._backlog:
-            return self._first_request(before)
+            return self._number(before)
         packed = self._packer.pack(self._journal.reader, before)
         self.has_more = self._journal.has_unread
         if not self.has_more:
             packed += self._declarations(packed)
         ready = [self._to_its_door(pending) for pending in packed if self._may_go(pending)]
-        request = self._first_request(ready)
+        request = self._number(self._put_back(*first_request(ready)))
         fresh = [pending.stream for pending in ready if not pending.ordinal and pending.stream is not None]
         if fresh:
             self._note(fresh, request)
@@ -268,15 +268,11 @@ class Sender:
 
     def _to_its_door(self, pending: Pending) -> Pending:
         """Values that are no command yet may go by the log; what has its place in the spool keeps its writer."""
-        if self._by_log and isinstance(pending.command, LogMetrics) and not pending.ordinal and pending.stream:
-            pending.stream = pending.stream.for_values(self._values_writer)
+        stream = pending.stream
+        if self._by_log and stream is not None and not stream.by_log and not pending.ordinal:
+            if isinstance(pending.command, LogMetrics):
+                pending.stream = stream.for_values(self._values_writer)
         return pending
-
-    def _first_request(self, ready: list[Pending]) -> list[Pending]:
-        """Number what goes first; the rest goes before all else."""
-        request, later = first_request(ready)
-        self._backlog.extendleft(reversed(later))
-        return self._number(request)
 
     def _note(self, moved: Iterable[Stream], request: Iterable[Pending] = ()) -> None:
         """Write down what waits now; what has become a command is not needed as a call any more."""
@@ -289,20 +285,16 @@ class Sender:
         self._journal.drop_before(self.deliveries.keeps_from)
 
     def _take_backlog(self) -> list[Pending]:
-        """What goes first: of one workspace and writer, ending with a mark, and few while requests are refused."""
-        taken: list[Pending] = []
-        first: Stream | None = None
-        while self._backlog and (not self._commands_max or len(taken) < self._commands_max):
-            stream = self._backlog[0].stream
-            if stream is not None and first is not None and not go_together(stream, first):
-                break
-            first = first or stream
-            pending = self._backlog.popleft()
-            if self._may_go(pending):
-                taken.append(pending)
-            if pending.command is None:
-                break
-        return taken
+        """What goes first: of one writer, ending with a mark, and few while requests are refused."""
+        queue: list[Pending] = []
+        while self._backlog and (not queue or queue[-1].command is not None):
+            queue.append(self._backlog.popleft())
+        ready = [pending for pending in queue if self._may_go(pending)]
+        return self._put_back(*first_request(ready, self._commands_max))
+
+    def _put_back(self, request: list[Pending], later: list[Pending]) -> list[Pending]:
+        self._backlog.extendleft(reversed(later))
+        return request
 
     def _may_go(self, pending: Pending) -> bool:
         """False for what was withdrawn, and for what follows a refused creation."""

@@ -19,6 +19,7 @@ from runfold_events.contract import commands as c
 from runfold_events.contract.errors import Invalid, RunfoldError, Unavailable
 from runfold_events.contract.submission import Accepted
 from tests.support.sdk import Desk, Submit, Wire, lose_answer, lose_request
+from tests.support.sdk_log import LogWire
 from tests.support.sdk_model import DeliveryModel
 
 RUNS = ("a", "b", "c")
@@ -41,14 +42,20 @@ def hiccup(chance: random.Random) -> Any:
     return chance.choice([lose_request, lose_answer, half_done, too_large])
 
 
-@pytest.mark.parametrize("seed", range(25))
+def seeds(by_http: int, by_log: int) -> list[tuple[int, bool]]:
+    """Seeds, and whether values go by a log."""
+    return [*((seed, False) for seed in range(by_http)), *((seed, True) for seed in range(by_log))]
+
+
+@pytest.mark.parametrize(("seed", "by_log"), seeds(25, 15))
 def test_everything_arrives_once_and_in_order(
-    seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    seed: int, by_log: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     chance = random.Random(seed)
+    wire = LogWire(chance=random.Random(seed)) if by_log else Wire()
     monkeypatch.setattr(_spool_log, "SEGMENT_BYTES_MIN", 4096)
     place = Place(folder=chance.choice([None, tmp_path]), bytes_max=chance.choice([12_288, 400_000]))
-    desk, model = Desk(place), DeliveryModel()
+    desk, model = Desk(place, wire), DeliveryModel()
     streams = {run_id: desk.run(run_id) for run_id in RUNS}
     waiting: list[tuple[Pending, bool]] = []
     desk.deliver()
@@ -83,9 +90,12 @@ def test_everything_arrives_once_and_in_order(
         assert view.tags == model.tags[run_id]
         assert view.properties == model.properties[run_id]
         assert view.lost_values == model.lost[run_id]
-        (mark,) = desk.wire.writers("w", run_id)
-        assert mark.highest == streams[run_id].next_seq - 1
-        assert mark.gaps == ()
+        stream = streams[run_id]
+        writers = {one.writer_id: one.next_seq - 1 for one in (stream, stream.values_twin) if one is not None}
+        marks = desk.wire.writers("w", run_id)
+        assert {mark.writer_id: mark.highest for mark in marks} == writers
+        assert len(marks) == 1 + by_log
+        assert all(mark.gaps == () for mark in marks)
         assert streams[run_id].rejections == []
     assert desk.journal.values == 0
     desk.wire.close()
@@ -111,10 +121,16 @@ class Lives:
     """One process after the other logs to the same runs; each dies and leaves its spool to whoever comes."""
 
     def __init__(
-        self, seed: int, folder: Path, forgets: Callable[[Path], None] = lambda folder: None
+        self,
+        seed: int,
+        folder: Path,
+        forgets: Callable[[Path], None] = lambda folder: None,
+        *,
+        by_log: bool = False,
     ) -> None:
         self.chance = random.Random(seed)
-        self.place, self.wire, self.model = Place(folder=folder), Wire(), DeliveryModel()
+        self.wire = LogWire(chance=random.Random(seed)) if by_log else Wire()
+        self.place, self.model = Place(folder=folder), DeliveryModel()
         self._forgets = forgets  # what is done to a dead process's spool
         self._desk = Desk(self.place, self.wire)
         self._streams = {run_id: self._desk.run(run_id) for run_id in RUNS}
@@ -190,20 +206,21 @@ def _values(wire: Wire, run_id: str) -> list[Any]:
     return found[0].columns["loss"] if found else []
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(("seed", "by_log"), seeds(12, 8))
 def test_whoever_is_killed_whenever_loses_and_doubles_nothing(
-    seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    seed: int, by_log: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The writer dies at random, and so do those who deliver what it left: each in the middle of a request, too."""
     monkeypatch.setattr(_spool_log, "SEGMENT_BYTES_MIN", 4096)
-    lives = Lives(seed, tmp_path)
+    lives = Lives(seed, tmp_path, by_log=by_log)
     lives.live(150)
 
     assert lives.differences() == []
 
 
+@pytest.mark.parametrize("by_log", [False, True])
 def test_without_the_log_of_deliveries_the_same_story_shows_the_damage(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    by_log: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The control: what was sent before is packed and numbered anew."""
     monkeypatch.setattr(_spool_log, "SEGMENT_BYTES_MIN", 4096)
@@ -214,7 +231,7 @@ def test_without_the_log_of_deliveries_the_same_story_shows_the_damage(
 
     damaged = 0
     for seed in range(3):
-        lives = Lives(seed, tmp_path / str(seed), forget)
+        lives = Lives(seed, tmp_path / str(seed), forget, by_log=by_log)
         lives.live(150)
         damaged += bool(lives.differences())
 
