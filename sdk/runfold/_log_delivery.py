@@ -117,9 +117,7 @@ def _position(outcomes: Iterable[Outcome]) -> str | None:
     return reduce(merged, tokens) if tokens else None
 
 
-def first_request(
-    commands: Iterable[Pending], commands_max: int = 0
-) -> tuple[list[Pending], list[Pending]]:
+def first_request(commands: Iterable[Pending], commands_max: int = 0) -> tuple[list[Pending], list[Pending]]:
     """What can go in one request, at most ``commands_max`` (0: any number), and what goes after it, both in order.
 
     A request is of one writer, and by a log it has one command of each stream: one that the ledger refuses without an

@@ -269,9 +269,9 @@ class Sender:
     def _to_its_door(self, pending: Pending) -> Pending:
         """Values that are no command yet may go by the log; what has its place in the spool keeps its writer."""
         stream = pending.stream
-        if self._by_log and stream is not None and not stream.by_log and not pending.ordinal:
-            if isinstance(pending.command, LogMetrics):
-                pending.stream = stream.for_values(self._values_writer)
+        is_fresh = stream is not None and not stream.by_log and not pending.ordinal
+        if self._by_log and is_fresh and stream is not None and isinstance(pending.command, LogMetrics):
+            pending.stream = stream.for_values(self._values_writer)
         return pending
 
     def _note(self, moved: Iterable[Stream], request: Iterable[Pending] = ()) -> None:

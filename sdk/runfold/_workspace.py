@@ -439,7 +439,7 @@ def _connect(url: str | None, token: str | None, home: Path, settings: Settings)
     from runfold._spool_place import place_of
 
     place = place_of(url, home, settings)
-    key = ("embedded", str(home)) if url is None else ("http", url, token)
+    key = ("embedded", str(home)) if url is None else ("http", url, token, settings.values_by)
     files = settings.files if url is None else None
     return _process.shared_connection(
         key, lambda: Connection(lambda: open_transport(url, token, home, settings), files=files, place=place)

@@ -18,14 +18,17 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from runfold import Experiment, Workspace
 from runfold._http import HttpTransport
-from runfold._transport import Answer, Batch, Item
+from runfold._kafka import KafkaLog
+from runfold._transport import Answer, Batch, Item, Place
 from runfold_events.contract.errors import Unavailable
+from runfold_events.fates import Fate
 
 METRIC: Final = "n"
 LOST_SHARE: Final = 0.4
@@ -39,6 +42,7 @@ def main() -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_bytes_max), int(file_bytes_max)))
     if wire != "plain":
         _make_lossy(random.Random(int(seed)), is_numbered=wire == "lossy")
+        _make_log_lossy(random.Random(int(seed)), is_numbered=wire == "lossy")
     experiment = Experiment(Workspace(workspace_name="default"), "spools")
     run = experiment.start_logging(run_id=run_id, resume=True)
     pause_s = 0.01
@@ -66,18 +70,44 @@ def _last(journal: Path) -> int:
         return int(COUNT.unpack(file.read(COUNT.size))[0])
 
 
+def _make_log_lossy(chance: random.Random, *, is_numbered: bool) -> None:
+    """The same for values that go by Kafka: words of the broker and of the ledger are lost."""
+    post, fates = KafkaLog.post, KafkaLog.fates
+    sent: dict[UUID, Batch] = {}  # under which writer it really went
+
+    def lossy_post(self: KafkaLog, batch: Batch) -> list[Place]:
+        sent[batch.writer_id] = batch if is_numbered else _as_another_writer(batch)
+        places = post(self, sent[batch.writer_id])
+        if chance.random() < LOST_SHARE:
+            raise Unavailable("the broker's word was lost")
+        return places
+
+    def lossy_fates(self: KafkaLog, batch: Batch, places: Sequence[Place]) -> list[Fate]:
+        told = fates(self, sent[batch.writer_id], places)
+        if chance.random() < LOST_SHARE:
+            raise Unavailable("the ledger's word was lost")
+        return told
+
+    KafkaLog.post = lossy_post  # type: ignore[method-assign]
+    KafkaLog.fates = lossy_fates  # type: ignore[method-assign]
+
+
+def _as_another_writer(batch: Batch) -> Batch:
+    seqs: dict[str, int] = {}
+    items: list[Item] = []
+    for item in batch.items:
+        stream = getattr(item.command, "run_id", "")
+        seqs[stream] = seqs.get(stream, 0) + 1
+        items.append(Item(item.command, seqs[stream], item.occurred_at, item.correlation_id))
+    return Batch(workspace=batch.workspace, writer_id=uuid4(), items=items)
+
+
 def _make_lossy(chance: random.Random, *, is_numbered: bool) -> None:
     submit = HttpTransport.submit
 
     def lossy(self: HttpTransport, batch: Batch) -> Answer:
         if not is_numbered:
-            seqs: dict[str, int] = {}
-            items: list[Item] = []
-            for item in batch.items:
-                stream = getattr(item.command, "run_id", "")
-                seqs[stream] = seqs.get(stream, 0) + 1
-                items.append(Item(item.command, seqs[stream], item.occurred_at, item.correlation_id))
-            batch = Batch(workspace=batch.workspace, writer_id=uuid4(), items=items)
+            batch = _as_another_writer(batch)
         answer = submit(self, batch)
         if chance.random() < LOST_SHARE:
             raise Unavailable("the answer was lost")

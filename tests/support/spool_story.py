@@ -22,10 +22,9 @@ from msgspec import Struct
 from runfold._http import HttpTransport
 from tests.chaos.spool_worker import COUNT, METRIC
 from tests.support.repository import script
-from tests.support.server_process import ServerProcess
+from tests.support.spool_trackers import FileTracker, Tracker
 
 SYNC_TRIES: Final = 10
-WATCHDOG_S: Final = 900.0
 
 
 class Story(Struct, frozen=True, kw_only=True):
@@ -35,6 +34,7 @@ class Story(Struct, frozen=True, kw_only=True):
         outage_s: the server is away in one piece for so long, in the middle; no worker is killed.
         wire: see :mod:`tests.chaos.spool_worker`.
         full_disks: of the workers, those whose spool takes no second file.
+        runs: what names of runs begin with.
     """
 
     seconds: float = 12.0
@@ -45,6 +45,7 @@ class Story(Struct, frozen=True, kw_only=True):
     outage_s: float = 0.0
     wire: str = "lossy"
     full_disks: int = 0
+    runs: str = "run"
     seed: int = 0
 
 
@@ -69,16 +70,14 @@ class Told(Struct, kw_only=True):
 
 
 class Fleet:
-    """The processes of one story."""
+    """The processes of one story. ``tracker``: what workers send to."""
 
-    def __init__(self, folder: Path, story: Story) -> None:
+    def __init__(self, folder: Path, story: Story, tracker: Tracker) -> None:
         self.story = story
         self.told = Told()
         self._chance = random.Random(story.seed)
         self._folder = folder
-        self._home = folder / "server"
-        self._server: ServerProcess | None = ServerProcess(self._home, stop_s=1.0, life_s_max=WATCHDOG_S)
-        self._url = self._server.ready()
+        self._tracker = tracker
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
@@ -86,7 +85,8 @@ class Fleet:
         return {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(sys.path),
-            "RUNFOLD_URL": self._url,
+            "RUNFOLD_URL": self._tracker.url,
+            **self._tracker.environment,
             "RUNFOLD_SPOOL": str(self._folder / "spool"),
         }
 
@@ -95,7 +95,7 @@ class Fleet:
 
     def _start_worker(self, number: int) -> None:
         full = 300_000 if number < self.story.full_disks else 0
-        arguments = [f"run-{number}", str(self.journal(number)), str(self.story.rate)]
+        arguments = [f"{self.story.runs}-{number}", str(self.journal(number)), str(self.story.rate)]
         arguments += [str(self._chance.randrange(2**31)), self.story.wire, str(full)]
         with (self._folder / f"{number}.log").open("ab") as log:
             self._workers[number] = subprocess.Popen(
@@ -111,18 +111,10 @@ class Fleet:
         worker.wait()
         self.told.kills += 1
 
-    def _kill_server(self) -> None:
-        if self._server is not None:
-            self._server.process.kill()
-            self._server.wait()
-            self._server = None
+    def _kill_tracker(self) -> None:
+        if self._tracker.is_up:
+            self._tracker.kill()
             self.told.server_kills += 1
-
-    def _start_server(self) -> None:
-        if self._server is None or self._server.process.poll() is not None:
-            port = int(self._url.rpartition(":")[2])
-            self._server = ServerProcess(self._home, port=port, stop_s=1.0, life_s_max=WATCHDOG_S)
-            self._server.ready()
 
     def run(self) -> None:
         """Start, kill, start again, until the time is over; then everybody is killed."""
@@ -134,13 +126,13 @@ class Fleet:
             self._kill_for_a_while()
         for number in list(self._workers):
             self._kill_worker(number)
-        self._kill_server()
+        self._kill_tracker()
 
     def _outage(self) -> None:
         time.sleep(self.story.seconds / 2)
-        self._kill_server()
+        self._kill_tracker()
         time.sleep(self.story.outage_s)
-        self._start_server()
+        self._tracker.start()
         time.sleep(self.story.seconds / 2)
 
     def _kill_for_a_while(self) -> None:
@@ -152,24 +144,24 @@ class Fleet:
             self._kill_worker(number := chance.choice(list(self._workers)))
             self._start_worker(number)
             if time.monotonic() >= server_at:
-                if self._server is None:
-                    self._start_server()
+                if self._tracker.is_up:
+                    self._kill_tracker()
                 else:
-                    self._kill_server()
+                    self._tracker.start()
                 server_at = time.monotonic() + chance.uniform(*story.server_every_s) / 2
 
     def settle(self) -> Told:
         """``runfold sync`` until nothing waits, its proof, and the checker's own look."""
         answer: Any = None
         for _ in range(SYNC_TRIES):
-            self._start_server()
+            self._tracker.start()
             answer = self._runfold("sync")
             self.told.synced += sum(spool["values"] for spool in answer["spools"])
             if not answer["waiting_spools"]:
                 break
         else:
             self.told.problems.append(f"{answer['waiting_spools']} spools wait for ever")
-        self._start_server()
+        self._tracker.start()
         writers = self._runfold("sync", "--verify")["writers"]
         self.told.proved_writers = len(writers)
         self.told.incomplete_writers = sum(bool(writer["missing"]) for writer in writers)
@@ -192,17 +184,16 @@ class Fleet:
     def close(self) -> None:
         for number in list(self._workers):
             self._kill_worker(number)
-        self._kill_server()
 
     # The checker
 
     def _check(self) -> None:
-        transport = HttpTransport(self._url)
+        transport = HttpTransport(self._tracker.url)
         times: list[int] = []
         for number in range(self.story.workers):
             logged = list(_read(self.journal(number)))
             times += [took for _, took in logged]
-            steps = _stored(transport, f"run-{number}")
+            steps = _stored(transport, f"{self.story.runs}-{number}")
             self._compare(number, [one for one, _ in logged], steps)
         transport.close()
         times.sort()
@@ -235,12 +226,15 @@ def _stored(transport: HttpTransport, run_id: str) -> list[int]:
     return list(found[0].columns[METRIC]) if found else []
 
 
-def tell(folder: Path, story: Story) -> Told:
-    """Live through a story; what was found afterwards."""
+def tell(folder: Path, story: Story, tracker: Tracker | None = None) -> Told:
+    """Live through a story; what was found afterwards. ``tracker``: otherwise a server over a file."""
     folder.mkdir(parents=True, exist_ok=True)
-    fleet = Fleet(folder, story)
+    mine = FileTracker(folder / "server") if tracker is None else None
+    fleet = Fleet(folder, story, tracker or mine)
     try:
         fleet.run()
         return fleet.settle()
     finally:
         fleet.close()
+        if mine is not None:
+            mine.close()

@@ -14,7 +14,7 @@ from runfold_events.contract.submission import Submission
 from runfold_services.compose.cluster import cluster_of
 from runfold_services.kafka_settings import KafkaSettings
 
-POST_S_MAX: Final = 10.0
+POST_S_MAX: Final = 5.0
 CLOSE_S_MAX: Final = 3.0
 
 T = TypeVar("T")
@@ -109,7 +109,6 @@ class CommandLog:
             f"nothing can be sent to Kafka at {self._settings.bootstrap_servers} (RUNFOLD_KAFKA): {why}",
             facts={"retry_after": 1.0},
         )
-
 
 
 def _hush_aiokafka() -> None:
