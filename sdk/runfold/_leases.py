@@ -39,6 +39,7 @@ class Leases:
     def reset(self) -> None:
         """Hold nothing; for the child of a fork."""
         self._writers: list[UUID] = []
+        self._under_way: Mapping[Stream, int] = {}  # values by a log, as of the last heartbeat
         self._due_at = 0.0
         self._interval_s = HEARTBEAT_INTERVAL_S
         self._renewed_at: float | None = None
@@ -63,7 +64,7 @@ class Leases:
         if not self._writers or self._clock() < self._due_at:
             return
         self._due_at = self._clock() + self._interval_s
-        for writer in self._writers:
+        for writer in [*self._writers, *self._stuck(numbers)]:
             try:
                 self._beat(writer, numbers)
             except RunfoldError as error:
@@ -72,9 +73,19 @@ class Leases:
             except Exception:
                 _log.exception("runfold: heartbeat failed")
 
+    def _stuck(self, numbers: Mapping[Stream, int]) -> list[UUID]:
+        """Writers of values that go by a log and that did not come on since the last heartbeat.
+
+        They hold nothing, so otherwise they need no heartbeats.
+        """
+        last, self._under_way = self._under_way, {s: n for s, n in numbers.items() if s.by_log}
+        stuck = [s for s, n in self._under_way.items() if n > s.announced and last.get(s) == n]
+        return list(dict.fromkeys(stream.writer_id for stream in stuck))
+
     def end(self, numbers: Mapping[Stream, int]) -> None:
         """Say what was not delivered and give the leases up; a server that is gone notices by itself."""
-        for writer in self._writers:
+        by_log = [stream.writer_id for stream in numbers if stream.by_log] if self._writers else []
+        for writer in [*self._writers, *dict.fromkeys(by_log)]:
             try:
                 if numbers:
                     self._beat(writer, numbers)
@@ -96,8 +107,8 @@ class Leases:
         self._renewed_at = asked_at
         self._interval_s = min(HEARTBEAT_INTERVAL_S, answer.lease_s / HEARTBEATS_PER_LEASE)
         for stream, number in numbers.items():
-            if stream.name in own:
-                stream.announced = number
+            if stream.writer_id == writer_id:
+                stream.announced = max(stream.announced, number)
         for name in answer.cancel_requested:
             workspace, _, run_id = name.partition("/")
             stream_of_run = self._streams.get(run_stream(workspace, run_id))

@@ -164,12 +164,18 @@ class Sender:
         for pending in self._queue():
             if pending.stream is not None:
                 numbers[pending.stream] = numbers.get(pending.stream, pending.stream.next_seq - 1) + 1
-        unread: Iterable[Stream] = ()
-        if streams is not None:
-            unread = self._journal.unread_streams(streams, values=not self._by_log)
-        for stream in unread:
+        for stream in () if streams is None else self._unread(streams):
             numbers[stream] = numbers.get(stream, stream.next_seq - 1) + 1
         return numbers
+
+    def _unread(self, streams: Iterable[Stream]) -> Iterable[Stream]:
+        """Streams whose next number will be used by what was not taken so far."""
+        unread = self._journal.unread_streams(streams)
+        if not self._by_log:
+            return unread
+        commands = self._journal.unread_streams(streams, values=False)
+        twins = [stream.values_twin for stream in unread - commands]
+        return [*commands, *(twin for twin in twins if twin is not None)]
 
     def _queue(self) -> list[Pending]:
         """Commands on their way, in order."""

@@ -74,6 +74,7 @@ class Stream:
         self.run_id = run_id
         self.by_log = by_log
         self.of = self  # of a twin: the stream that calls are about
+        self.values_twin: Stream | None = None
         self.series: dict[tuple[str, str], Series] = {}
         self.scalars: dict[str, Series] = {}
         self.rejections: list[Rejection] = []
@@ -86,19 +87,20 @@ class Stream:
 
     def for_values(self, writer_id: UUID) -> Stream:
         """The same stream as the writer of its values sees it, where they go by a log."""
-        if self.values_twin is None:
-            self.take_twin(Stream(self.workspace, self.name, self.run_id, writer_id, by_log=True))
-        return self.values_twin or self
+        if self.values_twin is not None:
+            return self.values_twin
+        return self.take_twin(Stream(self.workspace, self.name, self.run_id, writer_id, by_log=True))
 
-    def take_twin(self, twin: Stream) -> None:
+    def take_twin(self, twin: Stream) -> Stream:
         """Have ``twin`` be the writer of values; what is refused of them is told here."""
         twin.of, twin.rejections = self, self.rejections
         self.values_twin = twin
+        return twin
 
     def reset(self, writer_id: UUID) -> None:
         """Begin as a new writer that knows and holds nothing."""
         self.writer_id = writer_id
-        self.values_twin: Stream | None = None
+        self.values_twin = None
         self.next_seq = 1
         self.announced = 0  # the last number that a heartbeat told of
         self.lost_values = 0  # values that found no room and are not declared lost yet

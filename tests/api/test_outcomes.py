@@ -107,3 +107,48 @@ def test_a_key_that_cannot_be_is_refused(client: Client, query: str, field: str)
     reply = client.get(f"/api/v1/outcomes?{query}" if query else "/api/v1/outcomes")
     assert reply.code in {"invalid", "limit_exceeded"}, reply
     assert reply.json["facts"]["field"] == field
+
+
+# Many at once
+
+
+def asked(sender: Sender, *numbers: int, **place: int) -> Reply:
+    """What became of commands on the sender's run; ``place``: where a command topic is said to keep them."""
+    stream = f"default/run/{sender.run_id}"
+    commands = [{"stream": stream, "number": number, **place} for number in numbers]
+    return sender.client.post("/api/v1/outcomes:query", {"writer": sender.writer, "commands": commands})
+
+
+def test_many_commands_are_asked_about_at_once(sender: Sender) -> None:
+    sender.start()
+    refused = sender.send(2, f"/runs/{sender.run_id}/properties", {"properties": {"author": "else"}})
+    assert refused.status == 409
+    found = asked(sender, 2, 1, 3, 1).json["fates"]
+    assert found[0]["outcome"] == sender.outcome(2).json | {"token": found[0]["outcome"]["token"]}
+    assert [fate.get("outcome", {}).get("outcome") for fate in found] == [
+        "refused",
+        "accepted",
+        None,
+        "accepted",
+    ]
+
+
+def test_where_nothing_comes_by_a_topic_no_place_is_passed(client: Client, sender: Sender) -> None:
+    sender.start()
+    assert asked(sender, 9, partition=0, offset=0).json == {"fates": [{}]}
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        ({"stream": "w/run/r"}, "number"),
+        ({"stream": "w/run/r", "number": 0}, "number"),
+        ({"stream": "w/run/r", "number": 1, "offset": -1}, "offset"),
+        ({"stream": "w/run/r", "number": 1, "more": 1}, "more"),
+        ({"stream": "_system/0", "number": 1}, "stream"),
+    ],
+)
+def test_questions_that_cannot_be_are_refused(client: Client, command: dict[str, object], field: str) -> None:
+    reply = client.post("/api/v1/outcomes:query", {"writer": SOMEBODY, "commands": [command]})
+    assert reply.code in {"invalid", "limit_exceeded"}, reply
+    assert field in reply.json["facts"]["field"]

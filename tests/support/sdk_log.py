@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from runfold._kafka import asked_about, submissions_of
-from runfold._transport import Batch, Place
+from runfold._transport import Batch, CommandLog, Place
 from runfold_events.contract.cloudevents import Record, command_record
 from runfold_events.contract.errors import Unavailable
 from runfold_events.fates import Fate, fates
@@ -49,10 +49,12 @@ class MemoryLog:
         self._wire.check()
         self.posted.append(batch)
         if self._wire.faults:
-            return self._wire.faults.popleft()(batch, self._append)  # type: ignore[arg-type,return-value]
+            fault: Any = self._wire.faults.popleft()
+            places: list[Place] = fault(batch, self._append)
+            return places
         return self._append(batch)
 
-    def _append(self, batch: Batch) -> Any:
+    def _append(self, batch: Batch) -> list[Place]:
         made: list[Record] = [command_record(one) for one in submissions_of(batch)]
         first = len(self.records)
         for offset, record in enumerate(made, first):
@@ -100,7 +102,8 @@ class LogWire(Wire):
 
     def __init__(self, service: EmbeddedTracker | None = None, chance: random.Random | None = None) -> None:
         super().__init__(service)
-        self.memory = self.log = MemoryLog(self, self.service, chance)
+        self.memory = MemoryLog(self, self.service, chance)
+        self.log: CommandLog | None = self.memory
 
     def check(self) -> None:
         """Raise where nobody is there."""

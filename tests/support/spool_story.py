@@ -229,12 +229,12 @@ def _stored(transport: HttpTransport, run_id: str) -> list[int]:
 def tell(folder: Path, story: Story, tracker: Tracker | None = None) -> Told:
     """Live through a story; what was found afterwards. ``tracker``: otherwise a server over a file."""
     folder.mkdir(parents=True, exist_ok=True)
-    mine = FileTracker(folder / "server") if tracker is None else None
-    fleet = Fleet(folder, story, tracker or mine)
+    used = tracker or FileTracker(folder / "server")
+    fleet = Fleet(folder, story, used)
     try:
         fleet.run()
         return fleet.settle()
     finally:
         fleet.close()
-        if mine is not None:
-            mine.close()
+        if tracker is None:
+            used.close()

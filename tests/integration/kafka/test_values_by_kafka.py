@@ -1,5 +1,7 @@
 """The SDK with values by Kafka: what a run looks like, and what it is like while parts of the way are gone."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import math

@@ -91,7 +91,8 @@ def test_everything_arrives_once_and_in_order(
         assert view.properties == model.properties[run_id]
         assert view.lost_values == model.lost[run_id]
         stream = streams[run_id]
-        writers = {one.writer_id: one.next_seq - 1 for one in (stream, stream.values_twin) if one is not None}
+        twins = [stream] if stream.values_twin is None else [stream, stream.values_twin]
+        writers = {one.writer_id: one.next_seq - 1 for one in twins}
         marks = desk.wire.writers("w", run_id)
         assert {mark.writer_id: mark.highest for mark in marks} == writers
         assert len(marks) == 1 + by_log

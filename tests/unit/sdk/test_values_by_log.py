@@ -8,14 +8,16 @@ import pytest
 
 from runfold import _log_delivery
 from runfold._drain import drain_spool
+from runfold._leases import Leases
 from runfold._log_delivery import NO_LOG, POST_AGAIN_S, SLOW_S
-from runfold._spool import Place, spools_in
+from runfold._spool import IN_MEMORY, Place, spools_in
 from runfold._spool_kept import read_receipts, read_refused
 from runfold._streams import Pending
 from runfold._verify import verify
 from runfold_events.contract import commands as c
 from runfold_events.contract import limits
 from runfold_events.contract.errors import Invalid
+from runfold_events.contract.limits import HEARTBEAT_INTERVAL_S
 from runfold_events.contract.submission import Accepted
 from tests.support.sdk import Desk, lose_answer, lose_request
 from tests.support.sdk_log import LogWire
@@ -24,11 +26,11 @@ from tests.support.sdk_log import LogWire
 class LogDesk(Desk):
     """A desk over a :class:`LogWire`, with one run."""
 
-    def __init__(self, place: Place | None = None, wire: LogWire | None = None) -> None:
-        self.log_wire = wire or LogWire()
-        super().__init__(*() if place is None else (place,), wire=self.log_wire)
+    def __init__(self, place: Place = IN_MEMORY) -> None:
+        self.log_wire = LogWire()
+        super().__init__(place, self.log_wire)
         self.topic = self.log_wire.memory
-        self.r = self.run("r", create=wire is None)
+        self.r = self.run("r")
         self.deliver()
 
     def step(self, times: int = 1) -> None:
@@ -117,7 +119,6 @@ def test_while_questions_are_not_answered_nothing_is_posted_again() -> None:
     assert len(desk.topic.records) == 1
     desk.topic.is_deaf = False
     desk.deliver()
-    assert desk.sender.outage_since is None
     assert (desk.values("r", "loss"), len(desk.topic.records)) == ([1.0], 1)
 
 
@@ -223,7 +224,7 @@ def test_who_drains_goes_by_the_same_door_or_waits(tmp_path: Path) -> None:
     (spool,) = spools_in(tmp_path)
 
     wire, topic = desk.log_wire, desk.topic
-    wire.log = None  # type: ignore[assignment]
+    wire.log = None
     told = drain_spool(spool, lambda: wire, patience_s=0.0)
     assert told is not None
     assert told.problem == NO_LOG
@@ -253,3 +254,40 @@ def test_a_request_that_is_too_large_as_a_whole_is_halved() -> None:
     desk.wire.faults.append(too_large)  # type: ignore[arg-type]
     desk.deliver()
     assert [desk.values(f"r{number}", "loss") for number in range(4)] == [[1.0]] * 4
+
+
+def test_a_tail_that_does_not_come_on_is_announced() -> None:
+    """With every other heartbeat at most, since there is hardly ever one."""
+    desk = LogDesk()
+    leases = Leases(lambda: desk.wire, {}, lambda: desk.now_s)
+    leases.ensure(desk.writer_id)
+    desk.topic.reads = False
+    desk.log(desk.r, "loss", 1.0)
+    desk.step()
+
+    def announced() -> list[int]:
+        desk.now_s += HEARTBEAT_INTERVAL_S + 1
+        leases.beat_if_due(desk.sender.last_numbers())
+        twin = desk.r.values_twin
+        assert twin is not None
+        return [mark.announced for mark in desk.wire.writers("w", "r") if mark.writer_id == twin.writer_id]
+
+    assert announced() == []
+    assert announced() == [1]
+    heartbeats = len(desk.wire.heartbeats)
+    assert announced() == [1]
+    assert len(desk.wire.heartbeats) == heartbeats + 1  # it was told
+
+
+def test_at_the_end_what_was_not_delivered_is_announced_to_whom_it_will_be_counted() -> None:
+    desk = LogDesk()
+    desk.log(desk.r, "loss", 1.0)
+    desk.deliver()
+    leases = Leases(lambda: desk.wire, {}, lambda: desk.now_s)
+    leases.ensure(desk.writer_id)
+    desk.log(desk.r, "loss", 2.0)
+    leases.end(desk.sender.last_numbers([desk.r]))
+    marks = {mark.writer_id: (mark.highest, mark.announced) for mark in desk.wire.writers("w", "r")}
+    twin = desk.r.values_twin
+    assert twin is not None
+    assert (marks[desk.writer_id], marks[twin.writer_id]) == ((1, 0), (1, 2))
