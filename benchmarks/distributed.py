@@ -11,7 +11,7 @@ from typing import Any, Final
 import asyncpg
 from rich.console import Console
 
-from benchmarks import families, latency, raw_servers, throughput
+from benchmarks import families, latency, raw_servers, throughput, workers
 from benchmarks.fleet import Fleet, Watch, fleet
 from benchmarks.flood import begin_runs, records_of, strangers
 from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
@@ -31,7 +31,7 @@ def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group
     # A new topic's leaders may not know it yet; aiokafka asks again, and says so each time.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with scratch() as folder, bar(console) as shown:
-        steps = 5 + sizes.repeats * (2 + len(sizes.flood))
+        steps = 6 + sizes.repeats * (3 + len(sizes.flood))
         task = shown.add_task("servers", total=steps)
 
         def tell(what: str, done: int = 0, total: int = 0) -> None:
@@ -57,10 +57,12 @@ async def _measure(mine: Fleet, sizes: Sizes, folder: Path, advance: Callable[..
         advance("latency")
         paced = await latency.measure(mine, tracker.views, writers[0], sizes, commit, advance)
         flooded = await throughput.measure(mine, watch, writers, tracker.views, sizes, copies, advance)
+        advance("workers")
+        worked = await workers.measure(mine, watch, tracker.views, sizes, folder / "spools", advance)
         advance("families")
         url = mine.urls["api"]
         family = await asyncio.to_thread(families.measure, sizes, [Place(url=url)], url)
-        return [basics, paced, *flooded, family]
+        return [basics, paced, *flooded, worked, family]
     finally:
         await tracker.close()
         await connection.close()

@@ -38,6 +38,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     flood_runs: int = 320  # each of a writer of its own
     flood: tuple[tuple[int, int], ...] = ((1, 32_000), (100, 12_000), (1_000, 1_500))  # points, commands
     paced_s: float = 10.0
+    workers: int = 16
     raw_rows: int = 20_000  # that COPY writes and the decoder reads
     raw_commits: int = 200
 
@@ -66,6 +67,7 @@ QUICK: Final = Sizes(
     flood_runs=32,
     flood=((1, 640), (100, 320), (1_000, 64)),
     paced_s=0.4,
+    workers=3,
     raw_rows=500,
     raw_commits=20,
 )
