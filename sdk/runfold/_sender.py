@@ -373,6 +373,8 @@ class Sender:
         again = [] if answer is None else _outcomes.settle(answer, self)
         marks = [pending for pending in self._in_flight if pending.command is None]
         self._in_flight = []
+        if self._log.is_posted and self._journal.has_unread:
+            self.has_more = True  # values have gathered meanwhile
         self._log.forget()
         self.outage_since = None
         self._backoff_s, self._retry_at = BACKOFF_S_MIN, 0.0

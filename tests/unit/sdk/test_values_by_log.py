@@ -100,6 +100,19 @@ def test_nobody_asks_often_unless_somebody_waits() -> None:
     assert desk.sender.wait_s() == pytest.approx(_log_delivery.ASK_SOON_S)
 
 
+def test_values_that_gathered_go_as_soon_as_the_last_batch_is_answered() -> None:
+    desk = LogDesk()
+    desk.log(desk.r, "loss", 1.0)
+    desk.step()
+    desk.log(desk.r, "loss", 2.0)
+    desk.step()
+    assert desk.sender.has_more
+    desk.step()
+    assert len(desk.topic.posted) == 2
+    desk.deliver()
+    assert not desk.sender.has_more
+
+
 def test_a_lost_post_and_a_lost_word_of_the_broker_change_nothing() -> None:
     desk = LogDesk()
     desk.wire.faults += [lose_request, lose_answer]
