@@ -13,6 +13,8 @@ from typing import Final
 import pytest
 
 from tests.support.spool_story import Story, tell
+from tests.support.spool_trackers import KafkaTracker
+from tests.support.stack import StackForTest
 
 MINUTES: Final = float(os.environ.get("RUNFOLD_SOAK_MINUTES", "5"))
 SEED: Final = int(os.environ.get("RUNFOLD_SOAK_SEED", str(int(time.time()))))
@@ -33,6 +35,31 @@ def test_minutes_of_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> Non
     )
     told = tell(tmp_path, story)
     print(f"\nseed {SEED}, {MINUTES:g} minutes: {told}")
+
+    assert told.problems == []
+    assert (told.missing, told.doubled, told.disordered, told.incomplete_writers) == (0, 0, 0, 0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_minutes_of_kills_lose_double_and_reorder_nothing_by_kafka(
+    own_stack: StackForTest, tmp_path: Path
+) -> None:
+    """API, decider and workers are killed; values go by Kafka."""
+    tracker = KafkaTracker(own_stack, tmp_path)
+    story = Story(
+        seconds=60 * MINUTES,
+        workers=WORKERS // 2,
+        rate=100.0,
+        kill_every_s=(1.0, 4.0),
+        server_every_s=(10.0, 20.0),
+        seed=SEED,
+    )
+    try:
+        told = tell(tmp_path, story, tracker)
+    finally:
+        tracker.close()
+    print(f"\nby Kafka, seed {SEED}, {MINUTES:g} minutes: {told}")
 
     assert told.problems == []
     assert (told.missing, told.doubled, told.disordered, told.incomplete_writers) == (0, 0, 0, 0)
