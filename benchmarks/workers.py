@@ -22,6 +22,7 @@ METRIC: Final = "logged_at"
 WORKSPACE: Final = "default"
 VISIBLE_S_MAX: Final = 2.0
 DOORS: Final = ("http", "kafka")
+_CPU: Final = "CPU ms/1,000 values"
 _POLL_S: Final = 0.02
 _SETTLE_S_MAX: Final = 60.0
 _ABOUT: Final = (
@@ -80,9 +81,9 @@ async def measure(
 
 def _rows(door: str, costs: list[_Cost]) -> list[Measured]:
     named = (
-        ("API's CPU for 1,000 values", "ms", [cost.by["api"] for cost in costs], None),
-        ("all servers' CPU for 1,000 values", "ms", [cost.all_servers for cost in costs], None),
-        ("workers' CPU for 1,000 values", "ms", [cost.workers for cost in costs], None),
+        ("CPU of the API", _CPU, [cost.by["api"] for cost in costs], None),
+        ("CPU of all servers", _CPU, [cost.all_servers for cost in costs], None),
+        ("CPU of the workers", _CPU, [cost.workers for cost in costs], None),
         ("age of the newest value shown, p99", "s", [cost.age_s for cost in costs], VISIBLE_S_MAX),
     )
     return [
@@ -101,14 +102,14 @@ async def _once(
         "RUNFOLD_KAFKA_PREFIX": fleet.settings.prefix,
         "RUNFOLD_SPOOL": str(spools),
     }
-    arguments = [(fleet.urls["api"], environment, run, sizes.paced_s) for run in runs]
+    arguments = [(fleet.urls["api"], environment, run, sizes.worked_s) for run in runs]
     before = fleet.cpu_s()
     working = asyncio.create_task(asyncio.to_thread(together, worker, arguments))
     ages_s = await _ages(views, runs[0], working)
     spent = await working
     await watch.reach((await watch.standing()).stored, _SETTLE_S_MAX)
     servers = {name: after - before[name] for name, after in fleet.cpu_s().items()}
-    values = round(sizes.paced_s * VALUES_PER_S)
+    values = round(sizes.worked_s * VALUES_PER_S)
     for run in runs:
         stored = (await views.run(WORKSPACE, run)).metrics[METRIC].count
         if stored != values:

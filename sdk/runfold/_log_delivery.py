@@ -121,21 +121,23 @@ def first_request(commands: Iterable[Pending], commands_max: int = 0) -> tuple[l
     """What can go in one request, at most ``commands_max`` (0: any number), and what goes after it, both in order.
 
     A request is of one writer, and by a log it has one command of each stream: one that the ledger refuses without an
-    event has not used its number, and none behind it may have used a later one. Commands of different streams may
-    change places here; those of one stream, and marks, stay where they are.
+    event has not used its number, and none behind it may have used a later one. What goes by the one door may change
+    places with what goes by the other and is about other streams; everything else, marks too, stays where it is.
     """
     request: list[Pending] = []
     later: list[Pending] = []
     first: Stream | None = None
     closed: set[str] = set()  # streams of which nothing more may go first
+    is_full = False
     for pending in commands:
         stream = pending.stream
         if stream is None:
             (later or request).append(pending)
             continue
         first = first or stream
-        is_full = commands_max and len(request) >= commands_max
+        is_full = is_full or 0 < commands_max <= len(request)
         if is_full or stream.name in closed or not go_together(stream, first):
+            is_full = is_full or (stream.by_log == first.by_log and not go_together(stream, first))
             closed.add(stream.name)
             later.append(pending)
             continue

@@ -34,9 +34,19 @@ DISTRIBUTED_QUESTIONS = (
     "One command at 50 commands/s",
     "Kafka command topic",
     "CPU seconds",
+    "Workers of the SDK",
     "Metrics of",
 )
-DISTRIBUTED_UNITS = {"ms", "rows/s", "records/s", "batches/s", "points/s", "CPU s/1,000"}
+DISTRIBUTED_UNITS = {
+    "CPU ms/1,000 values",
+    "s",
+    "ms",
+    "rows/s",
+    "records/s",
+    "batches/s",
+    "points/s",
+    "CPU s/1,000",
+}
 DISTRIBUTED_AIMS = [
     "HTTP: acknowledged, p50",
     "Kafka: visible in the view, p50",
@@ -45,6 +55,8 @@ DISTRIBUTED_AIMS = [
     "100 points a command",
     "1 point a command: all",
     "100 points a command: all",
+    "values by http: age of the newest value shown, p99",
+    "values by kafka: age of the newest value shown, p99",
     "get_metrics(recursive=True), HTTP",
 ]
 PROCESSES = {"decider", "relay", "projector", "broker", "postgres", "all"}
