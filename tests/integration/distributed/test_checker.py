@@ -81,8 +81,8 @@ TAMPERINGS: Final = {
         kinds=[findings.LOG],
     ),
     "a view counts a point twice": tampering(
-        "UPDATE runfold_views.view_runs_v1_g1_metric SET count = count + 1 "
-        "WHERE run_key = (SELECT min(run_key) FROM runfold_views.view_runs_v1_g1_metric)",
+        "UPDATE runfold_views.view_runs_v2_g1_metric SET count = count + 1, answer = NULL "
+        "WHERE run_key = (SELECT min(run_key) FROM runfold_views.view_runs_v2_g1_metric)",
         kinds=[findings.DOUBLED, findings.VIEW],
     ),
     "a run has another status in a view": tampering(
