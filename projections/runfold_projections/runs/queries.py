@@ -100,7 +100,7 @@ def _uuid(data: bytes) -> UUID:
 
 _READ: Final[dict[str, Callable[[Any], Any]]] = {
     "experiment_id": _uuid,
-    "status": Status,
+    "status": {status.value: status for status in Status}.__getitem__,
     "path": decode_path,
     "archived": bool,
     "erased": bool,
