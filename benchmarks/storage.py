@@ -118,6 +118,7 @@ def postgres_view(dsn: str, owner_dsn: str, points: int, codec: ValueCodec) -> f
     async def total(prefix: str) -> float:
         connection = await asyncpg.connect(owner_dsn)
         try:
+            await connection.execute("VACUUM")
             found = await connection.fetchval(
                 "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = "
                 "c.relnamespace WHERE n.nspname = 'runfold_views' AND c.relkind = 'r' AND starts_with(c.relname, $1)",
@@ -155,6 +156,7 @@ def measure(sizes: Sizes, folder: Path, postgres: Callable[[], tuple[str, str]] 
     return Group(
         title=f"Bytes a point: {sizes.stored_points:,} points of a float32-like loss with step and time",
         about="Whole pages of tables and their indexes (SQLite: dbstat; Postgres: pg_total_relation_size). Postgres "
-        "keeps what is long in pieces of 2 KB, and beside each table maps of some pages, which count here.",
+        "keeps what is long in pieces of 2 KB, and beside each table maps of some pages, which count here. Rows that "
+        "are no more, such as tails whose points are in chunks, are gone, as its own vacuum has it after a minute.",
         rows=tuple(rows),
     )

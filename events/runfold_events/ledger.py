@@ -25,7 +25,7 @@ from runfold_events.contract.tokens import Token
 from runfold_events.contract.validation import check_command, check_text
 from runfold_events.marks import is_known, within
 from runfold_events.ports import CommandKey, EventStore, IdSource, Range, WriterKey, WriterMark
-from runfold_events.work import Repeated, Work, declared_lost_answer
+from runfold_events.work import Repeated, RunNumbers, Work, declared_lost_answer
 
 
 class Ledger:
@@ -72,15 +72,32 @@ class Ledger:
     async def _handle_partition(self, partition: int, batch: list[Submission]) -> list[Outcome]:
         """As many transactions as it takes for none to hold the partition's row for long."""
         step = limits.TRANSACTION_COMMANDS_MAX
+        if len(batch) <= step:
+            return await self._handle_together(partition, batch)
+        numbers = await self._reserved_for_all(batch)
         outcomes: list[Outcome] = []
         for start in range(0, len(batch), step):
-            outcomes += await self._handle_together(partition, batch[start : start + step])
+            outcomes += await self._handle_together(partition, batch[start : start + step], numbers)
         return outcomes
 
-    async def _handle_together(self, partition: int, batch: list[Submission]) -> list[Outcome]:
-        """One transaction; a batch that the store cannot take is halved until the one to blame is alone."""
+    async def _reserved_for_all(self, batch: list[Submission]) -> RunNumbers | None:
+        """Numbers for the runs of several transactions, by one more; None: each has to look for its own."""
         try:
-            answers = await self._transact(partition, batch)
+            return await self.reserve_numbers(batch)
+        except Unavailable:
+            raise
+        except Exception:  # what is to blame shows in its own transaction, and takes no other along
+            return None
+
+    async def _handle_together(
+        self, partition: int, batch: list[Submission], numbers: RunNumbers | None = None
+    ) -> list[Outcome]:
+        """One transaction; a batch that the store cannot take is halved until the one to blame is alone.
+
+        ``numbers``: what is reserved for its runs; what is used is taken away.
+        """
+        try:
+            answers = await self._transact(partition, batch, numbers)
         except Unavailable:
             raise
         except Exception as error:
@@ -91,8 +108,10 @@ class Ledger:
             return first + await self._handle_together(partition, batch[half:])
         return await self.resolve(partition, answers)
 
-    async def _transact(self, partition: int, batch: list[Submission]) -> list[Outcome | Repeated]:
-        numbers = await self.reserve_numbers(batch)
+    async def _transact(
+        self, partition: int, batch: list[Submission], reserved: RunNumbers | None = None
+    ) -> list[Outcome | Repeated]:
+        numbers = await self.reserve_numbers(batch) if reserved is None else dict(reserved)
         streams, writers = self.concerned(batch)
         async with self.store.transaction(partition) as transaction:
             loaded = await transaction.load(streams, writers)
@@ -100,6 +119,8 @@ class Ledger:
             answers = [work.handle(submission) for submission in batch]
             if work.has_changes:
                 await transaction.write(work.write())
+        if reserved is not None:  # only now: a transaction that was not committed has used none
+            reserved.update(numbers)
         return answers
 
     def concerned(self, batch: Sequence[Submission]) -> tuple[set[str], set[WriterKey]]:
@@ -107,7 +128,7 @@ class Ledger:
         writers: set[WriterKey] = {(submission.stream, submission.writer_id) for submission in batch}
         return {stream for stream, _ in writers} | _named_streams(batch), writers
 
-    async def reserve_numbers(self, batch: list[Submission]) -> dict[str, list[int]]:
+    async def reserve_numbers(self, batch: list[Submission]) -> RunNumbers:
         """Run numbers for the runs of ``batch`` that do not exist yet, by experiment stream."""
         creations = {
             (str(s.stream), str(experiment_stream(s.workspace, s.command.experiment)))
@@ -118,10 +139,10 @@ class Ledger:
             return {}
         known = await self.store.heads({run for run, _ in creations})
         wanted = Counter(experiment for run, experiment in creations if run not in known)
-        numbers: dict[str, list[int]] = {}
+        numbers: RunNumbers = {}
         for stream, count in wanted.items():
             first = await self.store.reserve_run_numbers(stream, count)
-            numbers[stream] = list(range(first, first + count))
+            numbers[stream] = range(first, first + count)
         return numbers
 
     async def resolve(self, partition: int, answers: list[Outcome | Repeated]) -> list[Outcome]:

@@ -43,7 +43,7 @@ class PartitionRow(Struct, frozen=True):
     last_record: LogMark | None = None  # the record before ``next_offset``, where the store has a Kafka door
 
 
-class Head(Struct, frozen=True):
+class Head(Struct, frozen=True, gc=False):
     """The end of a stream and its decision state. Derived: refolding the stream gives the same."""
 
     stream: str
@@ -51,7 +51,7 @@ class Head(Struct, frozen=True):
     state: bytes  # msgpack of rules.run.RunState or rules.experiment.ExperimentState
 
 
-class WriterMark(Struct, frozen=True):
+class WriterMark(Struct, frozen=True, gc=False):
     """How far one writer has come on one stream. Known = at most ``highest`` and in no gap."""
 
     stream: str

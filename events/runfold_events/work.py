@@ -49,6 +49,9 @@ NO_STATE: Final = b""  # what the head of a stream without decisions keeps
 SYSTEM_ACTOR: Final = Actor("runfold", "system")
 _NOBODY: Final = Holders()
 
+Body = tuple[str, bytes]  # of an event: content type, and what is stored
+RunNumbers = dict[str, range]  # by experiment stream: what is reserved for its runs and not taken so far
+
 
 class Repeated(Struct, frozen=True):
     """Stands for the answer to a command that was known already; looked up after the commit."""
@@ -110,7 +113,7 @@ class Work:
         row: PartitionRow,
         loaded: Loaded,
         ids: IdSource,
-        run_numbers: dict[str, list[int]],
+        run_numbers: RunNumbers,
         *,
         takes_jumps: bool = False,
     ) -> None:
@@ -154,10 +157,11 @@ class Work:
         decision = self._decide(stream, submission)
         if isinstance(decision, Rejection) and not decision.recorded:
             return self._refused(decision, None)
-        too_large = _too_large(decision)
+        bodies = [] if isinstance(decision, Rejection) else [encode_event(event) for event in decision]
+        too_large = _too_large(bodies)
         if too_large is not None:
             return self._refused(too_large, None)
-        outcome = self._record(stream, submission, decision)
+        outcome = self._record(stream, submission, decision, bodies)
         self._advance_mark(key, mark, submission, decision)
         if (
             isinstance(submission.command, c.CreateRun)
@@ -359,7 +363,7 @@ class Work:
 
     # Events
 
-    def _record(self, stream: str, submission: Submission, decision: Decision) -> Outcome:
+    def _record(self, stream: str, submission: Submission, decision: Decision, bodies: list[Body]) -> Outcome:
         if isinstance(decision, Rejection):
             rejected = e.CommandRejected(
                 command=c.command_type(submission.command),
@@ -370,7 +374,7 @@ class Work:
             return self._refused(decision, self._append(stream, submission, rejected))
         target = self._stream(stream)
         before = target.state
-        refs = tuple([self._append(stream, submission, event) for event in decision])
+        refs = tuple([self._append(stream, submission, *made) for made in zip(decision, bodies, strict=True)])
         if submission.hold or target.state is not before:
             status = before.status if isinstance(before, RunState) else None
             self._note_holders(stream, submission, status, decision)
@@ -381,9 +385,11 @@ class Work:
             run_id=command.run_id if isinstance(command, c.CreateRun) else None,
         )
 
-    def _append(self, stream: str, submission: Submission | _SystemOrigin, event: e.AnyEvent) -> EventRef:
+    def _append(
+        self, stream: str, submission: Submission | _SystemOrigin, event: e.AnyEvent, body: Body | None = None
+    ) -> EventRef:
         target = self._stream(stream)
-        content_type, body = encode_event(event)
+        content_type, data = encode_event(event) if body is None else body
         salt = self._ids.salt()
         recorded = RecordedEvent(
             id=self._ids.event_id(),
@@ -406,9 +412,9 @@ class Work:
             traceparent=submission.traceparent,
             content_type=content_type,
             salt=salt,
-            digest=body_digest(salt, body),
+            digest=body_digest(salt, data),
             chain=b"",
-            body=body,
+            body=data,
         )
         self._chain = chain_value(self._chain, recorded)
         # Its own chain value cannot be known before the rest of it is there.
@@ -422,9 +428,10 @@ class Work:
         )
 
     def _take_run_number(self, workspace: str, event: e.RunCreated) -> None:
-        numbers = self._run_numbers.get(experiment_stream(workspace, event.experiment))
+        experiment = experiment_stream(workspace, event.experiment)
+        numbers = self._run_numbers.get(experiment)
         if numbers:
-            numbers.pop(0)
+            self._run_numbers[experiment] = numbers[1:]
 
     def _note_holders(
         self, stream: str, submission: Submission, before: Status | None, events: Sequence[e.AnyEvent]
@@ -445,7 +452,7 @@ class Work:
         if over and events:
             self._ended.add(stream)
             self._holds.pop(stream, None)
-        if any(isinstance(event, e.RunErased) for event in events):
+        if events and isinstance(command, c.EraseRun):
             self._erased.append(stream)
         if state.status is Status.NOT_RESPONDING and before is not state.status:
             self._lost.add(stream)
@@ -478,14 +485,9 @@ def declared_lost_answer(number: int, token: str | None = None) -> Refused:
     )
 
 
-def _too_large(decision: Decision) -> Rejection | None:
+def _too_large(bodies: Sequence[Body]) -> Rejection | None:
     """A refusal where an event would be larger than what can be published; JSON may be six times its command."""
-    if isinstance(decision, Rejection):
-        return None
-    size = 0
-    for event in decision:
-        if not isinstance(event, e.MetricsLogged):
-            size = max(size, len(encode_event(event)[1]))
+    size = max((len(body) for _, body in bodies), default=0)
     if size <= limits.EVENT_BODY_BYTES_MAX:
         return None
     return Rejection(

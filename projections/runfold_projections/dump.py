@@ -57,10 +57,10 @@ def _chunk(row: Row) -> list[Row]:
 
 def _column(row: Row) -> list[Row]:
     runs: list[Any] = []
-    for dtype, count, data in unpack_column(row[-1]):
+    for dtype, count, data in unpack_column(row[-2:]):
         exact = data if isinstance(data, bytes) else [repr(cell) for cell in values_of(dtype or "any", data)]
         runs.append((dtype, count, exact))
-    return [(*row[:-1], tuple(map(repr, runs)))]
+    return [(*row[:-2], tuple(map(repr, runs)))]
 
 
 _DECODERS: Final[dict[str, Callable[[Row], list[Row]]]] = {

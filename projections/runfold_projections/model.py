@@ -1,4 +1,7 @@
-"""What views answer: plain frozen Structs, the same over SDK, HTTP and CLI. Times are aware UTC datetimes."""
+"""What views answer: plain frozen Structs, the same over SDK, HTTP and CLI. Times are aware UTC datetimes.
+
+Of those that lists have thousands of, the garbage collector keeps no account: they are plain values, part of no circle.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ Axis = Literal["step", "time", "index"]
 CurveDtype = Literal["f64", "i64"]
 
 
-class MetricSummary(Struct, frozen=True, omit_defaults=True):
+class MetricSummary(Struct, frozen=True, omit_defaults=True, gc=False):
     """One metric of a run. ``latest`` is the value with the greatest (step, time, writer, number, index).
 
     ``min`` and ``max`` are over finite and infinite numbers, NaN left out; None where there was no number. Rows and
@@ -39,7 +42,7 @@ class ChildCounts(Struct, frozen=True, omit_defaults=True):
     descendants: dict[Status, int] = {}
 
 
-class RunView(Struct, frozen=True, kw_only=True):
+class RunView(Struct, frozen=True, kw_only=True, gc=False):
     """The summary row of one run."""
 
     workspace: str

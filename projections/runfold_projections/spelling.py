@@ -2,7 +2,8 @@
 
 ``{p}`` is the prefix of the tables. ``{is COLUMN VALUE}`` compares a text that may be too long for an index.
 ``{key COLUMN}`` stands for such a text where a row is named by it. ``{like COLUMN ?}`` and ``{ilike COLUMN ?}`` match a
-:class:`Pattern`; ``ilike`` takes the letters A to Z alone for their small ones.
+:class:`Pattern`; ``ilike`` takes the letters A to Z alone for their small ones. ``{joined TEXT KEY}`` is the texts of a
+group with commas between them, nulls left out; its rows come out of a table in the order of their keys.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from msgspec import Struct
 IS: Final = re.compile(r"\{is (\S+) ([^\s}]+)\}")
 KEY: Final = re.compile(r"\{key ([^\s}]+)\}")
 LIKE: Final = re.compile(r"\{(i?)like (\S+) ([^\s}]+)\}")
+JOINED: Final = re.compile(r"\{joined (\S+) ([^\s}]+)\}")
 
 
 class Pattern(Struct, frozen=True):

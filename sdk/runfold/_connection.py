@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
 from runfold import _process
 from runfold._drain_beside import DrainBeside
@@ -199,16 +199,15 @@ class Connection:
         pendings = [Pending(stream, command, _size_of(command)) for stream, command in calls]
         for pending in pendings:
             pending.correlation_id = correlation_id
+            pending.waited = True
         self._enqueue(pendings)
         self._wait_for(pendings)
         return [self._outcome_of(pending, strict) for pending in pendings]
 
     def _enqueue(self, pendings: list[Pending]) -> None:
         with self._lock:
-            for pending in pendings:
-                pending.waited = True
             self.journal.add_commands(pendings)
-            self._calls = [call for call in self._calls if call.outcome is None] + pendings
+            self._calls += pendings
             self._wake()
 
     def _wait_for(self, pendings: list[Pending]) -> None:
@@ -230,6 +229,7 @@ class Connection:
             finally:  # also after KeyboardInterrupt: what is refused later is kept for rejections()
                 for pending in pendings:
                     pending.waited = False
+                self._calls = [call for call in self._calls if call.outcome is None]
 
     def _wait_left_s(self, started: float, patience_s: float) -> float:
         now = self._clock()
@@ -495,6 +495,4 @@ class Connection:
 
 def _size_of(command: Command) -> int:
     """Roughly what a command weighs in a request; also proves that it can be encoded."""
-    import msgspec
-
-    return len(msgspec.msgpack.encode(command)) + 100
+    return len(msgpack.encode(command)) + 100

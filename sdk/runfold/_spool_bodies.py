@@ -33,7 +33,7 @@ class WideBody(Struct, frozen=True, array_like=True):
     value: Any
 
 
-class CommandBody(Struct, frozen=True, array_like=True):
+class CommandBody(Struct, frozen=True, array_like=True, gc=False):
     """A command as it was asked for, not numbered yet."""
 
     workspace: str
@@ -44,7 +44,7 @@ class CommandBody(Struct, frozen=True, array_like=True):
     command: msgspec.Raw
 
 
-class SentBody(Struct, frozen=True, array_like=True):
+class SentBody(Struct, frozen=True, array_like=True, gc=False):
     """A command that has its place in the order of delivery; its number follows from that order."""
 
     ordinal: int
@@ -55,7 +55,7 @@ class SentBody(Struct, frozen=True, array_like=True):
     command: msgspec.Raw
 
 
-class StreamBody(Struct, frozen=True, array_like=True):
+class StreamBody(Struct, frozen=True, array_like=True, gc=False):
     """How far delivery has come on one stream."""
 
     workspace: str

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from runfold_services.usage import Usage
 
 
-class Item(Struct, frozen=True):
+class Item(Struct, frozen=True, gc=False):
     """One numbered command. ``occurred_at``: this process's clock, UTC µs since the epoch.
 
     ``correlation_id`` names the deed that several commands are parts of.

@@ -16,6 +16,7 @@ from runfold._curves import Asked, Curves, read_curves, run_ids_of
 from runfold._settings import Settings, check_url, load_settings
 from runfold._transport import Transport
 from runfold.errors import NeedsAzure
+from runfold_events.contract import limits
 from runfold_events.contract.errors import Conflict
 from runfold_events.contract.ids import check_workspace_name
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FIRST_PAGE_ROWS: Final = 50
-_NEXT_PAGES_ROWS: Final = 500
+_NEXT_PAGES_ROWS: Final = limits.PAGE_ROWS_MAX  # each page is looked for among all that match
 _FLUSH_BEFORE_QUERY_S: Final = 10.0
 _MEMORY: Final = ":memory:"
 _EMBEDDED_BASE: Final = "http://127.0.0.1:8765"  # where `runfold up` shows what the embedded ledger holds

@@ -354,6 +354,22 @@ def test_a_poisoned_command_s_number_is_free(poisonable: tuple[Desk, Path], engi
     taken(store.send(A, 1, create("r")))
 
 
+def test_every_run_of_several_transactions_has_a_number_when_one_of_them_breaks(
+    poisonable: tuple[Desk, Path], engine: Engine
+) -> None:
+    store, path = poisonable
+    store.create("parent")
+    engine.poison(path, "run.created")
+    submissions = bulk(store, A, 2_500)
+    submissions[1_500] = by_poison(store, A, 1, create("poisoned"))
+    answers = store.handle(*submissions)
+    refused(answers.pop(1_500), "error")
+    assert all(event_types(answer) == ["created", "started"] for answer in answers)
+    numbers = numbers_of(store)
+    assert len(set(numbers.values())) == len(numbers) == 2_500
+    assert min(numbers.values()) == 1
+
+
 # ── bulk ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

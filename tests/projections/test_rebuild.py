@@ -166,12 +166,14 @@ def test_tables_of_an_older_version_are_built_anew_when_views_are_first_used(tmp
     old.close()
 
     class NewRuns(RunsProjection):
-        version = 2
+        version = RunsProjection.version + 1
 
     projections = [NewRuns(), *all_projections()[1:]]
     new = Folded(source, tmp_path / "views.db", projections)
     assert new.dump() == live
-    assert {state.version for state in run_sync(new.views.states()) if state.projection == "runs"} == {2}
+    assert {state.version for state in run_sync(new.views.states()) if state.projection == "runs"} == {
+        NewRuns.version
+    }
     new.close()
 
     again = Folded(source, tmp_path / "views.db")

@@ -125,22 +125,21 @@ def command_digest(command: Command, content_type: str) -> bytes:
     return sha256(_canonical_encoder.encode(_canonical(command))).digest()
 
 
-def _canonical(value: Any) -> Any:
-    """A struct as the dict of its fields that differ from their defaults, tag included; anything else as it is."""
-    if not isinstance(value, msgspec.Struct):
-        return value
-    canonical: dict[str, Any] = {"type": type(value).__struct_config__.tag}
-    for name, default in _defaults(type(value)):
-        given = getattr(value, name)
+def _canonical(value: msgspec.Struct) -> dict[str, Any]:
+    """A struct as the dict of its fields that differ from their defaults, tag included."""
+    tag, names, defaults = _shape(type(value))
+    canonical: dict[str, Any] = {"type": tag}
+    for name, default, given in zip(names, defaults, msgspec.structs.astuple(value), strict=True):
         if given != default:
-            canonical[name] = _canonical(given)
+            canonical[name] = _canonical(given) if isinstance(given, msgspec.Struct) else given
     return canonical
 
 
 @cache
-def _defaults(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
-    """Every field of a struct with its default."""
-    return tuple((field.name, _default_of(field)) for field in msgspec.structs.fields(kind))
+def _shape(kind: type[msgspec.Struct]) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
+    """A struct's tag, the names of its fields and their defaults."""
+    defaults = tuple(_default_of(field) for field in msgspec.structs.fields(kind))
+    return kind.__struct_config__.tag, kind.__struct_fields__, defaults
 
 
 def _default_of(field: msgspec.structs.FieldInfo) -> Any:

@@ -31,7 +31,13 @@ class ErrorInfo(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=T
 
 
 class _Command(
-    Struct, frozen=True, tag_field="type", omit_defaults=True, forbid_unknown_fields=True, kw_only=True
+    Struct,
+    frozen=True,
+    tag_field="type",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    gc=False,
 ):
     """Base of all commands: immutable, tagged by a stable name, unknown fields refused."""
 

@@ -7,6 +7,7 @@ event ids), so an import into another store keeps them true. A metric batch is n
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,8 +19,11 @@ from runfold_events.contract.statuses import Status
 METRICS_LOGGED: Final = "run.metrics_logged"
 
 
-class _Event(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True):
-    """Base of all event bodies. Unknown fields are ignored: a newer writer may have added some."""
+class _Event(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True, gc=False):
+    """Base of all event bodies. Unknown fields are ignored: a newer writer may have added some.
+
+    What is frozen and made of plain values is part of no circle, so the garbage collector need not look at it.
+    """
 
 
 class ExperimentCreated(_Event, frozen=True, tag="experiment.created"):
@@ -255,4 +259,9 @@ AnyEvent = Event | MetricsLogged
 
 def event_type(event: AnyEvent) -> str:
     """The stable name of an event, such as ``run.created``."""
-    return METRICS_LOGGED if isinstance(event, MetricsLogged) else str(type(event).__struct_config__.tag)
+    return _tag_of(type(event))
+
+
+@cache  # a Struct's configuration is made anew whenever somebody looks at it
+def _tag_of(kind: type[Struct]) -> str:
+    return METRICS_LOGGED if issubclass(kind, MetricsLogged) else str(kind.__struct_config__.tag)

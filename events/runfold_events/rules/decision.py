@@ -11,7 +11,7 @@ from runfold_events.contract.envelope import JSON
 from runfold_events.contract.events import AnyEvent
 
 
-class ParentFacts(Struct, frozen=True):
+class ParentFacts(Struct, frozen=True, gc=False):
     """What never changes of a parent run."""
 
     run_id: str
@@ -19,7 +19,7 @@ class ParentFacts(Struct, frozen=True):
     path: tuple[str, ...]
 
 
-class Context(Struct, frozen=True, kw_only=True):
+class Context(Struct, frozen=True, kw_only=True, gc=False):
     """Facts from outside the stream. Of other streams only what never changes; leases by the store's clock."""
 
     experiment_id: UUID | None = None  # of the experiment that CreateRun names; None = it does not exist

@@ -14,7 +14,7 @@ from runfold_events.contract.commands import ParamValue, Tags
 from runfold_events.contract.statuses import Status
 
 
-class Written(Struct, frozen=True):
+class Written(Struct, frozen=True, gc=False):
     """A write-once value and the event that wrote it."""
 
     value: ParamValue
@@ -28,7 +28,7 @@ class Artifact(Struct, frozen=True):
     size_bytes: int
 
 
-class RunState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What decisions about a run depend on. Metrics do not, so logging never conflicts with anything."""
 
     created: e.RunCreated

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK_POINTS: Final = 4_096
+# Postgres keeps what is long in pieces of this size outside the row, four to a page, and a last one that is shorter.
+# Rows keep that one themselves: among the others it would leave room on its page that no piece fits into.
+_PIECE_BYTES: Final = 1_996
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -35,7 +38,7 @@ class Chunk(Struct):
     """The rows of one chunk, without their key."""
 
     axes: Row  # count, time_min, time_max, step_min, step_max, without_step, times, steps, sources
-    columns: list[Row]  # name, count, numbers, nan_count, min, max, mean, first, last, body
+    columns: list[Row]  # name, count, numbers, nan_count, min, max, mean, first, last, body, rest
 
 
 def seal(parts: Sequence[Part], value_codec: ValueCodec = "base") -> Chunk:
@@ -122,7 +125,8 @@ def _seal_column(name: str, parts: Sequence[Part], value_codec: ValueCodec) -> R
     joined = {dtype: join(dtype, payloads) for dtype, payloads in pieces.items()}
     packed = {dtype: _pack_payload(dtype, data, value_codec) for dtype, data in joined.items()}
     body = _pack((runs, packed))
-    return (name, *_column_stats(runs, joined), body)
+    whole = len(body) - len(body) % _PIECE_BYTES
+    return (name, *_column_stats(runs, joined), body[:whole], body[whole:])
 
 
 def _pack_payload(dtype: str, data: Payload, value_codec: ValueCodec) -> Any:
@@ -134,9 +138,10 @@ def _pack_payload(dtype: str, data: Payload, value_codec: ValueCodec) -> Any:
     return codec.pack_integers(data) if dtype == "i64" else codec.pack_bytes(data)
 
 
-def unpack_column(body: bytes) -> list[tuple[Dtype | None, int, Payload]]:
-    """Runs of (type, number of points, values); type None and no values where points lack the column."""
-    runs, packed = _unpack(body)
+def unpack_column(packed_parts: Sequence[bytes]) -> list[tuple[Dtype | None, int, Payload]]:
+    """Runs of (type, number of points, values), out of body and rest; type None and no values where points lack the
+    column."""
+    runs, packed = _unpack(b"".join(packed_parts))
     sizes: dict[str, int] = {}
     for dtype, count in runs:
         if dtype is not None:

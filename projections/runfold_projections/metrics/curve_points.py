@@ -90,16 +90,19 @@ def _joined_axis(axes: Sequence[Integers | None]) -> Integers | None:
 
 
 def points_of_chunk(
-    axis: Axis, first: int, packed: tuple[bytes, bytes | None], body: bytes, *, with_axes: bool
+    axis: Axis, first: int, packed: tuple[bytes, bytes | None], column: Sequence[bytes], *, with_axes: bool
 ) -> Points:
-    """The points of one sealed column. ``first``: its place in the series; ``packed``: its times and steps."""
+    """The points of one sealed column, out of its body and rest.
+
+    ``first``: its place in the series; ``packed``: its times and steps.
+    """
     times_packed, steps_packed = packed
     needs_times, needs_steps = with_axes or axis == "time", with_axes or axis == "step"
     times = _unpacked(times_packed) if needs_times else None
     steps = _unpacked(steps_packed) if needs_steps and steps_packed is not None else None
     cells: list[tuple[int, str, Any]] = []
     place = 0
-    for dtype, count, data in unpack_column(body):
+    for dtype, count, data in unpack_column(column):
         if dtype is not None:
             cells.append((place, dtype, data))
         place += count

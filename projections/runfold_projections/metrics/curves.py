@@ -310,12 +310,12 @@ async def _read(view: ViewSnapshot, wanted: Sequence[tuple[_Plan, _Piece]], *, w
     bodies = await view.fetch_many(
         "chunk_column", [(plan.series[0], piece.chunk, plan.column) for plan, piece in wanted]
     )
-    for (plan, piece), (body,) in zip(wanted, bodies, strict=True):
+    for (plan, piece), column in zip(wanted, bodies, strict=True):
         plan.points[piece.chunk] = points_of_chunk(
             plan.x,
             piece.chunk * CHUNK_POINTS,
             axes[plan.series[0], piece.chunk],
-            body,
+            column,
             with_axes=with_axes,
         )
 

@@ -109,9 +109,9 @@ async def _load(
         if points_max is not None and points_max < count:
             bounds = [(row[1], row[2]) for row in await view.fetch("chunk_bounds", (key,))]
             first = _first_chunk(bounds, _tail_bounds(tail), count, points_max)
-        columns: dict[int, dict[str, bytes]] = {}
-        for chunk, name, body in await view.fetch("columns", (key, first)):
-            columns.setdefault(chunk, {})[name] = body
+        columns: dict[int, dict[str, tuple[bytes, bytes]]] = {}
+        for chunk, name, body, rest in await view.fetch("columns", (key, first)):
+            columns.setdefault(chunk, {})[name] = (body, rest)
         for row in await view.fetch("chunks", (key, first)):
             _add_chunk(points, row, columns.get(row[0], {}))
     for part in tail:
@@ -145,7 +145,7 @@ def _first_chunk(
     return 0
 
 
-def _add_chunk(points: _Points, row: Row, columns: dict[str, bytes]) -> None:
+def _add_chunk(points: _Points, row: Row, columns: dict[str, tuple[bytes, bytes]]) -> None:
     _, times, steps, sources = row
     points.times.extend(_integers(codec.unpack_integers(times, CHUNK_POINTS)))
     points.steps.extend(

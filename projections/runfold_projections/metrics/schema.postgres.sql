@@ -43,7 +43,8 @@ ALTER TABLE {p}chunk ALTER COLUMN steps SET STORAGE EXTERNAL;
 ALTER TABLE {p}chunk ALTER COLUMN sources SET STORAGE EXTERNAL;
 
 -- One column of a chunk. numbers counts those that are not NaN; min, max and mean are theirs. first and last are null
--- where they are no number or NaN, mean where infinities have none.
+-- where they are no number or NaN, mean where infinities have none. body and rest are one text of bytes, cut where it
+-- fills whole pieces of what Postgres keeps outside of rows.
 CREATE TABLE {p}column (
     series_key bigint NOT NULL,
     chunk bigint NOT NULL,
@@ -57,6 +58,8 @@ CREATE TABLE {p}column (
     first numeric,
     last numeric,
     body bytea NOT NULL,
+    rest bytea NOT NULL,
     PRIMARY KEY (series_key, chunk, name)
 );
 ALTER TABLE {p}column ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE {p}column ALTER COLUMN rest SET STORAGE PLAIN;

@@ -37,7 +37,8 @@ CREATE TABLE {p}chunk (
 );
 
 -- One column of a chunk. numbers counts those that are not NaN; min, max and mean are theirs. first and last are null
--- where they are no number or NaN, mean where infinities have none.
+-- where they are no number or NaN, mean where infinities have none. body and rest are one text of bytes, cut where it
+-- fills whole pieces of what Postgres keeps outside of rows.
 CREATE TABLE {p}column (
     series_key INTEGER NOT NULL,
     chunk INTEGER NOT NULL,
@@ -51,5 +52,6 @@ CREATE TABLE {p}column (
     first NUMERIC,
     last NUMERIC,
     body BLOB NOT NULL,
+    rest BLOB NOT NULL,
     PRIMARY KEY (series_key, chunk, name)
 ) WITHOUT ROWID;

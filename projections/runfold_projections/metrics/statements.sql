@@ -19,8 +19,8 @@ INSERT INTO {p}chunk
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: write_column
-INSERT INTO {p}column (series_key, chunk, name, count, numbers, nan_count, min, max, mean, first, last, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+INSERT INTO {p}column (series_key, chunk, name, count, numbers, nan_count, min, max, mean, first, last, body, rest)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- Erasing
 
@@ -54,7 +54,7 @@ SELECT chunk, time_min, time_max FROM {p}chunk WHERE series_key = $1 ORDER BY ch
 SELECT chunk, times, steps, sources FROM {p}chunk WHERE series_key = $1 AND chunk >= $2 ORDER BY chunk;
 
 -- name: columns
-SELECT chunk, name, body FROM {p}column WHERE series_key = $1 AND chunk >= $2 ORDER BY chunk, name;
+SELECT chunk, name, body, rest FROM {p}column WHERE series_key = $1 AND chunk >= $2 ORDER BY chunk, name;
 
 -- Reading curves
 
@@ -73,4 +73,4 @@ FROM {p}column WHERE series_key = $1 ORDER BY chunk, name;
 SELECT series_key, chunk, times, steps FROM {p}chunk WHERE series_key = $1 AND chunk = $2;
 
 -- name: chunk_column
-SELECT body FROM {p}column WHERE series_key = $1 AND chunk = $2 AND name = $3;
+SELECT body, rest FROM {p}column WHERE series_key = $1 AND chunk = $2 AND name = $3;

@@ -28,7 +28,7 @@ class RunsProjection:
     """Summary rows, their labels and metrics."""
 
     name = "runs"
-    version = 1
+    version = 2
     tables: Tables = (
         ("run", "run_key"),
         ("ancestor", "workspace, ancestor_run_id, run_key"),

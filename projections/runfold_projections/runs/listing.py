@@ -21,7 +21,7 @@ from runfold_projections.runs.cursor import Cursor, decode_cursor, encode_cursor
 from runfold_projections.runs.grouping import group_field, group_query, groups_of
 from runfold_projections.runs.order import parse_order
 from runfold_projections.runs.plan import is_narrowed, leading_condition, page_rows
-from runfold_projections.runs.queries import COLUMNS, run_view, summaries
+from runfold_projections.runs.queries import COLUMNS, read_summaries, run_view, summaries
 
 HEAVY: Final = ("description", "error", "tags", "properties", "params")
 _GROUP_FIELDS: Final = {"tag": "tags", "property": "properties", "param": "params", "metric": "metrics"}
@@ -139,16 +139,22 @@ async def _load(view: ViewSnapshot, run_keys: Sequence[int], wanted: Wanted) -> 
     text = f"SELECT {columns} FROM {{p}}run WHERE run_key IN ({marks})"  # noqa: S608  # names of COLUMNS
     rows = await view.fetch_compiled(text, run_keys)
     by_key = {row[0]: row for row in rows}
-    metrics = summaries(await _metrics(view, run_keys, wanted))
+    metrics = await _metrics(view, run_keys, wanted)
     return [_view(by_key[key], metrics.get(key, {}), wanted) for key in run_keys]
 
 
-async def _metrics(view: ViewSnapshot, run_keys: Sequence[int], wanted: Wanted) -> list[Row]:
+async def _metrics(
+    view: ViewSnapshot, run_keys: Sequence[int], wanted: Wanted
+) -> dict[int, dict[str, MetricSummary]]:
     if wanted.metrics is None:
-        return await view.fetch_many("metrics_of_run", [(key,) for key in run_keys])
-    return await view.fetch_many(
-        "metric_of_run", [(key, name) for key in run_keys for name in wanted.metrics]
-    )
+        marks = ", ".join("?" for _ in run_keys)
+        text = (
+            "SELECT run_key, count(*) - count(answer), {joined answer name} "  # noqa: S608  # marks alone
+            f"FROM {{p}}metric WHERE run_key IN ({marks}) GROUP BY run_key"
+        )
+        return await read_summaries(view, await view.fetch_compiled(text, run_keys))
+    named = [(key, name) for key in run_keys for name in wanted.metrics]
+    return summaries(await view.fetch_many("metric_of_run", named))
 
 
 def _view(row: Row, metrics: dict[str, MetricSummary], wanted: Wanted) -> Any:

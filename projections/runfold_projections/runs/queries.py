@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from runfold_events.contract.statuses import Status
 from runfold_projections.model import MetricSummary, RunView
 from runfold_projections.projection import Row, ViewSnapshot
@@ -21,8 +23,8 @@ async def find_run(view: ViewSnapshot, workspace: str, run_id: str) -> RunView |
     if not rows:
         return None
     run_key = rows[0][0]
-    metrics = await view.fetch("metrics_of_run", (run_key,))
-    return run_view(rows[0], summaries(metrics).get(run_key, {}))
+    metrics = await read_summaries(view, await view.fetch("answers_of_run", (run_key,)))
+    return run_view(rows[0], metrics.get(run_key, {}))
 
 
 async def run_exists(view: ViewSnapshot, workspace: str, run_id: str) -> bool:
@@ -35,8 +37,21 @@ async def run_and_descendants(view: ViewSnapshot, workspace: str, run_id: str) -
     return [row[0] for row in await view.fetch("run_and_descendants", (workspace, run_id))]
 
 
+async def read_summaries(view: ViewSnapshot, rows: Sequence[Row]) -> dict[int, dict[str, MetricSummary]]:
+    """Metric summaries by run key, out of rows of (run key, how many have no answer, answers).
+
+    A long list has ten thousand of them. Nearly all are read as they were written, all of a run at once.
+    """
+    inexact = [(run_key,) for run_key, missing, _ in rows if missing]
+    found = summaries(await view.fetch_many("metrics_of_run", inexact))
+    for run_key, missing, answers in rows:
+        if not missing:
+            found[run_key] = _decode_summaries(f"{{{answers}}}")
+    return found
+
+
 def summaries(rows: Sequence[Row]) -> dict[int, dict[str, MetricSummary]]:
-    """Metric summaries by run key. A long list has ten thousand of them, so each step here counts."""
+    """Metric summaries by run key, out of their columns."""
     found: dict[int, dict[str, MetricSummary]] = {}
     times: dict[int, datetime] = {}  # metrics of a run are mostly logged together
     for run_key, name, kind, count, nan_count, least, greatest, latest, step, time_ms in rows:
@@ -61,6 +76,7 @@ def summaries(rows: Sequence[Row]) -> dict[int, dict[str, MetricSummary]]:
     return found
 
 
+_decode_summaries = msgspec.json.Decoder(dict[str, MetricSummary]).decode
 COLUMNS: Final = RunRow.__struct_fields__
 _NEVER_ASKED: Final = {"description": None, "error": None, "tags": "{}", "properties": "{}", "params": "{}"}
 
@@ -84,7 +100,7 @@ def _uuid(data: bytes) -> UUID:
 
 _READ: Final[dict[str, Callable[[Any], Any]]] = {
     "experiment_id": _uuid,
-    "status": Status,
+    "status": {status.value: status for status in Status}.__getitem__,
     "path": decode_path,
     "archived": bool,
     "erased": bool,

@@ -63,6 +63,7 @@ CREATE INDEX {p}label_text ON {p}label (workspace, kind, key, hashtextextended(t
 CREATE INDEX {p}label_number ON {p}label (workspace, kind, key, number, run_key) WHERE number IS NOT NULL;
 
 -- Summary of each metric of each run. (step, time_ms, writer_id, writer_seq, point) orders values; the greatest is latest.
+-- answer: the summary as questions are answered, "name":{…} in JSON; null where JSON cannot say it exactly.
 CREATE TABLE {p}metric (
     run_key bigint NOT NULL,
     name text COLLATE "C" NOT NULL,
@@ -79,7 +80,8 @@ CREATE TABLE {p}metric (
     time_ms bigint NOT NULL,
     writer_id bytea NOT NULL,
     writer_seq bigint NOT NULL,
-    point bigint NOT NULL
+    point bigint NOT NULL,
+    answer text COLLATE "C"
 ) WITH (fillfactor = 70);
 -- By hash: a name may be longer than an entry of an index. Two hashes of 64 bits name a metric of a run.
 CREATE UNIQUE INDEX {p}metric_key ON {p}metric (run_key, hashtextextended(name, 0), hashtextextended(name, 1));

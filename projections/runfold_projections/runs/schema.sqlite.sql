@@ -61,6 +61,7 @@ CREATE INDEX {p}label_text ON {p}label (workspace, kind, key, text);
 CREATE INDEX {p}label_number ON {p}label (workspace, kind, key, number) WHERE number IS NOT NULL;
 
 -- Summary of each metric of each run. (step, time_ms, writer_id, writer_seq, point) orders values; the greatest is latest.
+-- answer: the summary as questions are answered, "name":{…} in JSON; null where JSON cannot say it exactly.
 CREATE TABLE {p}metric (
     run_key INTEGER NOT NULL,
     name TEXT NOT NULL,
@@ -78,6 +79,7 @@ CREATE TABLE {p}metric (
     writer_id BLOB NOT NULL,
     writer_seq INTEGER NOT NULL,
     point INTEGER NOT NULL,
+    answer TEXT,
     PRIMARY KEY (run_key, name)
 ) WITHOUT ROWID;
 CREATE INDEX {p}metric_number ON {p}metric (workspace, name, number) WHERE number IS NOT NULL;

@@ -43,13 +43,13 @@ FROM {p}metric WHERE run_key = $1 AND {is name $2};
 -- name: write_metric
 INSERT INTO {p}metric
     (run_key, name, workspace, kind, count, nan_count, min, max, latest, number, text, step, time_ms, writer_id,
-     writer_seq, point)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+     writer_seq, point, answer)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 ON CONFLICT (run_key, {key name}) DO UPDATE SET
     count = excluded.count, nan_count = excluded.nan_count, min = excluded.min, max = excluded.max,
     latest = excluded.latest, number = excluded.number, text = excluded.text, step = excluded.step,
     time_ms = excluded.time_ms, writer_id = excluded.writer_id, writer_seq = excluded.writer_seq,
-    point = excluded.point;
+    point = excluded.point, answer = excluded.answer;
 
 -- Erasing
 
@@ -66,6 +66,9 @@ DELETE FROM {p}label WHERE run_key = $1;
 DELETE FROM {p}metric WHERE run_key = $1;
 
 -- Reading: used by the queries
+
+-- name: answers_of_run
+SELECT run_key, count(*) - count(answer), {joined answer name} FROM {p}metric WHERE run_key = $1 GROUP BY run_key;
 
 -- name: metrics_of_run
 SELECT run_key, name, kind, count, nan_count, min, max, latest, step, time_ms

@@ -6,10 +6,13 @@ order in which batches arrive does not matter.
 
 from __future__ import annotations
 
+import math
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from runfold_events.contract import limits
@@ -17,12 +20,24 @@ from runfold_events.contract.columns import Values
 from runfold_events.contract.metrics import NO_STEP
 from runfold_projections.arithmetic import Bounds, numpy_pays
 from runfold_projections.decoding import FoldSeries
+from runfold_projections.model import MetricSummary
 from runfold_projections.projection import FoldEvent, Row, ViewTransaction
-from runfold_projections.values import Cell, Number, as_number, as_text, decode_cells, encode_cells, float_of
+from runfold_projections.values import (
+    Cell,
+    Number,
+    as_datetime,
+    as_number,
+    as_text,
+    decode_cells,
+    encode_cells,
+    float_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_json: Final = msgspec.json.Encoder().encode
 
 Order = tuple[int, int, bytes, int, int]  # step, time, writer, number, point
 
@@ -103,7 +118,8 @@ def _merged(row: Sequence[Any], new: Summary) -> Summary:
 def _to_row(run_key: int, name: str, summary: Summary) -> Row:
     if summary.order is None:
         raise ValueError(f"metric {name} has no value")
-    step, *rest = summary.order
+    step, time_ms, *rest = summary.order
+    shown_step = None if step == NO_STEP else step
     number = as_number(summary.latest)
     text = as_text(summary.latest) if number is None or isinstance(summary.latest, str) else None
     return (
@@ -118,9 +134,40 @@ def _to_row(run_key: int, name: str, summary: Summary) -> Row:
         encode_cells([summary.latest]),
         number,
         text,
-        None if step == NO_STEP else step,
+        shown_step,
+        time_ms,
         *rest,
+        _answer(name, summary, shown_step, time_ms),
     )
+
+
+def _answer(name: str, summary: Summary, step: int | None, time_ms: int) -> str | None:
+    """The summary as questions are answered, a member of a JSON object; None where JSON cannot say it exactly."""
+    if not (_is_plain(summary.latest) and _is_plain(summary.min) and _is_plain(summary.max)):
+        return None
+    shown = MetricSummary(
+        latest=summary.latest,
+        count=summary.count,
+        step=step,
+        time=as_datetime(time_ms * 1_000),
+        min=_bound(summary.min),
+        max=_bound(summary.max),
+        nan_count=summary.nan_count,
+        kind=sys.intern(summary.kind),  # a default is left out where it is the very same object
+    )
+    return f"{_json(name).decode()}:{_json(shown).decode()}"
+
+
+def _bound(value: Number | None) -> float | None:
+    """A least or greatest value as a float. The columns know one zero only, whatever was cut into which batch."""
+    return None if value is None else float_of(value) + 0.0
+
+
+def _is_plain(value: Cell) -> bool:
+    """False for NaN, infinities and integers beyond 64 bits."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or limits.INT64_MIN <= value <= limits.INT64_MAX
 
 
 def _add(summary: Summary, event: FoldEvent, series: FoldSeries, best: int, column: str) -> None:

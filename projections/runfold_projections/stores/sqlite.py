@@ -32,7 +32,7 @@ from runfold_projections.projection import (
     Row,
     ViewSession,
 )
-from runfold_projections.spelling import IS, KEY, LIKE, Pattern
+from runfold_projections.spelling import IS, JOINED, KEY, LIKE, Pattern
 from runfold_projections.statements import named_statements, schema_statements
 
 LOCK_TIMEOUT_S: Final = 30.0
@@ -62,7 +62,7 @@ class _Statement:
 
 def _spelled(sql: str, prefix: str) -> str:
     """The words of :mod:`runfold_projections.spelling` as SQLite's."""
-    sql = KEY.sub(r"\1", IS.sub(r"\1 = \2", sql))
+    sql = JOINED.sub(r"group_concat(\1, ',')", KEY.sub(r"\1", IS.sub(r"\1 = \2", sql)))
     return LIKE.sub(_like_spelled, sql).replace("{p}", prefix)
 
 

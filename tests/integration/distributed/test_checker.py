@@ -81,8 +81,8 @@ TAMPERINGS: Final = {
         kinds=[findings.LOG],
     ),
     "a view counts a point twice": tampering(
-        "UPDATE runfold_views.view_runs_v1_g1_metric SET count = count + 1 "
-        "WHERE run_key = (SELECT min(run_key) FROM runfold_views.view_runs_v1_g1_metric)",
+        "UPDATE runfold_views.view_runs_v2_g1_metric SET count = count + 1, answer = NULL "
+        "WHERE run_key = (SELECT min(run_key) FROM runfold_views.view_runs_v2_g1_metric)",
         kinds=[findings.DOUBLED, findings.VIEW],
     ),
     "a run has another status in a view": tampering(
@@ -96,8 +96,8 @@ TAMPERINGS: Final = {
         "DELETE FROM runfold_views.view_history_v1_g1_entry WHERE stream_seq = 3", kinds=[findings.VIEW]
     ),
     "points are missing in a series": tampering(
-        "DELETE FROM runfold_views.view_metrics_v3_g1_tail WHERE first = (SELECT max(first) FROM "
-        "runfold_views.view_metrics_v3_g1_tail)",
+        "DELETE FROM runfold_views.view_metrics_v4_g1_tail WHERE first = (SELECT max(first) FROM "
+        "runfold_views.view_metrics_v4_g1_tail)",
         kinds=[findings.VIEW],
     ),
     "a file is missing": tampering(

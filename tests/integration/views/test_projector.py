@@ -320,7 +320,7 @@ class Fragile:
     """A projection that cannot read some events."""
 
     name = "runs"
-    version = 1
+    version = RunsProjection.version
     tables = RunsProjection.tables
 
     def __init__(self) -> None:
@@ -404,7 +404,7 @@ def test_an_older_version_is_built_anew_while_other_views_go_on(dsn: str) -> Non
         history.create(run)
 
     class NewRuns(RunsProjection):
-        version = 2
+        version = RunsProjection.version + 1
 
     async def work() -> None:
         store = await PostgresViewStore.open(as_service(dsn))
@@ -413,7 +413,7 @@ def test_an_older_version_is_built_anew_while_other_views_go_on(dsn: str) -> Non
         await until(lambda: old.status.events == sum(map(len, source.events)))
         new = Projector(source, store, [NewRuns(), *all_projections()[1:]])
         await new.start()
-        await until(lambda: _active(store, "runs", 2))
+        await until(lambda: _active(store, "runs", NewRuns.version))
         history.complete(RUNS[0])
         await until(
             lambda: ("runs", 0) in old.status.alarms

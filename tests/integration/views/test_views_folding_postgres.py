@@ -165,7 +165,7 @@ class Fragile:
     """A projection that cannot read some events."""
 
     name = "runs"
-    version = 1
+    version = RunsProjection.version
     tables = RunsProjection.tables
 
     def __init__(self, bad: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from array import array
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -285,9 +286,9 @@ def test_the_last_points_of_an_orderly_series_load_few_chunks(
     unpacked: list[Any] = []
     original = chunks.unpack_column
 
-    def counting(body: bytes) -> Any:
-        unpacked.append(body)
-        return original(body)
+    def counting(packed_parts: Sequence[bytes]) -> Any:
+        unpacked.append(packed_parts)
+        return original(packed_parts)
 
     monkeypatch.setattr(queries, "unpack_column", counting)
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from runfold_events.failpoints import reach
+from runfold_events.failpoints import is_armed, reach
 from runfold_events.stores.sqlite.queries import QUERIES
 
 Row = tuple[Any, ...]
@@ -32,7 +32,7 @@ class Step:
     def run_many(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
         """Execute once for each row."""
         reach(self._before)
-        connection.executemany(self.sql, self._reaching(rows))
+        connection.executemany(self.sql, self._reaching(rows) if is_armed() else rows)
         reach(self._after)
 
     def rows(self, connection: sqlite3.Connection, values: Row = ()) -> list[Row]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from runfold_projections.filters.patterns import like
 from runfold_projections.projection import Parameters
-from runfold_projections.spelling import IS, KEY, LIKE, Pattern
+from runfold_projections.spelling import IS, JOINED, KEY, LIKE, Pattern
 
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 _VALUES: Final = re.compile(r"VALUES \([$\d,\s]+\)")
@@ -24,6 +24,7 @@ def spelled(sql: str, prefix: str) -> str:
     """The words of :mod:`runfold_projections.spelling` as Postgres's."""
     sql = IS.sub(r"(\1 = \2 AND hashtextextended(\1, 0) = hashtextextended(\2, 0))", sql)
     sql = KEY.sub(r"hashtextextended(\1, 0), hashtextextended(\1, 1)", sql)
+    sql = JOINED.sub(r"string_agg(\1, ',' ORDER BY \2)", sql)
     # ILIKE under the collation "C", which all our columns have, takes the letters A to Z for their small ones.
     sql = LIKE.sub(lambda found: f"{found[2]} {'I' if found[1] else ''}LIKE {found[3]} ESCAPE '\\'", sql)
     return sql.replace("{p}", prefix)

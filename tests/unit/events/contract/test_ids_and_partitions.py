@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
@@ -67,7 +67,7 @@ def test_streams_are_named_for_their_workspace_and_kind() -> None:
 def test_derived_ids_are_fixed_for_ever() -> None:
     """They stand in stored streams, so they may never change: computed once, written down here."""
     assert ids.experiment_id("default", "diabetes") == UUID("9f3f225b-2aed-5bac-ad62-22e4f904c302")
-    assert ids.bulk_run_id("key", 0) == "8cb7f71f-97b8-5d8e-83e0-2bbe053785e4"
+    assert ids.bulk_run_id("key", 0) == "02266b43-2a37-86dc-bda3-0f5200000000"
     assert ids.idempotency_writer("ann", "key") == UUID("7a7079b6-a6a1-55a9-b3c8-51f5f97f8bb8")
 
 
@@ -76,15 +76,22 @@ def test_derived_ids_are_uuid5_and_all_different() -> None:
         ids.experiment_id("w", "e"),
         ids.experiment_id("we", ""),
         ids.experiment_id("w2", "e"),
-        UUID(ids.bulk_run_id("k", 1)),
-        UUID(ids.bulk_run_id("k1", 1)),
-        UUID(ids.bulk_run_id("k", 11)),
         ids.idempotency_writer("a", "k"),
         ids.idempotency_writer("b", "k"),
         ids.idempotency_writer("a", "kk"),
     ]
     assert {value.version for value in derived} == {5}
     assert len(set(derived)) == len(derived)
+
+
+def test_ids_of_a_bulk_follow_one_another_and_are_no_other_bulks() -> None:
+    of_one = [ids.bulk_run_id("k", index) for index in (0, 1, 11, 255, 256, 9_999, 2**32 - 1)]
+    others = [ids.bulk_run_id(key, index) for key in ("k1", "K", "") for index in (0, 1, 11)]
+    made = [UUID(text) for text in of_one + others]
+    assert of_one == sorted(of_one)
+    assert [str(value) for value in made] == of_one + others
+    assert {(value.version, value.variant) for value in made} == {(8, RFC_4122)}
+    assert len(set(made)) == len(made)
 
 
 # ── names ─────────────────────────────────────────────────────────────────────────────────────────────────
