@@ -47,9 +47,9 @@ class Ledger:
         """
         outcomes: list[Outcome | None] = [refusal_of(submission) for submission in submissions]
         open_indexes = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        for wave in _waves(submissions, open_indexes, self.store.partitions):
+        for wave in waves_of(submissions, open_indexes, self.store.partitions):
             work = [
-                self._handle_partition(partition, [submissions[index] for index in indexes])
+                self.handle_partition(partition, [submissions[index] for index in indexes])
                 for partition, indexes in wave.items()
             ]
             for indexes, answers in zip(wave.values(), await self._all(work), strict=True):
@@ -69,8 +69,8 @@ class Ledger:
             done.append(result)
         return done
 
-    async def _handle_partition(self, partition: int, batch: list[Submission]) -> list[Outcome]:
-        """As many transactions as it takes for none to hold the partition's row for long."""
+    async def handle_partition(self, partition: int, batch: list[Submission]) -> list[Outcome]:
+        """Commands of one partition, in as many transactions as it takes for none to hold its row for long."""
         step = limits.TRANSACTION_COMMANDS_MAX
         if len(batch) <= step:
             return await self._handle_together(partition, batch)
@@ -130,11 +130,7 @@ class Ledger:
 
     async def reserve_numbers(self, batch: list[Submission]) -> RunNumbers:
         """Run numbers for the runs of ``batch`` that do not exist yet, by experiment stream."""
-        creations = {
-            (str(s.stream), str(experiment_stream(s.workspace, s.command.experiment)))
-            for s in batch
-            if isinstance(s.command, c.CreateRun)
-        }
+        creations = creations_of(batch)
         if not creations:
             return {}
         known = await self.store.heads({run for run, _ in creations})
@@ -191,6 +187,15 @@ class Ledger:
             for place, answer in zip(places, answers, strict=True):
                 found[place] = answer
         return found
+
+
+def creations_of(batch: Sequence[Submission]) -> set[tuple[str, str]]:
+    """The streams of all runs that a batch wants to create, and of their experiments."""
+    return {
+        (str(s.stream), str(experiment_stream(s.workspace, s.command.experiment)))
+        for s in batch
+        if isinstance(s.command, c.CreateRun)
+    }
 
 
 def refusal_of(submission: Submission) -> Refused | None:
@@ -289,7 +294,7 @@ def _visit(start: int, needs: dict[int, list[int]], ordered: dict[int, None]) ->
             stack.append(need)
 
 
-def _waves(
+def waves_of(
     submissions: Sequence[Submission], indexes: list[int], partitions: int
 ) -> list[dict[int, list[int]]]:
     """Group by partition, so that what a command needs of another partition is committed in an earlier wave.

@@ -9,7 +9,7 @@ and after any exception nothing of the call has taken effect.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
@@ -126,6 +126,20 @@ class PartitionTransaction(Protocol):
         ...
 
 
+class SharedTransaction(Protocol):
+    """One transaction that holds the rows of several partitions. Used inside its context manager only."""
+
+    rows: Mapping[int, PartitionRow]
+
+    async def load(self, streams: Iterable[str], writers: Iterable[WriterKey]) -> Loaded:
+        """See :meth:`PartitionTransaction.load`."""
+        ...
+
+    async def write(self, writes: Mapping[int, Write]) -> None:
+        """As :meth:`PartitionTransaction.write`, for partitions of ``rows``. Nothing is erased and no cursor moved."""
+        ...
+
+
 class EventStore(Protocol):
     """The append-only event store: the only truth."""
 
@@ -212,6 +226,25 @@ class EventStore(Protocol):
 
     async def close(self) -> None:
         """Release connections and locks. Calling it twice is fine; anything else afterwards raises ``Unavailable``."""
+        ...
+
+
+class SharingStore(EventStore, Protocol):
+    """A store in which one transaction may append to several partitions, so that they share what it costs."""
+
+    def shared_transaction(self, partitions: Iterable[int]) -> AbstractAsyncContextManager[SharedTransaction]:
+        """Lock the rows of those of ``partitions`` that nobody holds; wait for none of the others.
+
+        Otherwise as :meth:`transaction`. Who finds a row held waits for it alone, in a transaction of its own: a
+        transaction that waits holds no row, so that no two wait for each other.
+        """
+        ...
+
+    async def reserve_numbers_of_new(self, runs: Collection[tuple[str, str]]) -> dict[str, range]:
+        """Run numbers for those of ``runs`` that do not exist yet, by experiment stream; in one round trip.
+
+        Given the streams of runs and of their experiments; otherwise as :meth:`EventStore.reserve_run_numbers`.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ All coroutines may be driven without a loop when the adapter never suspends (``r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -136,9 +136,10 @@ class ViewTransaction(ViewSnapshot, Protocol):
 class Projection(Protocol):
     """Folds events into a view.
 
-    ``apply`` is called with events of one partition, in position order and without holes, inside the transaction that
-    has moved the checkpoint over them. What it writes depends on the events alone: neither on a clock nor on how they
-    were cut into batches. Any exception it raises stops the projection on that partition.
+    ``apply`` is called with events in position order and without holes, inside the transaction that has moved the
+    checkpoint over them. They may be of several partitions, one behind the other. What it writes depends on the events
+    alone: neither on a clock nor on how they were cut into batches. Any exception it raises stops the projection on
+    that partition; the events of several are then folded apart first.
     """
 
     name: str
@@ -158,6 +159,13 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     stopped: str | None = None  # why the event at ``pos`` cannot be folded
 
 
+class Move(Struct, frozen=True):
+    """A checkpoint, and where a batch of events moves it."""
+
+    checkpoint: Checkpoint
+    pos: int
+
+
 class Catalogue(Struct, frozen=True):
     """All generations there are and where they stand."""
 
@@ -175,8 +183,8 @@ class ViewSession(Protocol):
 
     async def catalogue(self) -> Catalogue: ...
 
-    async def advance(self, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
-        """Compare and set: move checkpoints, which stand at one place, to ``pos`` if all still stand as given.
+    async def advance(self, moves: Sequence[Move]) -> bool:
+        """Compare and set: move checkpoints if all still stand as given.
 
         False when one does not: then the transaction may have moved others, and must be given up.
         """
@@ -239,3 +247,16 @@ class EventSource(Protocol):
     async def read_public(self, partition: int, from_pos: int, events_max: int) -> Sequence[PublicEvent]: ...
 
     async def ends(self) -> tuple[int, ...]: ...
+
+
+class SharedEventSource(EventSource, Protocol):
+    """Also reads of several partitions at once."""
+
+    async def read_several(
+        self, places: Mapping[int, int], events_max: int, bytes_max: int
+    ) -> Sequence[PublicEvent]:
+        """Committed events from each partition's position on, partition by partition.
+
+        At most ``events_max`` of each, with at most ``bytes_max`` of bodies: of what is larger, none comes.
+        """
+        ...

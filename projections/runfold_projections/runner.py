@@ -7,7 +7,7 @@ together, each event decoded once. One that raises on an event is recorded as st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -23,7 +23,9 @@ from runfold_projections.projection import (
     FoldError,
     FoldEvent,
     Generation,
+    Move,
     Projection,
+    SharedEventSource,
     ViewSession,
     ViewStore,
 )
@@ -109,6 +111,45 @@ class Folder:
         group, until = _furthest_behind(checkpoints, end)
         return (await self._step(group, until), len(group)) if group else (0, 0)
 
+    async def fold_together(
+        self, source: SharedEventSource, wanted: Mapping[int, Sequence[Checkpoint]], ends: Sequence[int]
+    ) -> dict[int, int]:
+        """Fold what is new on several partitions in one transaction; for little of each, which costs as much as a lot.
+
+        Args:
+            source: the folder's own.
+            wanted: by partition, the checkpoints of one position to be moved to its end.
+            ends: by partition.
+
+        Returns:
+            How many events were folded, by partition. A partition with too much to be folded so is left as it is.
+
+        Raises:
+            Rival: somebody else has moved one of the checkpoints; nothing was folded.
+        """
+        places = {partition: checkpoints[0].pos for partition, checkpoints in wanted.items()}
+        bytes_max = self._batch_body_bytes_max // len(places)
+        found: dict[int, list[FoldEvent]] = {partition: [] for partition in places}
+        for event in await source.read_several(places, self._batch_events_max, bytes_max):
+            found[event.partition].append(FoldEvent(event))
+        parts = {
+            partition: events
+            for partition, events in found.items()
+            if [event.recorded.pos for event in events] == list(range(places[partition], ends[partition]))
+        }
+        events = [event for part in parts.values() for event in part]
+        FoldEvent.unpack_together(events)
+        moves = [Move(one, ends[partition]) for partition in parts for one in wanted[partition]]
+        if not moves:
+            return {}
+        try:
+            async with self._store.transaction() as session:
+                await self._apply(session, moves, events)
+        except Broken:
+            for partition, part in parts.items():
+                await self._fold(wanted[partition], part)
+        return {partition: len(part) for partition, part in parts.items()}
+
     async def catalogue(self) -> Catalogue:
         """All generations and checkpoints, as they are now."""
         return await self._store.catalogue()
@@ -148,13 +189,15 @@ class Folder:
         """
         while checkpoint.pos < end:
             events = await self._read(checkpoint.partition, checkpoint.pos, end)
-            await self._apply(session, [checkpoint], [FoldEvent(event) for event in events])
-            checkpoint = replace(checkpoint, pos=checkpoint.pos + len(events))
+            pos = checkpoint.pos + len(events)
+            await self._apply(session, [Move(checkpoint, pos)], [FoldEvent(event) for event in events])
+            checkpoint = replace(checkpoint, pos=pos)
 
     async def _fold(self, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]) -> None:
         try:
             async with self._store.transaction() as session:
-                await self._apply(session, checkpoints, events)
+                pos = checkpoints[0].pos + len(events)
+                await self._apply(session, [Move(checkpoint, pos) for checkpoint in checkpoints], events)
         except Broken as broken:
             if len(checkpoints) > 1:
                 await self._fold_apart(checkpoints, events)
@@ -163,15 +206,13 @@ class Folder:
             else:
                 await self._stop(broken, events[0])
 
-    async def _apply(
-        self, session: ViewSession, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]
-    ) -> None:
-        if not await session.advance(checkpoints, checkpoints[0].pos + len(events)):
+    async def _apply(self, session: ViewSession, moves: Sequence[Move], events: Sequence[FoldEvent]) -> None:
+        if not await session.advance(moves):
             raise Rival
-        for checkpoint in checkpoints:
-            projection = self._projections[checkpoint.generation.projection]
+        for generation, checkpoint in {m.checkpoint.generation: m.checkpoint for m in moves}.items():
+            projection = self._projections[generation.projection]
             try:
-                await projection.apply(events, session.of(checkpoint.generation))
+                await projection.apply(events, session.of(generation))
             except Exception as error:
                 if self._store.is_engine_failure(error):
                     raise

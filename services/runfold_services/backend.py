@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from runfold_events.contract.envelope import RecordedEvent
-from runfold_events.contract.submission import Outcome
+from runfold_events.contract.submission import Outcome, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.fates import Asked, Fate
 from runfold_events.unreadable import EntryPage, EntryQuery, EntryRecord
@@ -24,6 +24,10 @@ class Backend(Service, Protocol):
     @property
     def partitions(self) -> int:
         """How many partitions the store has."""
+        ...
+
+    async def submit_free(self, submissions: Sequence[Submission]) -> list[Outcome | None]:
+        """As :meth:`submit`, but what would wait for others to be done with its partition is left undone: None."""
         ...
 
     async def live_leases(self) -> int:

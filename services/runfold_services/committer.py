@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -10,6 +12,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
+from runfold_events.contract import limits
 from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_events.contract.ids import partition_of
 from runfold_events.contract.submission import Outcome, Submission
@@ -19,12 +22,18 @@ BATCH_BYTES_MAX: Final = 16 * 1024 * 1024  # … or bytes; the first request is 
 QUEUE_COMMANDS_MAX: Final = 40_000
 QUEUE_BYTES_MAX: Final = 128 * 1024 * 1024
 RETRY_AFTER_S: Final = 1.0
+GATHER_SHARE: Final = 0.5  # of the time that the last commit took …
+GATHER_S_MAX: Final = 0.01  # … and at most this: how long those who were answered together are waited for
+
+SHARED_COMMANDS_MAX: Final = 100  # a request that is larger pays for a transaction of its own …
+SHARED_BYTES_MAX: Final = 64 * 1024  # … and would keep small ones waiting
 
 Submit = Callable[[Sequence[Submission]], Awaitable[list[Outcome]]]
+SubmitFree = Callable[[Sequence[Submission]], Awaitable[list[Outcome | None]]]
 _log = structlog.stdlib.get_logger("runfold.committer")
 
 
-class _Request:
+class Request:
     """The commands of one request: committed together, answered together."""
 
     __slots__ = ("answer", "bytes", "submissions")
@@ -45,13 +54,17 @@ class Queued(Struct):
 class Committer:
     """The queue in front of one ledger. Lives on the event loop; ``submit`` it is given runs on the commit thread.
 
-    There is no waiting window: an idle committer commits a lone command at once, a busy one commits everything that
-    came meanwhile. One commit is in flight at a time.
+    There is no fixed waiting window: an idle committer commits a lone command at once, a busy one commits everything
+    that came meanwhile. One commit is in flight at a time.
+
+    Senders that wait for their answers send again together, once they have been answered together. Whoever of them is
+    first would get a commit for himself, and the others would wait for its end: so after a commit of several requests
+    the next one waits for as many again, for a part of the time that a commit takes.
     """
 
     def __init__(
         self,
-        submit: Submit,
+        submit: Submit | SubmitFree,
         *,
         batch_commands_max: int = BATCH_COMMANDS_MAX,
         batch_bytes_max: int = BATCH_BYTES_MAX,
@@ -59,18 +72,23 @@ class Committer:
         queue_bytes_max: int = QUEUE_BYTES_MAX,
         queued: Queued | None = None,
         on_commit: Callable[[int], None] = lambda commands: None,
+        on_held: Callable[[Request], None] | None = None,
     ) -> None:
-        """``queued``: shared by committers that share the bounds. ``on_commit`` is told the number of commands."""
+        """``queued``: shared by committers that share the bounds. ``on_commit`` is told the number of commands.
+        ``on_held`` is given requests that ``submit`` left undone, with None for an outcome."""
         self._submit = submit
         self._batch_commands_max = batch_commands_max
         self._batch_bytes_max = batch_bytes_max
         self._queue_commands_max = queue_commands_max
         self._queue_bytes_max = queue_bytes_max
         self._on_commit = on_commit
-        self._queue: deque[_Request] = deque()
+        self._on_held = on_held
+        self._queue: deque[Request] = deque()
         self._queued = Queued() if queued is None else queued
         self._drain_task: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._gathering = 0
+        self._gathered = asyncio.Event()
 
     async def submit(self, submissions: Sequence[Submission], size_bytes: int) -> list[Outcome]:
         """Queue the commands of one request and wait for their outcomes.
@@ -83,16 +101,28 @@ class Committer:
         """
         self._admit(len(submissions), size_bytes)
         answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Request(submissions, size_bytes, answer))
-        self._queued.commands += len(submissions)
-        self._queued.bytes += size_bytes
+        self.take_over(Request(submissions, size_bytes, answer))
+        return await answer
+
+    def take_over(self, request: Request) -> None:
+        """Queue a request that was admitted, here or by another committer."""
+        self._queue.append(request)
+        if len(self._queue) >= self._gathering:
+            self._gathered.set()
+        self._queued.commands += len(request.submissions)
+        self._queued.bytes += request.bytes
         if self._drain_task is None:
             self._drain_task = asyncio.create_task(self._drain(), name="runfold-committer")
-        return await answer
+
+    @property
+    def is_idle(self) -> bool:
+        """True when nothing is queued or being committed."""
+        return self._drain_task is None
 
     async def close(self) -> None:
         """Take nothing more, and wait until what was queued is committed and answered."""
         self._is_closed = True
+        self._gathered.set()
         if self._drain_task is not None:
             await self._drain_task
 
@@ -113,12 +143,25 @@ class Committer:
     async def _drain(self) -> None:
         try:
             while self._queue:
-                await self._commit(self._take())
+                taken = self._take()
+                began = time.monotonic()
+                await self._commit(taken)
+                if len(taken) > 1 and not self._is_closed:
+                    await self._gather(len(taken), GATHER_SHARE * (time.monotonic() - began))
         finally:
             self._drain_task = None
 
-    def _take(self) -> list[_Request]:
-        taken: list[_Request] = []
+    async def _gather(self, requests: int, wait_s: float) -> None:
+        """Wait until so many requests are queued, or until it has been too long."""
+        self._gathering = requests
+        if len(self._queue) < requests:
+            self._gathered.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(wait_s, GATHER_S_MAX)):
+                    await self._gathered.wait()
+
+    def _take(self) -> list[Request]:
+        taken: list[Request] = []
         commands = size = 0
         while self._queue:
             request = self._queue[0]
@@ -131,7 +174,7 @@ class Committer:
         self._queued.bytes -= sum(request.bytes for request in taken)
         return taken
 
-    async def _commit(self, requests: list[_Request]) -> None:
+    async def _commit(self, requests: list[Request]) -> None:
         submissions = [submission for request in requests for submission in request.submissions]
         try:
             outcomes = await self._submit(submissions)
@@ -142,43 +185,72 @@ class Committer:
                 _log.exception("a commit failed", commands=len(submissions))
             _fail(requests, error)
             return
-        start = 0
+        start = committed = 0
         for request in requests:
-            end = start + len(request.submissions)
+            answers = outcomes[start : start + len(request.submissions)]
+            start += len(request.submissions)
+            done = [answer for answer in answers if answer is not None]
+            if len(done) < len(answers) and self._on_held is not None:
+                self._on_held(request)
+                continue
+            committed += len(done)
             if not request.answer.done():
-                request.answer.set_result(outcomes[start:end])
-            start = end
-        self._on_commit(len(submissions))
+                request.answer.set_result(done)
+        if committed:
+            self._on_commit(committed)
 
 
 class Lanes:
-    """A committer for each partition of a store that commits several side by side.
+    """Committers for a store of several partitions.
 
-    A partition whose row somebody else holds keeps only its own commands waiting. Requests that concern more than one
-    partition share a lane of their own. A sender's order is not at stake: it sends on once it has its answer.
+    Small requests share a lane, and there one transaction for all partitions that nobody else is busy with. A partition
+    whose row somebody else holds keeps only its own commands waiting, in a lane of its own. There go large requests,
+    too, which gain nothing by sharing, and whatever comes while that lane is busy. Requests that concern more than one
+    partition have a lane to themselves. A sender's order is not at stake: it sends on once it has its answer.
     """
 
     def __init__(
-        self, submit: Submit, partitions: int, *, on_commit: Callable[[int], None] = lambda commands: None
+        self,
+        submit: Submit,
+        partitions: int,
+        *,
+        submit_free: SubmitFree | None = None,
+        on_commit: Callable[[int], None] = lambda commands: None,
     ) -> None:
+        """``submit_free``: as ``submit``, but leaves undone what would wait for others; None: there is no sharing."""
         self._submit = submit
         self._partitions = partitions
         self._on_commit = on_commit
         self._lanes: dict[int | None, Committer] = {}
         self.queued = Queued()
+        self._shared = submit_free and Committer(
+            submit_free,
+            batch_commands_max=limits.TRANSACTION_COMMANDS_MAX,
+            queued=self.queued,
+            on_commit=on_commit,
+            on_held=self._wait_apart,
+        )
 
     async def submit(self, submissions: Sequence[Submission], size_bytes: int) -> list[Outcome]:
         """See :meth:`Committer.submit`."""
         concerned = {partition_of(submission.stream, self._partitions) for submission in submissions}
-        return await self._lane(concerned.pop() if len(concerned) == 1 else None).submit(
-            submissions, size_bytes
-        )
+        number = concerned.pop() if len(concerned) == 1 else None
+        is_small = len(submissions) <= SHARED_COMMANDS_MAX and size_bytes <= SHARED_BYTES_MAX
+        if self._shared is not None and is_small and number is not None and self._lane(number).is_idle:
+            return await self._shared.submit(submissions, size_bytes)
+        return await self._lane(number).submit(submissions, size_bytes)
 
     async def close(self) -> None:
         """See :meth:`Committer.close`."""
+        if self._shared is not None:  # first, since it hands on what it cannot do
+            await self._shared.close()
         for number in (None, *range(self._partitions)):
             self._lane(number)
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+
+    def _wait_apart(self, request: Request) -> None:
+        """Somebody else is busy with the partition of a request that was to share a transaction."""
+        self._lane(partition_of(request.submissions[0].stream, self._partitions)).take_over(request)
 
     def _lane(self, number: int | None) -> Committer:
         lane = self._lanes.get(number)
@@ -189,7 +261,7 @@ class Lanes:
         return lane
 
 
-def _fail(requests: list[_Request], error: Exception) -> None:
+def _fail(requests: list[Request], error: Exception) -> None:
     for request in requests:
         if not request.answer.done():
             request.answer.set_exception(error)

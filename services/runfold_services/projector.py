@@ -11,15 +11,16 @@ import asyncio
 import contextlib
 import importlib
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
 import structlog
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runfold_events.contract.errors import RunfoldError
-from runfold_projections.projection import Catalogue, Checkpoint, EventSource, Projection, ViewStore
+from runfold_projections.projection import Catalogue, Checkpoint, Projection, SharedEventSource, ViewStore
 from runfold_projections.rebuild import Rebuild, prepare
 from runfold_projections.runner import Folder, Rival, active_checkpoint, check_checkpoint
 from runfold_services.tally import ITEMS, Distribution
@@ -56,13 +57,15 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
 
     batch_events_max: int = 2_048
     batch_body_bytes_max: int = 4 * 1024 * 1024
+    together_events_max: int = 256  # partitions with at most so much news are folded in one transaction
+    gather_s: float = (
+        0.05  # between the beginnings of passes that find so little: what comes meanwhile costs no more
+    )
     batches_at_once: int = 2  # while one waits for the database another computes
     lease_s: float = 10.0  # a partition of a projector that is gone waits so long
     poll_s: float = 0.002  # after news; each look without any takes half as long again …
     idle_poll_s: float = 0.02  # … up to this
-    look_again_s: float = (
-        0.5  # while the store has nothing new, the views are looked at so often all the same
-    )
+    look_again_s: float = 0.5  # how long what is known of the views is believed without a look
     retry_s_min: float = 0.1
     retry_s_max: float = 5.0
     sweep_s: float = 60.0
@@ -95,7 +98,7 @@ class Projector:
 
     def __init__(
         self,
-        source: EventSource,
+        source: SharedEventSource,
         store: SweepingViewStore,
         projections: Sequence[Projection],
         share: Share | None = None,
@@ -121,6 +124,7 @@ class Projector:
         )
         self._at_once = asyncio.Semaphore(self._settings.batches_at_once)
         self._retried: set[Checkpoint] = set()
+        self._known: Catalogue | None = None  # where views stand, if that is known without looking
         self._nothing_at: tuple[frozenset[int], tuple[int, ...]] | None = None  # where no view was behind
         self._look_again_at = 0.0
         self._woken = asyncio.Event()
@@ -225,6 +229,7 @@ class Projector:
         settings = self._settings
         retry_s, wait_s = settings.retry_s_min, settings.poll_s
         while True:
+            began = time.monotonic()
             self._woken.clear()
             try:
                 folded = await self._pass()
@@ -240,6 +245,8 @@ class Projector:
             retry_s = settings.retry_s_min
             if folded:
                 wait_s = settings.poll_s
+                if folded <= settings.together_events_max:
+                    await asyncio.sleep(max(0.0, began + settings.gather_s - time.monotonic()))
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -251,21 +258,33 @@ class Projector:
         before = (self.status.served, await self._source.ends())
         if before == self._nothing_at and time.monotonic() < self._look_again_at:
             return 0
-        folded, is_through = await self._fold_behind()
-        if is_through:
-            self._nothing_at = before
-            self._look_again_at = time.monotonic() + self._settings.look_again_s
+        folded, is_through = await self._fold_behind(before[1])
+        self._nothing_at = before if is_through else None
         return folded
 
-    async def _fold_behind(self) -> tuple[int, bool]:
+    async def _fold_behind(self, ends: Sequence[int]) -> tuple[int, bool]:
         """Fold where views stand behind; returns the number of events, and whether none did."""
-        catalogue = await self._folder.catalogue()
-        ends = await self._source.ends()  # after the checkpoints, so that none seems to lie beyond
-        work = [
-            self._fold_batch(checkpoints, ends[partition])
+        catalogue, self._known = self._known, None
+        if catalogue is None or time.monotonic() >= self._look_again_at:
+            catalogue = await self._folder.catalogue()
+            ends = await self._source.ends()  # after the checkpoints, so that none seems to lie beyond
+            self._look_again_at = time.monotonic() + self._settings.look_again_s
+        behind = {
+            partition: checkpoints
             for partition in sorted(self.status.served)
             if (checkpoints := self._behind(catalogue, partition, ends[partition]))
-        ]
+        }
+        together = {p: c for p, c in behind.items() if self._is_little(c, ends[p])}
+        folded = await self._fold_together(together, ends) if len(together) > 1 else {}
+        work = [self._fold_batch(behind[p], ends[p]) for p in behind if p not in folded]
+        if (
+            not work
+        ):  # all views stand where this pass has moved them; who has moved them elsewhere is found a rival
+            moved = {(one.generation, p): replace(one, pos=ends[p]) for p in folded for one in behind[p]}
+            self._known = replace(catalogue, checkpoints=catalogue.checkpoints | moved)
+        return sum(folded.values()) + await self._fold_apart(work), not behind
+
+    async def _fold_apart(self, work: Sequence[Coroutine[Any, Any, int]]) -> int:
         failures: list[Exception] = []
         folded = 0
         for result in await asyncio.gather(*work, return_exceptions=True):
@@ -277,7 +296,25 @@ class Projector:
                 raise result
         if failures and not folded:
             raise failures[0]
-        return folded, not work
+        return folded
+
+    def _is_little(self, checkpoints: Sequence[Checkpoint], end: int) -> bool:
+        """Whether a partition's news can be folded with those of others: all views stand at one place, not far back."""
+        places = {checkpoint.pos for checkpoint in checkpoints if checkpoint.stopped is None}
+        is_whole = len(checkpoints) == len(self._projections) and len(places) == 1
+        return is_whole and end - min(places) <= self._settings.together_events_max
+
+    async def _fold_together(
+        self, behind: Mapping[int, Sequence[Checkpoint]], ends: Sequence[int]
+    ) -> dict[int, int]:
+        try:
+            folded = await self._folder.fold_together(self._source, behind, ends)
+        except Rival:
+            self.status.rivals += 1
+            return {}
+        for count in folded.values():
+            self._count(count)
+        return folded
 
     def _behind(self, catalogue: Catalogue, partition: int, end: int) -> list[Checkpoint]:
         """Where views stand that are to be folded; those that cannot be raise an alarm instead."""
@@ -312,7 +349,10 @@ class Projector:
             except Rival:
                 self.status.rivals += 1
                 return 0
-        self.status.events += count
-        self.status.batches += 1
-        self.status.batch_events.add(count)
+        self._count(count)
         return count
+
+    def _count(self, events: int) -> None:
+        self.status.events += events
+        self.status.batches += 1
+        self.status.batch_events.add(events)

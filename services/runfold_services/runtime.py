@@ -36,7 +36,12 @@ class Runtime:
         self.upkeep = Upkeep(backend, self.threads, settings, on_marks=self.tally.keeper_marked)
         self.live = Live(backend, self.threads)
         self.upkeep.on_fold(self.live.advance)
-        self.committer = Lanes(self._submit, backend.partitions, on_commit=self._committed)
+        self.committer = Lanes(
+            self._submit,
+            backend.partitions,
+            submit_free=self._submit_free if backend.partitions > 1 else None,
+            on_commit=self._committed,
+        )
         self.status = "starting"
         self.started_at = time.time()
         self._tasks: list[asyncio.Task[None]] = []
@@ -71,4 +76,9 @@ class Runtime:
     async def _submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         outcomes = await self.threads.commit(lambda: self.backend.submit(submissions))
         self.tally.outcomes.update(map(outcome_code, outcomes))
+        return outcomes
+
+    async def _submit_free(self, submissions: Sequence[Submission]) -> list[Outcome | None]:
+        outcomes = await self.threads.commit(lambda: self.backend.submit_free(submissions))
+        self.tally.outcomes.update(outcome_code(outcome) for outcome in outcomes if outcome is not None)
         return outcomes

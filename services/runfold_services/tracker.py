@@ -87,6 +87,10 @@ class Tracker:
                 await self._erase_files(*run, sha256s)
         return outcomes
 
+    async def submit_free(self, submissions: Sequence[Submission]) -> list[Outcome | None]:
+        """See :class:`~runfold_services.backend.Backend`. One after the other, nobody is waited for."""
+        return [*await self.submit(submissions)]
+
     async def heartbeat(
         self, process_id: UUID, last_numbers: Mapping[str, int] | None = None
     ) -> HeartbeatAnswer:

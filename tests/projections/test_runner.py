@@ -19,7 +19,7 @@ from runfold_events.contract.tokens import Token
 from runfold_events.failpoints import arm, disarm_all
 from runfold_events.sync import run_sync
 from runfold_projections.model import RunQuery
-from runfold_projections.projection import Checkpoint, FoldEvent, Projection, ViewTransaction
+from runfold_projections.projection import FoldEvent, Move, Projection, ViewTransaction
 from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.stores.sqlite import SqliteSession, SqliteViewStore
 from runfold_projections.testing.history import WORKSPACE, MemorySource
@@ -87,7 +87,7 @@ def test_without_compare_and_set_the_same_events_are_folded_twice(
 ) -> None:
     """The control: with the protection off, the damage that it prevents must show."""
 
-    async def always(self: object, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
+    async def always(self: object, moves: Sequence[Move]) -> bool:
         return True
 
     folded = Folded(path=tmp_path / "views.db")
@@ -103,7 +103,7 @@ def test_without_compare_and_set_the_same_events_are_folded_twice(
             checkpoints = (await session.catalogue()).checkpoints
             for projection in folded.projections[:2]:
                 (checkpoint,) = [c for (g, _), c in checkpoints.items() if g.projection == projection.name]
-                assert await session.advance([checkpoint], len(events))
+                assert await session.advance([Move(checkpoint, len(events))])
                 await projection.apply(events, session.of(checkpoint.generation))
 
     run_sync(fold())

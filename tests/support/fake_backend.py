@@ -162,6 +162,9 @@ class FakeBackend:
         self.batches.append(list(submissions))
         return [self.answer(submission) for submission in submissions]
 
+    async def submit_free(self, submissions: Sequence[Submission]) -> list[Outcome | None]:
+        return [*await self.submit(submissions)]
+
     def accept(self, submission: Submission) -> Accepted:
         """One event named after the command, and for a creation its view."""
         command = submission.command

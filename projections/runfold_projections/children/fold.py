@@ -55,10 +55,10 @@ class _Batch:
     async def load(self, events: Sequence[FoldEvent]) -> None:
         """Read at once all children that the events concern."""
         streams = streams_to_load(events)
-        partition = events[0].recorded.partition if events else 0
+        partitions = {event.recorded.stream: event.recorded.partition for event in events}
         for stream, path, status in await self._tx.fetch_many("child_to_fold", [(s,) for s in streams]):
             path_decoded = msgspec.json.decode(path, type=tuple[str, ...])
-            self._children[stream] = _Child(path_decoded, Status(status), partition)
+            self._children[stream] = _Child(path_decoded, Status(status), partitions[stream])
 
     def fold(self, event: FoldEvent) -> None:
         body, stream = event.body, event.recorded.stream

@@ -28,6 +28,7 @@ from runfold_projections.projection import (
     Catalogue,
     Checkpoint,
     Generation,
+    Move,
     Parameters,
     Row,
     ViewSession,
@@ -156,9 +157,9 @@ class SqliteSession:
             )
         return Catalogue(active, building, checkpoints)
 
-    async def advance(self, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
+    async def advance(self, moves: Sequence[Move]) -> bool:
         reach("views.advance")
-        return all(self._run("advance", (*_key(one), pos)).rowcount == 1 for one in checkpoints)
+        return all(self._run("advance", (*_key(one.checkpoint), one.pos)).rowcount == 1 for one in moves)
 
     async def stop(self, checkpoint: Checkpoint, why: str | None) -> bool:
         return self._run("stop", (*_key(checkpoint), why)).rowcount == 1

@@ -39,6 +39,17 @@ class MemorySource:
         """See the port ``EventStore``."""
         return self.events[partition][from_pos : from_pos + events_max]
 
+    async def read_several(
+        self, places: Mapping[int, int], events_max: int, bytes_max: int
+    ) -> list[RecordedEvent]:
+        """See the port ``SharedEventSource``."""
+        found: list[RecordedEvent] = []
+        for partition, pos in places.items():
+            for event in self.events[partition][pos : pos + events_max]:
+                if sum(len(e.body or b"") for e in self.events[partition][pos : event.pos + 1]) <= bytes_max:
+                    found.append(event)
+        return found
+
     async def ends(self) -> tuple[int, ...]:
         """See the port ``EventStore``."""
         return tuple(len(events) for events in self.events)

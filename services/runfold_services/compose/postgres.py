@@ -16,6 +16,7 @@ from runfold_events.contract.submission import Outcome, Submission
 from runfold_events.contract.tokens import Token, parse_token
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
+from runfold_events.sharing import Sharing
 from runfold_events.stores.postgres import PostgresStore
 from runfold_projections.positions import has_reached
 from runfold_projections.rebuild import Progress, Rebuild, prepare
@@ -51,6 +52,7 @@ class ServerTracker(Tracker):
         ledger = Ledger(store, SystemIds(), partitions_at_once=True)
         super().__init__(ledger, views, clock, files, lease_s=lease_s)
         self.store = store
+        self._sharing = Sharing(ledger, store)
         self.projector = projector
         self._answered: Token | None = None
         self._reached: Token | None = None  # a position that the views are known to have reached
@@ -60,6 +62,19 @@ class ServerTracker(Tracker):
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """See :class:`Tracker`; remembers up to where it has answered."""
         outcomes = await super().submit(submissions)
+        self._remember(outcomes)
+        return outcomes
+
+    async def submit_free(self, submissions: Sequence[Submission]) -> list[Outcome | None]:
+        """See :class:`~runfold_services.backend.Backend`."""
+        try:
+            outcomes = await self._sharing.handle(submissions)
+        finally:
+            self.on_append()
+        self._remember([outcome for outcome in outcomes if outcome is not None])
+        return outcomes
+
+    def _remember(self, outcomes: Sequence[Outcome]) -> None:
         last: dict[str, str] = {}  # of each partition: what stands before the position is the same
         for outcome in reversed(outcomes):
             if outcome.token is not None:
@@ -67,7 +82,6 @@ class ServerTracker(Tracker):
         for text in last.values():
             token = parse_token(text)
             self._answered = token if self._answered is None else self._answered.merge(token)
-        return outcomes
 
     async def latest(self) -> Token:
         """See :class:`~runfold_services.backend.Backend`."""

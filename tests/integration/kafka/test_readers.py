@@ -18,7 +18,8 @@ from msgspec import Struct, field
 from runfold_events.contract.errors import Unavailable
 from runfold_events.ports import Write
 from runfold_events.stores.postgres import PostgresStore
-from runfold_events.stores.postgres.store import PostgresTimeouts, PostgresTransaction
+from runfold_events.stores.postgres.store import PostgresTimeouts
+from runfold_events.stores.postgres.transactions import PostgresTransaction
 from runfold_events.testing.builders import EventBuilder, stream_in
 from tests.integration.kafka.scene import Scene, with_scene
 from tests.support.postgres_store import SERVICE_ROLE

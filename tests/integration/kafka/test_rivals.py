@@ -19,7 +19,8 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import Handled, LogDoor, LogRecord
 from runfold_events.stores.postgres import PostgresStore
-from runfold_events.stores.postgres.store import PostgresTimeouts, PostgresTransaction
+from runfold_events.stores.postgres.store import PostgresTimeouts
+from runfold_events.stores.postgres.transactions import PostgresTransaction
 from runfold_services.decider import Decider, DeciderSettings
 from tests.integration.kafka.effects import LogWriter, damage
 from tests.integration.kafka.scene import Scene, with_scene

@@ -18,7 +18,7 @@ from runfold_events.contract.ids import partition_of
 from runfold_events.contract.tokens import Token
 from runfold_events.failpoints import arm, disarm_all
 from runfold_projections.model import RunQuery
-from runfold_projections.projection import Checkpoint, FoldEvent, ViewTransaction
+from runfold_projections.projection import FoldEvent, Move, ViewTransaction
 from runfold_projections.rebuild import prepare
 from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.server_views import ServerViews
@@ -120,7 +120,7 @@ def test_without_compare_and_set_the_same_events_are_folded_twice(
 ) -> None:
     """The control: with the protection off, the damage that it prevents must show."""
 
-    async def always(self: object, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
+    async def always(self: object, moves: Sequence[Move]) -> bool:
         return True
 
     folded = fold(play(LONG))
@@ -133,7 +133,7 @@ def test_without_compare_and_set_the_same_events_are_folded_twice(
         async with folded.store.transaction() as session:
             catalogue = await session.catalogue()
             generation = catalogue.active[children.name]
-            assert await session.advance([catalogue.checkpoints[generation, 0]], len(events))
+            assert await session.advance([Move(catalogue.checkpoints[generation, 0], len(events))])
             await children.apply(events, session.of(generation))
 
     async def counted() -> int:

@@ -29,8 +29,8 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import Handled, LogDoor, LogRecord
 from runfold_events.stores.postgres import PostgresStore
-from runfold_events.stores.postgres.store import PostgresTransaction
-from runfold_projections.projection import Checkpoint, ViewSession
+from runfold_events.stores.postgres.transactions import PostgresTransaction
+from runfold_projections.projection import Move, ViewSession
 from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.stores.postgres.session import PostgresSession
 from runfold_projections.views import all_projections
@@ -89,8 +89,9 @@ class CarelessViewStore(PostgresViewStore):
 
 
 class _CarelessSession(PostgresSession):
-    async def advance(self, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
-        for checkpoint in checkpoints:
+    async def advance(self, moves: Sequence[Move]) -> bool:
+        for move in moves:
+            checkpoint = move.checkpoint
             await self._connection.execute(
                 "UPDATE view_checkpoints SET pos = greatest(pos, $5) "
                 "WHERE projection = $1 AND version = $2 AND generation = $3 AND partition = $4",
@@ -98,7 +99,7 @@ class _CarelessSession(PostgresSession):
                 checkpoint.generation.version,
                 checkpoint.generation.number,
                 checkpoint.partition,
-                pos,
+                move.pos,
             )
         return True
 

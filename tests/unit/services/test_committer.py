@@ -10,8 +10,9 @@ import pytest
 
 from runfold_events.contract.commands import CompleteRun
 from runfold_events.contract.errors import NotFound, Unavailable
+from runfold_events.contract.ids import partition_of
 from runfold_events.contract.submission import Accepted, Actor, Outcome, Submission
-from runfold_services.committer import Committer
+from runfold_services.committer import SHARED_BYTES_MAX, SHARED_COMMANDS_MAX, Committer, Lanes
 
 
 def command(name: str) -> Submission:
@@ -185,5 +186,141 @@ def test_a_commit_is_told_to_whoever_folds_and_a_failed_one_is_not() -> None:
         with pytest.raises(NotFound):
             await committer.submit([command("b")], 1)
         assert told == [1]
+
+    asyncio.run(scenario())
+
+
+def test_senders_that_were_answered_together_are_committed_together_again() -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit)
+        running = [asyncio.create_task(committer.submit([command(name)], 1)) for name in "abc"]
+        await asyncio.sleep(0.02)  # so long the commit takes, and a part of that the next one may wait
+        ledger.may_commit.set()
+        await asyncio.gather(*running)
+        again: list[asyncio.Task[list[Outcome]]] = []
+        for name in "def":
+            again.append(asyncio.create_task(committer.submit([command(name)], 1)))
+            await asyncio.sleep(0)  # one after the other
+        await asyncio.gather(*again)
+        assert ledger.batches == [["a", "b", "c"], ["d", "e", "f"]]
+
+    asyncio.run(scenario())
+
+
+def test_who_does_not_come_again_is_not_waited_for_long_and_a_lone_sender_never() -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit)
+        running = [asyncio.create_task(committer.submit([command(name)], 1)) for name in "abc"]
+        await asyncio.sleep(0.02)
+        ledger.may_commit.set()
+        await asyncio.gather(*running)
+        assert tokens(await committer.submit([command("d")], 1)) == ["d"]
+        await asyncio.sleep(0)
+        assert committer.is_idle, "after one alone nobody is waited for"
+        assert ledger.batches == [["a", "b", "c"], ["d"]]
+
+    asyncio.run(scenario())
+
+
+def test_who_closes_does_not_wait_for_senders_to_come_again() -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        ledger.may_commit.set()
+        committer = Committer(ledger.submit)
+        await asyncio.gather(*(committer.submit([command(name)], 1) for name in "abc"))
+        await committer.close()
+        assert committer.is_idle
+
+    asyncio.run(scenario())
+
+
+PARTITIONS = 4
+
+
+def in_partition(number: int, name: str = "r") -> str:
+    """A run of a partition."""
+    names = (f"{name}{index}" for index in range(1_000))
+    return next(n for n in names if partition_of(command(n).stream, PARTITIONS) == number)
+
+
+class SharedLedger(SlowLedger):
+    """Two ways in. The one that does not wait leaves out what ``held`` names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: set[str] = set()
+        self.shared: list[list[str]] = []
+        self.may_share = asyncio.Event()
+        self.may_share.set()
+
+    async def submit_free(self, submissions: Sequence[Submission]) -> list[Outcome | None]:
+        names = [submission.stream.rpartition("/")[2] for submission in submissions]
+        self.shared.append(names)
+        await self.may_share.wait()
+        return [None if name in self.held else Accepted(token=name) for name in names]
+
+
+def test_small_requests_share_a_lane_and_what_is_held_waits_in_its_own() -> None:
+    async def scenario() -> None:
+        ledger = SharedLedger()
+        committed: list[int] = []
+        lanes = Lanes(ledger.submit, PARTITIONS, submit_free=ledger.submit_free, on_commit=committed.append)
+        runs = [in_partition(number) for number in range(PARTITIONS)]
+        ledger.held = {runs[1]}
+        sent = [asyncio.create_task(lanes.submit([command(run)], 1)) for run in runs]
+        _, waiting = await asyncio.wait(sent, timeout=0.05)
+        assert ledger.shared == [runs]
+        assert waiting == {sent[1]}
+        assert ledger.batches == [[runs[1]]]
+        assert lanes.queued.commands == 0
+
+        other = in_partition(1, "other")
+        sent.append(asyncio.create_task(lanes.submit([command(other)], 1)))
+        await asyncio.sleep(0)
+        ledger.may_commit.set()
+        assert [tokens(await task) for task in sent] == [[run] for run in [*runs, other]]
+        assert ledger.shared == [runs], "behind what waits for its partition, a request waits for it too"
+        assert committed == [3, 1, 1]
+        await lanes.close()
+
+    asyncio.run(scenario())
+
+
+def test_large_requests_and_those_of_several_partitions_do_not_share() -> None:
+    async def scenario() -> None:
+        ledger = SharedLedger()
+        ledger.may_commit.set()
+        lanes = Lanes(ledger.submit, PARTITIONS, submit_free=ledger.submit_free)
+        run, other = in_partition(0), in_partition(1)
+        await lanes.submit([command(run)], SHARED_BYTES_MAX + 1)
+        await lanes.submit([command(run)] * (SHARED_COMMANDS_MAX + 1), 1)
+        await lanes.submit([command(run), command(other)], 1)
+        assert ledger.shared == []
+        await lanes.submit([command(run)] * SHARED_COMMANDS_MAX, SHARED_BYTES_MAX)
+        assert len(ledger.shared) == 1
+        await lanes.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_turns_out_to_be_held_while_the_server_stops_is_committed_all_the_same() -> None:
+    async def scenario() -> None:
+        ledger = SharedLedger()
+        ledger.may_share.clear()
+        lanes = Lanes(ledger.submit, PARTITIONS, submit_free=ledger.submit_free)
+        run = in_partition(2)
+        ledger.held = {run}
+        sent = asyncio.create_task(lanes.submit([command(run)], 1))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(lanes.close())
+        await asyncio.sleep(0)
+        ledger.may_share.set()
+        ledger.may_commit.set()
+        assert tokens(await sent) == [run]
+        await closing
+        with pytest.raises(Unavailable, match="stopping"):
+            await lanes.submit([command(run)], 1)
 
     asyncio.run(scenario())

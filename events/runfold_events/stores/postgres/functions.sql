@@ -72,6 +72,22 @@ BEGIN
     now := now_us(); -- after the lock, so that no transaction is dated before the one it waited for
 END $$;
 
+-- The same for those of several partitions that nobody holds. It waits for none, so that no two such transactions can
+-- wait for each other; each row is dated after its own lock.
+CREATE OR REPLACE FUNCTION lock_free_partitions(_partitions integer[])
+RETURNS TABLE (
+    partition integer, next_offset bigint, next_pos bigint, chain_head bytea, now bigint, last_offset bigint,
+    last_timestamp_ms bigint, last_key bytea, last_writer_seq bigint
+) LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    WITH free AS MATERIALIZED (
+        SELECT * FROM partitions AS p WHERE p.partition = ANY (_partitions) ORDER BY p.partition FOR UPDATE SKIP LOCKED
+    )
+    SELECT
+        f.partition, f.next_offset, f.next_pos, f.chain_head, now_us(), f.last_offset, f.last_timestamp_ms, f.last_key,
+        f.last_writer_seq
+    FROM free AS f
+$$;
+
 -- Heads, marks and holders in one round trip: the first column says which, the others are used as each needs them.
 CREATE OR REPLACE FUNCTION load_decision(_streams text[], _mark_streams text[], _mark_writers uuid[])
 RETURNS TABLE (
@@ -82,9 +98,13 @@ RETURNS TABLE (
     FROM heads AS h WHERE h.stream = ANY (_streams)
     UNION ALL
     SELECT 'mark', m.stream, m.writer_id, m.highest, m.digest, m.gaps, m.lost, m.refused_creation, coalesce(a.number, 0)
-    FROM writer_marks AS m
-    JOIN unnest(_mark_streams, _mark_writers) AS wanted (stream, writer_id) USING (stream, writer_id)
-    LEFT JOIN announcements AS a USING (stream, writer_id)
+    FROM unnest(_mark_streams, _mark_writers) AS wanted (stream, writer_id)
+    CROSS JOIN LATERAL ( -- OFFSET keeps it one look-up for each: a plan made for an empty table would read it all later
+        SELECT * FROM writer_marks AS w WHERE w.stream = wanted.stream AND w.writer_id = wanted.writer_id OFFSET 0
+    ) AS m
+    LEFT JOIN LATERAL (
+        SELECT * FROM announcements AS n WHERE n.stream = m.stream AND n.writer_id = m.writer_id OFFSET 0
+    ) AS a ON true
     UNION ALL
     SELECT 'holder', h.stream, h.process_id, NULL, NULL, NULL, NULL, coalesce(l.ends_at > now_us(), false), NULL
     FROM holders AS h LEFT JOIN leases AS l USING (process_id) WHERE h.stream = ANY (_streams)
@@ -118,6 +138,43 @@ BEGIN
     IF inserted <> cardinality(_events) THEN
         RAISE EXCEPTION 'runfold: positions are not dense from %', _next_pos USING ERRCODE = 'data_exception';
     END IF;
+    PERFORM note_streams(_heads, _marks, _announced);
+    PERFORM note_holders(_hold_streams, _hold_processes, _lost, _found, _ended);
+    PERFORM erase_bodies(_partition, _next_pos, _erase);
+END $$;
+
+-- The same for several partitions, whose rows the caller holds; no cursor moves and nothing is erased. _counts: how many
+-- of the events belong to each.
+CREATE OR REPLACE FUNCTION append_shared(
+    _partitions integer[], _next_pos bigint[], _counts bigint[], _chain_heads bytea[], _events events[], _heads heads[],
+    _marks writer_marks[], _announced bigint[], _hold_streams text[], _hold_processes uuid[], _lost text[], _found text[],
+    _ended text[]
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    UPDATE partitions AS p SET next_pos = p.next_pos + given.count, chain_head = given.chain_head
+    FROM unnest(_partitions, _next_pos, _counts, _chain_heads) AS given (partition, next_pos, count, chain_head)
+    WHERE p.partition = given.partition AND p.next_pos = given.next_pos;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    IF changed <> cardinality(_partitions) THEN
+        RAISE EXCEPTION 'runfold: one of the partitions % is not where it was any more', _partitions
+            USING ERRCODE = 'serialization_failure';
+    END IF;
+    INSERT INTO events SELECT e.* FROM unnest(_events) AS e
+    JOIN unnest(_partitions, _next_pos, _counts) AS given (partition, next_pos, count)
+        ON e.partition = given.partition AND e.pos >= given.next_pos AND e.pos < given.next_pos + given.count;
+    GET DIAGNOSTICS changed = ROW_COUNT; -- as many as there are within the ranges: dense, see append
+    IF changed <> cardinality(_events) OR changed <> (SELECT coalesce(sum(c), 0) FROM unnest(_counts) AS c) THEN
+        RAISE EXCEPTION 'runfold: positions are not dense' USING ERRCODE = 'data_exception';
+    END IF;
+    PERFORM note_streams(_heads, _marks, _announced);
+    PERFORM note_holders(_hold_streams, _hold_processes, _lost, _found, _ended);
+END $$;
+
+CREATE OR REPLACE FUNCTION note_streams(_heads heads[], _marks writer_marks[], _announced bigint[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO heads SELECT * FROM unnest(_heads)
     ON CONFLICT (stream) DO UPDATE SET stream_seq = excluded.stream_seq, state = excluded.state;
     -- Only announce() moves an announcement: the partition's transaction never waits for another one's.
@@ -130,8 +187,6 @@ BEGIN
     ON CONFLICT (stream, writer_id) DO UPDATE SET
         highest = excluded.highest, refused_creation = excluded.refused_creation, digest = excluded.digest,
         gaps = excluded.gaps, lost = excluded.lost;
-    PERFORM note_holders(_hold_streams, _hold_processes, _lost, _found, _ended);
-    PERFORM erase_bodies(_partition, _next_pos, _erase);
 END $$;
 
 -- Before an append that says who holds the runs instead.
@@ -188,6 +243,26 @@ RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp 
     INSERT INTO run_numbers (experiment_stream, next_number) VALUES (_experiment_stream, 1 + _count)
     ON CONFLICT (experiment_stream) DO UPDATE SET next_number = run_numbers.next_number + _count
     RETURNING next_number - _count
+$$;
+
+-- The same for runs of several experiments, as many as do not exist yet: a repeated creation takes no number. The commit
+-- does not wait for the disk: the events that use the numbers are committed later, and what is written stays in order.
+CREATE OR REPLACE FUNCTION reserve_numbers_of_new(_runs text[], _experiments text[])
+RETURNS TABLE (experiment_stream text, first_number bigint, count bigint)
+LANGUAGE sql SECURITY DEFINER SET search_path = runfold, pg_temp AS $$
+    SELECT set_config('synchronous_commit', 'off', true);
+    WITH wanted AS MATERIALIZED (
+        SELECT w.experiment, count(*) AS count FROM unnest(_runs, _experiments) AS w (run, experiment)
+        WHERE (SELECT h.stream FROM heads AS h WHERE h.stream = w.run) IS NULL -- a look-up each, whatever the table's size
+        GROUP BY w.experiment
+    ), reserved AS (
+        INSERT INTO run_numbers AS r (experiment_stream, next_number)
+        SELECT experiment, 1 + wanted.count FROM wanted ORDER BY experiment -- one order for everybody: no deadlock
+        ON CONFLICT (experiment_stream) DO UPDATE SET next_number = r.next_number + excluded.next_number - 1
+        RETURNING r.experiment_stream, r.next_number
+    )
+    SELECT reserved.experiment_stream, reserved.next_number - wanted.count, wanted.count
+    FROM reserved JOIN wanted ON wanted.experiment = reserved.experiment_stream
 $$;
 
 CREATE OR REPLACE FUNCTION renew_lease(_process_id uuid, _lease_us bigint)

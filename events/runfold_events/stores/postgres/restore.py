@@ -12,7 +12,7 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.restoring import Restoration, Restorer
 from runfold_events.stores.postgres import rows
 from runfold_events.stores.postgres.schema import check_version, lock_schema, no_store, wait_for_rest
-from runfold_events.stores.postgres.store import PostgresTransaction
+from runfold_events.stores.postgres.transactions import PostgresTransaction
 
 
 async def mark_restored(owner: asyncpg.Connection[Any]) -> Restoration:

@@ -1,6 +1,6 @@
 """The Postgres adapter of :class:`~runfold_events.ports.EventStore`.
 
-A transaction is four round trips: BEGIN, lock, load, append with COMMIT after it. The engine bounds a stopped owner:
+A transaction is five round trips: BEGIN, lock, load, append, COMMIT. The engine bounds a stopped owner:
 ``lock_timeout`` for who waits, ``idle_in_transaction_session_timeout`` for who stands still while holding the row,
 ``tcp_user_timeout`` for a peer that is gone.
 """
@@ -8,7 +8,7 @@ A transaction is four round trips: BEGIN, lock, load, append with COMMIT after i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -19,13 +19,19 @@ from msgspec import Struct
 from runfold_events.contract.envelope import PublicEvent, RecordedEvent
 from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.failpoints import reach
-from runfold_events.ports import CommandKey, Head, Loaded, PartitionRow, Write, WriterKey, WriterMark
+from runfold_events.ports import CommandKey, Head, PartitionRow, WriterKey, WriterMark
 from runfold_events.stores.postgres import rows
 from runfold_events.stores.postgres.audit import PostgresAudit
 from runfold_events.stores.postgres.dsn import check_dsn
 from runfold_events.stores.postgres.exporting import PostgresExport
 from runfold_events.stores.postgres.failures import RETRY_AFTER_S, translated
 from runfold_events.stores.postgres.schema import SERVICES, check_version, no_store
+from runfold_events.stores.postgres.transactions import (
+    PostgresSharedTransaction,
+    PostgresTransaction,
+    columns,
+)
+from runfold_events.stores.postgres.turns import Turns
 
 READ_EVENTS_MAX: Final = 100_000
 
@@ -51,7 +57,7 @@ class PostgresStore:
         self._epoch = epoch
         self._partitions = partitions
         self._timeouts = timeouts
-        self._in_flight = [asyncio.Lock() for _ in range(partitions)]
+        self._turns = Turns(partitions, timeouts.lock_ms / 1_000)
         self._is_closed = False
 
     @classmethod
@@ -84,6 +90,7 @@ class PostgresStore:
                 timeout=timeouts.connect_s,
                 server_settings=settings,
                 init=known.check,
+                connection_class=_Connection,
             )
             meta = await pool.fetchrow("SELECT epoch, partitions, schema_version FROM meta")
             if meta is None:
@@ -114,40 +121,42 @@ class PostgresStore:
     @asynccontextmanager
     async def transaction(self, partition: int) -> AsyncGenerator[PostgresTransaction]:
         """See the port. One transaction in flight per partition and process: the pool never fills with waiters."""
-        async with self._turn(partition), self._connection() as connection:
-            began = connection.transaction(isolation="read_committed")
+        async with self._turns.wait(partition), self._begun() as connection:
+            reach("postgres.lock.before")
+            row = await connection.fetchrow("SELECT * FROM lock_partition($1)", partition)
+            reach("postgres.lock.after")
+            if row is None or row["next_pos"] is None:
+                raise Invalid(
+                    f"there is no partition {partition}", facts={"field": "partition", "size": partition}
+                )
+            yield PostgresTransaction(connection, rows.partition_row_of(partition, row))
+
+    @asynccontextmanager
+    async def shared_transaction(
+        self, partitions: Iterable[int]
+    ) -> AsyncGenerator[PostgresSharedTransaction]:
+        """See the port. Neither does it wait for another transaction of this process."""
+        async with self._turns.take_free(partitions) as mine, self._begun() as connection:
+            reach("postgres.lock.before")
+            found = await connection.fetch("SELECT * FROM lock_free_partitions($1)", mine)
+            reach("postgres.lock.after")
+            locked = {row[0]: rows.partition_row_of(row[0], row[1:]) for row in found}
+            yield PostgresSharedTransaction(connection, locked)
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncGenerator[Any]:
+        """A connection in a transaction, which is committed at the end and rolled back on any exception."""
+        async with self._connection() as connection:
+            began = connection.transaction()  # READ COMMITTED, by the session's default
             await began.start()
             try:
-                reach("postgres.lock.before")
-                row = await connection.fetchrow("SELECT * FROM lock_partition($1)", partition)
-                reach("postgres.lock.after")
-                if row is None or row["next_pos"] is None:
-                    raise Invalid(
-                        f"there is no partition {partition}", facts={"field": "partition", "size": partition}
-                    )
-                yield PostgresTransaction(connection, rows.partition_row_of(partition, row))
+                yield connection
                 reach("postgres.commit.before")
             except BaseException:
                 await _roll_back(began)
                 raise
             await began.commit()
             reach("postgres.commit.after")
-
-    @asynccontextmanager
-    async def _turn(self, partition: int) -> AsyncGenerator[None]:
-        """This process's one transaction at a time on the partition; bounded like the lock in the engine."""
-        lock, wait_s = self._in_flight[partition], self._timeouts.lock_ms / 1_000
-        try:
-            await asyncio.wait_for(lock.acquire(), wait_s)
-        except TimeoutError:
-            raise Unavailable(
-                f"another transaction of this process held partition {partition} for {wait_s:g} s",
-                facts={"retry_after": RETRY_AFTER_S, "partition": partition},
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     async def read(self, partition: int, from_pos: int, events_max: int) -> list[RecordedEvent]:
         """See the port."""
@@ -204,6 +213,25 @@ class PostgresStore:
             bytes_max,
         )
 
+    async def read_several(
+        self, places: Mapping[int, int], events_max: int, bytes_max: int
+    ) -> list[PublicEvent]:
+        """Committed events from each partition's position on, partition by partition.
+
+        At most ``events_max`` of each, with at most ``bytes_max`` of bodies: of what is larger, none comes.
+        """
+        found = await self._fetch(
+            f"SELECT {rows.PUBLIC_COLUMNS} FROM unnest($1::integer[], $2::bigint[]) AS place (number, first) "  # noqa: S608
+            "CROSS JOIN LATERAL (SELECT *, sum(coalesce(octet_length(body), 0)) OVER (ORDER BY pos) AS size "
+            "FROM events WHERE partition = place.number AND pos >= place.first ORDER BY pos LIMIT $3) AS sized "
+            "WHERE size <= $4 ORDER BY partition, pos",
+            list(places),
+            list(places.values()),
+            events_max,
+            bytes_max,
+        )
+        return [PublicEvent(*row) for row in found]
+
     async def published(self) -> tuple[int, ...]:
         """See :class:`~runfold_events.log_ports.LogStore`."""
         found = await self._fetch(
@@ -230,7 +258,7 @@ class PostgresStore:
         events = await self._events(
             "type <> 'run.metrics_logged' AND (stream, writer_id, writer_seq) IN (SELECT * FROM "
             "unnest($1::text[], $2::uuid[], $3::bigint[])) ORDER BY partition, pos",
-            *_columns(wanted, 3),
+            *columns(wanted, 3),
         )
         outcomes: dict[CommandKey, list[RecordedEvent]] = {}
         for event in events:
@@ -259,12 +287,17 @@ class PostgresStore:
         """See the port."""
         entries = [(stream, writer_id, number) for (stream, writer_id), number in numbers.items()]
         if entries:
-            await self._fetch("SELECT announce($1, $2, $3)", *_columns(entries, 3))
+            await self._fetch("SELECT announce($1, $2, $3)", *columns(entries, 3))
 
     async def reserve_run_numbers(self, experiment_stream: str, count: int) -> int:
         """See the port."""
         found = await self._fetch("SELECT reserve_run_numbers($1, $2)", experiment_stream, count)
         return int(found[0][0])
+
+    async def reserve_numbers_of_new(self, runs: Collection[tuple[str, str]]) -> dict[str, range]:
+        """See :class:`~runfold_events.ports.SharingStore`."""
+        found = await self._fetch("SELECT * FROM reserve_numbers_of_new($1, $2)", *columns(list(runs), 2))
+        return {row[0]: range(row[1], row[1] + row[2]) for row in found}
 
     async def renew_lease(self, process_id: UUID, lease_us: int) -> None:
         """See the port."""
@@ -353,6 +386,13 @@ class PostgresStore:
             raise passing from error
 
 
+class _Connection(asyncpg.Connection):
+    """Nothing of ours outlives its transaction: a connection needs no round trip to be clean for the next user."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 class KnownEpoch:
     """What a process knows of its store's epoch; every connection that it makes later must find the same.
 
@@ -374,60 +414,12 @@ class KnownEpoch:
             )
 
 
-class PostgresTransaction:
-    """See :class:`~runfold_events.ports.PartitionTransaction`."""
-
-    def __init__(self, connection: Any, row: PartitionRow) -> None:
-        self.row = row
-        self._connection = connection
-
-    async def load(self, streams: Iterable[str], writers: Iterable[WriterKey]) -> Loaded:
-        """See the port."""
-        reach("postgres.load.before")
-        found = await self._connection.fetch(
-            "SELECT * FROM load_decision($1, $2, $3)", list(set(streams)), *_columns(list(set(writers)), 2)
-        )
-        reach("postgres.load.after")
-        return rows.loaded_of(found)
-
-    async def write(self, write: Write) -> None:
-        """See the port."""
-        rows.check_dense(write.events, self.row)
-        head = write.events[-1].chain if write.events else self.row.chain_head
-        reach("postgres.append.before")
-        if write.drop:
-            await self._connection.execute("SELECT drop_holders($1, $2)", *_columns(list(write.drop), 2))
-        await self._connection.execute(
-            "SELECT append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-            self.row.partition,
-            self.row.next_pos,
-            head,
-            write.next_offset,
-            [rows.event_row(event) for event in write.events],
-            [rows.head_row(entry) for entry in write.heads],
-            [rows.mark_row(entry) for entry in write.marks],
-            [entry.announced for entry in write.marks],
-            *_columns(list(write.hold), 2),
-            list(write.lost),
-            list(write.found),
-            list(write.ended),
-            list(write.erase),
-            *rows.log_mark_values(write.last_record),
-        )
-        reach("postgres.append.after")
-
-
 async def _roll_back(transaction: Any) -> None:
     """Roll back if the connection still can; a lost one has rolled back by itself."""
     try:
         await transaction.rollback()
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return
-
-
-def _columns(entries: list[Any], count: int) -> list[list[Any]]:
-    """Entries turned into ``count`` lists, for ``unnest``."""
-    return [[entry[index] for entry in entries] for index in range(count)]
 
 
 def _texts(found: Iterable[Any]) -> list[str]:

@@ -9,17 +9,19 @@ LOCK TABLE view_generations, view_checkpoints IN SHARE ROW EXCLUSIVE MODE;
 -- Rows are locked in one order for everybody: rivals wait for each other, and never in a circle.
 -- name: advance
 WITH standing AS MATERIALIZED (
-    SELECT c.projection, c.version, c.generation
+    SELECT c.projection, c.version, c.generation, c.partition, wanted.next
     FROM view_checkpoints AS c
-    JOIN unnest($1::text[], $2::integer[], $3::integer[]) AS wanted (projection, version, generation)
-        USING (projection, version, generation)
-    WHERE c.partition = $4 AND c.epoch = $5 AND c.pos = $6
-    ORDER BY c.projection, c.version, c.generation
+    JOIN unnest($1::text[], $2::integer[], $3::integer[], $4::integer[], $5::bytea[], $6::bigint[], $7::bigint[])
+        AS wanted (projection, version, generation, partition, epoch, pos, next)
+        USING (projection, version, generation, partition)
+    WHERE c.epoch = wanted.epoch AND c.pos = wanted.pos
+    ORDER BY c.partition, c.projection, c.version, c.generation
     FOR UPDATE OF c
 )
-UPDATE view_checkpoints AS c SET pos = $7, stopped = NULL
+UPDATE view_checkpoints AS c SET pos = s.next, stopped = NULL
 FROM standing AS s
-WHERE c.projection = s.projection AND c.version = s.version AND c.generation = s.generation AND c.partition = $4;
+WHERE
+    c.projection = s.projection AND c.version = s.version AND c.generation = s.generation AND c.partition = s.partition;
 
 -- name: stop
 UPDATE view_checkpoints SET stopped = $7

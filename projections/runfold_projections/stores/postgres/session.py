@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from runfold_events.failpoints import reach
-from runfold_projections.projection import Catalogue, Checkpoint, Generation
+from runfold_projections.projection import Catalogue, Checkpoint, Generation, Move
 from runfold_projections.statements import schema_statements
 from runfold_projections.stores.postgres.spelled import spelled
 from runfold_projections.stores.postgres.tables import PostgresTables, changed, statements
@@ -51,13 +51,11 @@ class PostgresSession:
                 )
         return Catalogue(active, building, checkpoints)
 
-    async def advance(self, checkpoints: Sequence[Checkpoint], pos: int) -> bool:
+    async def advance(self, moves: Sequence[Move]) -> bool:
         """See the port. Who comes second waits for the first one's commit, then finds the position moved."""
         reach("views.advance")
-        first = checkpoints[0]
-        names, versions, numbers = zip(*(_key(one.generation) for one in checkpoints), strict=True)
-        standing = (first.partition, first.epoch.bytes, first.pos)
-        return await self._run("advance", names, versions, numbers, *standing, pos) == len(checkpoints)
+        columns = zip(*((*_place(move.checkpoint), move.pos) for move in moves), strict=True)
+        return await self._run("advance", *columns) == len(moves)
 
     async def stop(self, checkpoint: Checkpoint, why: str | None) -> bool:
         """See the port."""
