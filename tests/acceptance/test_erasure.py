@@ -13,6 +13,7 @@ import pytest
 
 from runfold import Conflict, Experiment, Run, Workspace
 from runfold_services.compose import ledger_path
+from tests.support.found_in_files import found_in_files
 from tests.support.replay import check_views_equal_a_replay
 from tests.support.repository import script
 
@@ -92,13 +93,8 @@ def runfold(*arguments: str) -> str:
 
 
 def marks_in(home: Path) -> set[str]:
-    """Which marks stand in any file below ``home``, in whatever encoding keeps ASCII as it is."""
-    found: set[str] = set()
-    for path in home.rglob("*"):
-        if path.is_file():
-            data = path.read_bytes()
-            found |= {mark for mark in MARKS if mark.encode() in data}
-    return found
+    """Which marks stand in any file below ``home``."""
+    return found_in_files(home, MARKS)
 
 
 def test_no_byte_is_left_the_chain_checks_and_a_rebuild_equals(erased: Run, own_home: Path) -> None:

@@ -100,6 +100,11 @@ def test_all_operations_answer_as_they_are_described(ask: Described, home: Path)
     key = f"stream={created['stream']}&writer={created['writer_id']}"
     ask("GET", f"/api/v1/outcomes?{key}&number={created['writer_seq']}")
     ask("GET", f"/api/v1/outcomes?{key}&number=99")
+    asked = [{"stream": created["stream"], "number": number} for number in (created["writer_seq"], 99)]
+    fates = ask("POST", "/api/v1/outcomes:query", {"writer": created["writer_id"], "commands": asked})[
+        "fates"
+    ]
+    assert [fate.get("outcome") is None for fate in fates] == [False, True]
     for path in (
         "/api/v1/workspaces",
         "/api/v1/events?limit=1000",

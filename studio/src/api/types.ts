@@ -35,6 +35,13 @@ export interface ArtifactBody {
   content_type?: string;
 }
 
+export interface Asked {
+  stream: string;
+  number: number;
+  partition?: number | null;
+  offset?: number | null;
+}
+
 export interface CancelRun {
   type: "run.cancel";
   run_id: string;
@@ -380,6 +387,11 @@ export interface FailRun {
   unless_adopted?: boolean;
 }
 
+export interface Fate {
+  outcome?: Accepted | Refused | null;
+  passed?: boolean;
+}
+
 export interface FileAnswer {
   token: string;
   path: string;
@@ -480,6 +492,15 @@ export interface MetricSummary {
 }
 
 export interface NothingBody {
+}
+
+export interface OutcomeQuery {
+  writer: string;
+  commands: (Asked)[];
+}
+
+export interface OutcomesAnswer {
+  fates: (Fate)[];
 }
 
 export interface PackedCurvesAnswer {

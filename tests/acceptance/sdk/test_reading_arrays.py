@@ -172,7 +172,7 @@ def test_runs_are_read_page_by_page_and_not_one_by_one(
     asked = counted_questions(experiment.workspace, monkeypatch)
 
     assert len(experiment.to_dataframe(include_children=True)) == 601
-    assert asked == ["runs", "runs", "runs"]  # 50, then 500 a page
+    assert asked == ["runs", "runs"]  # 50, then up to 1,000 a page
 
 
 @pytest.mark.parametrize("package", ["pandas", "polars", "nanoarrow"])

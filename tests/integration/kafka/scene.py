@@ -186,11 +186,17 @@ class Scene:
             await sink.stop()
 
     async def alter_topic(self, name: str, settings: dict[str, str]) -> None:
-        """Change settings of a topic."""
-        admin = await started(new_admin(self.cluster))
+        """Change settings of a topic; returns once the broker tells of them."""
+        admin, seen = await started(new_admin(self.cluster)), KafkaTopicAdmin(self.cluster)
         try:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(settings))])
+            async with asyncio.timeout(WAIT_S_MAX):
+                while not (
+                    (topic := await seen.describe(name)) and settings.items() <= topic.settings.items()
+                ):  # noqa: ASYNC110 - the broker tells nobody
+                    await asyncio.sleep(0.05)
         finally:
+            await seen.stop()
             await admin.close()
 
     def relay(self, store: LogStore | None = None, settings: RelaySettings | None = None) -> Relay:
