@@ -68,6 +68,12 @@ async def until(
         await asyncio.sleep(poll_s)
 
 
+async def _tells(admin: KafkaTopicAdmin, topic: str, settings: Mapping[str, str]) -> bool:
+    """Whether the broker knows of a topic's settings."""
+    found = await admin.describe(topic)
+    return found is not None and settings.items() <= found.settings.items()
+
+
 class Scene:
     """One store, one pair of topics. What is started here is stopped at the end."""
 
@@ -191,9 +197,7 @@ class Scene:
         try:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(settings))])
             async with asyncio.timeout(WAIT_S_MAX):
-                while not (
-                    (topic := await seen.describe(name)) and settings.items() <= topic.settings.items()
-                ):  # noqa: ASYNC110 - the broker tells nobody
+                while not await _tells(seen, name, settings):  # noqa: ASYNC110 - it tells nobody by itself
                     await asyncio.sleep(0.05)
         finally:
             await seen.stop()
