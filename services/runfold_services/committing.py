@@ -11,15 +11,14 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from runfold_events.contract.commands import Command, LogMetrics
-from runfold_events.contract.envelope import JSON
+from runfold_events.contract.commands import LogMetrics
 from runfold_events.contract.errors import RunfoldError, error_from
-from runfold_events.contract.submission import Actor, Outcome, Submission
+from runfold_events.contract.submission import Outcome, Submission
 from runfold_events.ledger import Ledger
 from runfold_events.ports import EventStore, IdSource
 from runfold_services.helper_process import HelperProcess
@@ -35,21 +34,10 @@ def helper_command(home: Path) -> list[str]:
 
 
 class _Sent(Struct, array_like=True, gc=False):
-    """A submission as the helper is told; a metric batch as bytes, since it may be JSON within msgpack."""
+    """A submission as the helper is told; a metric batch beside it, since it may be JSON within msgpack."""
 
-    workspace: str
-    command: Command | None
-    metrics: tuple[str, bytes] | None  # run and batch
-    writer_id: UUID
-    writer_seq: int
-    occurred_at: int
-    actor: Actor
-    door: str
-    content_type: str = JSON
-    hold: bool = False
-    correlation_id: UUID | None = None
-    causation_id: UUID | None = None
-    traceparent: str | None = None
+    submission: Submission
+    batch: bytes | None = None
 
 
 class Answered(Struct, array_like=True, gc=False):
@@ -59,6 +47,7 @@ class Answered(Struct, array_like=True, gc=False):
     error: tuple[str, str, dict[str, object]] | None = None
 
 
+_ELSEWHERE: Final = msgspec.Raw(b"\xc0")  # null: stands for a batch that goes beside its command
 _encoder: Final = msgspec.msgpack.Encoder(uuid_format="bytes")
 _sent_decoder: Final = msgspec.msgpack.Decoder(list[_Sent])
 _answered_decoder: Final = msgspec.msgpack.Decoder(Answered)
@@ -133,44 +122,15 @@ def read_answer(answer: bytes) -> Answered:
 
 
 def _sent(submission: Submission) -> _Sent:
-    command: Command | None = submission.command
-    metrics = None
-    if isinstance(command, LogMetrics):
-        metrics, command = (command.run_id, bytes(command.batch)), None
-    return _Sent(
-        submission.workspace,
-        command,
-        metrics,
-        submission.writer_id,
-        submission.writer_seq,
-        submission.occurred_at,
-        submission.actor,
-        submission.door,
-        submission.content_type,
-        submission.hold,
-        submission.correlation_id,
-        submission.causation_id,
-        submission.traceparent,
-    )
+    command = submission.command
+    if not isinstance(command, LogMetrics):
+        return _Sent(submission)
+    return _Sent(replace(submission, command=replace(command, batch=_ELSEWHERE)), bytes(command.batch))
 
 
 def _submission(sent: _Sent) -> Submission:
-    command = sent.command
-    if command is None:
-        if sent.metrics is None:
-            raise ValueError("a submission without a command")
-        command = LogMetrics(run_id=sent.metrics[0], batch=msgspec.Raw(sent.metrics[1]))
-    return Submission(
-        workspace=sent.workspace,
-        command=command,
-        writer_id=sent.writer_id,
-        writer_seq=sent.writer_seq,
-        occurred_at=sent.occurred_at,
-        actor=sent.actor,
-        door=sent.door,
-        content_type=sent.content_type,
-        hold=sent.hold,
-        correlation_id=sent.correlation_id,
-        causation_id=sent.causation_id,
-        traceparent=sent.traceparent,
-    )
+    submission = sent.submission
+    command = submission.command
+    if sent.batch is None or not isinstance(command, LogMetrics):
+        return submission
+    return replace(submission, command=replace(command, batch=msgspec.Raw(sent.batch)))
