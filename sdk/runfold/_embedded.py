@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 from uuid import UUID, uuid4
 
-from runfold._transport import Answer, Batch, CommandLog, Item
-from runfold_events.contract.commands import LogMetrics, RecordArtifact
-from runfold_events.contract.envelope import JSON, MSGPACK
+from runfold._transport import Answer, Batch, CommandLog, Item, submissions_of
+from runfold_events.contract.commands import RecordArtifact
 from runfold_events.contract.errors import error_from
-from runfold_events.contract.submission import Actor, Outcome, Refused, Submission
+from runfold_events.contract.submission import Actor, Outcome, Refused
 from runfold_events.contract.tokens import parse_token
 from runfold_events.contract.validation import check_artifact_path, check_command
 from runfold_events.sync import run_sync
@@ -59,22 +58,7 @@ class EmbeddedTransport:
         self._traceparent = traceparent
 
     def submit(self, batch: Batch) -> Answer:
-        submissions = [
-            Submission(
-                workspace=batch.workspace,
-                command=item.command,
-                writer_id=batch.writer_id,
-                writer_seq=item.writer_seq,
-                occurred_at=item.occurred_at,
-                actor=self._actor,
-                door=_DOOR,
-                content_type=MSGPACK if isinstance(item.command, LogMetrics) else JSON,
-                hold=batch.hold,
-                correlation_id=item.correlation_id,
-                traceparent=self._traceparent,
-            )
-            for item in batch.items
-        ]
+        submissions = submissions_of(batch, self._actor, _DOOR, self._traceparent)
         outcomes = run_sync(self._service.submit(submissions))
         return Answer(outcomes, _token_of(outcomes))
 

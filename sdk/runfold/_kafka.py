@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from runfold._http import HttpTransport
-from runfold._transport import Batch, Place
-from runfold_events.contract.commands import LogMetrics
-from runfold_events.contract.envelope import JSON, MSGPACK
+from runfold._transport import Batch, Place, submissions_of
 from runfold_events.contract.errors import Invalid, RunfoldError, Unavailable
-from runfold_events.contract.submission import Actor, Submission
+from runfold_events.contract.submission import Actor, stream_of
 from runfold_events.fates import Asked, Fate
 
 if TYPE_CHECKING:
     from runfold_services.kafka_settings import KafkaSettings
 
-_NOBODY: Final = Actor("", "kafka")  # records say nothing of who sent them
+_DOOR: Final = "kafka"
+_NOBODY: Final = Actor("", _DOOR)  # records say nothing of who sent them
 
 
 def open_log(server: HttpTransport, traceparent: str | None) -> KafkaLog:
@@ -56,7 +55,7 @@ class KafkaLog:
         self._traceparent = traceparent
 
     def post(self, batch: Batch) -> list[Place]:
-        return self._log.post(submissions_of(batch, self._traceparent))
+        return self._log.post(submissions_of(batch, _NOBODY, _DOOR, self._traceparent))
 
     def fates(self, batch: Batch, places: Sequence[Place]) -> list[Fate]:
         asked = asked_about(batch, places)
@@ -76,28 +75,14 @@ class KafkaLog:
         self._log.close()
 
 
-def submissions_of(batch: Batch, traceparent: str | None = None) -> list[Submission]:
-    """The commands of a request as records carry them."""
-    return [
-        Submission(
-            workspace=batch.workspace,
-            command=item.command,
-            writer_id=batch.writer_id,
-            writer_seq=item.writer_seq,
-            occurred_at=item.occurred_at,
-            actor=_NOBODY,
-            door="kafka",
-            content_type=MSGPACK if isinstance(item.command, LogMetrics) else JSON,
-            correlation_id=item.correlation_id,
-            traceparent=traceparent,
-        )
-        for item in batch.items
-    ]
-
-
 def asked_about(batch: Batch, places: Sequence[Place]) -> list[Asked]:
     """The question what became of a request's commands."""
     return [
-        Asked(stream=one.stream, number=one.writer_seq, partition=partition, offset=offset)
-        for one, (partition, offset) in zip(submissions_of(batch), places, strict=True)
+        Asked(
+            stream=stream_of(batch.workspace, item.command),
+            number=item.writer_seq,
+            partition=partition,
+            offset=offset,
+        )
+        for item, (partition, offset) in zip(batch.items, places, strict=True)
     ]

@@ -242,7 +242,7 @@ class Sender:
         try:
             answer = self._send(batch) if batch else None
             if answer is None and batch:
-                self._is_under_way()
+                self._end_outage()
                 return
         except Unavailable as error:
             self._not_answered(batch, error)
@@ -361,8 +361,8 @@ class Sender:
             raise Unavailable(f"{len(batch)} commands were sent, {len(answer.outcomes)} were answered")
         return _outcomes.Answered(batch, answer.outcomes, answer.token)
 
-    def _is_under_way(self) -> None:
-        """The log has it and the ledger answers, if not for this yet."""
+    def _end_outage(self) -> None:
+        """The other side answers, if not about this request yet."""
         self.outage_since = None
         self._backoff_s, self._retry_at = BACKOFF_S_MIN, 0.0
 
@@ -376,8 +376,7 @@ class Sender:
         if self._log.is_posted and self._journal.has_unread:
             self.has_more = True  # values have gathered meanwhile
         self._log.forget()
-        self.outage_since = None
-        self._backoff_s, self._retry_at = BACKOFF_S_MIN, 0.0
+        self._end_outage()
         self._commands_max = 0 if not self._backlog else self._commands_max * 2
         self._backlog.extendleft(reversed(again + (marks if again else [])))
         if not again:

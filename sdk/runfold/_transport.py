@@ -13,8 +13,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from runfold_events.contract.commands import Command
-from runfold_events.contract.submission import Outcome
+from runfold_events.contract.commands import Command, LogMetrics
+from runfold_events.contract.envelope import JSON, MSGPACK
+from runfold_events.contract.submission import Actor, Outcome, Submission
 
 if TYPE_CHECKING:
     from runfold_events.fates import Fate
@@ -63,6 +64,26 @@ class Answer(Struct, frozen=True):
 
     outcomes: list[Outcome]
     token: str | None
+
+
+def submissions_of(batch: Batch, actor: Actor, door: str, traceparent: str | None) -> list[Submission]:
+    """The commands of a request, for a ledger in this process or as records of a log."""
+    return [
+        Submission(
+            workspace=batch.workspace,
+            command=item.command,
+            writer_id=batch.writer_id,
+            writer_seq=item.writer_seq,
+            occurred_at=item.occurred_at,
+            actor=actor,
+            door=door,
+            content_type=MSGPACK if isinstance(item.command, LogMetrics) else JSON,
+            hold=batch.hold,
+            correlation_id=item.correlation_id,
+            traceparent=traceparent,
+        )
+        for item in batch.items
+    ]
 
 
 Place = tuple[int, int]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from runfold._kafka import asked_about, submissions_of
-from runfold._transport import Batch, CommandLog, Place
+from runfold._kafka import asked_about
+from runfold._transport import Batch, CommandLog, Place, submissions_of
 from runfold_events.contract.cloudevents import Record, command_record
 from runfold_events.contract.errors import Unavailable
+from runfold_events.contract.submission import Actor
 from runfold_events.fates import Fate, fates
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
@@ -21,6 +22,7 @@ from runfold_services.kafka_settings import KafkaSettings
 from tests.support.sdk import Wire
 
 PARTITION = 0
+_SENDER = Actor("", "kafka")
 
 
 class MemoryLog:
@@ -55,7 +57,7 @@ class MemoryLog:
         return self._append(batch)
 
     def _append(self, batch: Batch) -> list[Place]:
-        made: list[Record] = [command_record(one) for one in submissions_of(batch)]
+        made: list[Record] = [command_record(one) for one in submissions_of(batch, _SENDER, "kafka", None)]
         first = len(self.records)
         for offset, record in enumerate(made, first):
             self.records.append(LogRecord(PARTITION, offset, 0, record.key, record.value, record.headers))
