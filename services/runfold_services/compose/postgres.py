@@ -26,14 +26,13 @@ from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.views import all_projections
 from runfold_services.compose.files import open_files
 from runfold_services.files.port import FileStore
-from runfold_services.postgres_settings import PostgresSettings
+from runfold_services.postgres_settings import FRESH_WAIT_S, PostgresSettings
 from runfold_services.projector import Projector, ProjectorSettings
 from runfold_services.roles import ProjectorRole
 from runfold_services.settings import value_codec
 from runfold_services.tracker import Tracker
 
 T = TypeVar("T")
-FRESH_S_MAX: Final = 1.0  # how long a question that names no position waits for what was answered here
 
 
 class ServerTracker(Tracker):
@@ -47,6 +46,7 @@ class ServerTracker(Tracker):
         files: FileStore,
         *,
         lease_s: float,
+        fresh_wait_s: float,
         projector: Projector | None,
     ) -> None:
         ledger = Ledger(store, SystemIds(), partitions_at_once=True)
@@ -54,6 +54,7 @@ class ServerTracker(Tracker):
         self.store = store
         self._sharing = Sharing(ledger, store)
         self.projector = projector
+        self._fresh_wait_s = fresh_wait_s
         self._answered: Token | None = None
         self._reached: Token | None = None  # a position that the views are known to have reached
         if projector is not None:
@@ -90,7 +91,7 @@ class ServerTracker(Tracker):
         ):
             return await self.views.reach(None)
         try:
-            self._reached = await self.views.reach(self._answered, FRESH_S_MAX)
+            self._reached = await self.views.reach(self._answered, self._fresh_wait_s)
         except PositionNotReached:
             return await self.views.reach(None)
         return self._reached
@@ -121,6 +122,7 @@ async def open_server(
     connections_max: int = 8,
     clock: Clock | None = None,
     lease_s: float = limits.LEASE_S,
+    fresh_wait_s: float = FRESH_WAIT_S,
     files: str | None = None,
     home: Path | None = None,
 ) -> ServerTracker:
@@ -133,6 +135,7 @@ async def open_server(
         connections_max: to each of the two.
         clock: for what the lease keeper says.
         lease_s: how long a process may be silent before its runs are marked NotResponding.
+        fresh_wait_s: how long a question that names no position waits for what was answered here.
         files: where contents of files are kept, see :func:`~runfold_services.compose.files.open_files`.
         home: the runfold home, for ``files`` that name no place.
 
@@ -156,7 +159,15 @@ async def open_server(
             await prepare(store, view_store, projections)
         views = ServerViews(store, view_store, projections)
         opened.pop_all()
-    return ServerTracker(store, views, clock or SystemClock(), kept, lease_s=lease_s, projector=projector)
+    return ServerTracker(
+        store,
+        views,
+        clock or SystemClock(),
+        kept,
+        lease_s=lease_s,
+        fresh_wait_s=fresh_wait_s,
+        projector=projector,
+    )
 
 
 @asynccontextmanager
@@ -209,6 +220,7 @@ async def open_api(
         views_dsn=postgres.views_dsn,
         connections_max=postgres.connections_max,
         lease_s=lease_s,
+        fresh_wait_s=postgres.fresh_wait_s,
         files=files,
         home=home,
     )
