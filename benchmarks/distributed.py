@@ -19,6 +19,7 @@ from benchmarks.place import Place, scratch
 from benchmarks.progress import bar
 from benchmarks.raw import fdatasync_ms
 from runfold_services.compose.postgres import open_server
+from runfold_services.postgres_settings import PostgresSettings
 
 _BASICS: Final = "The machine's own limits, measured in the same minutes. One client each."
 
@@ -48,7 +49,7 @@ def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group
 
 async def _measure(mine: Fleet, sizes: Sizes, folder: Path, advance: Callable[..., Any]) -> list[Group]:
     connection = await asyncpg.connect(mine.owner_dsn)
-    tracker = await open_server(mine.dsn)
+    tracker = await open_server(PostgresSettings(dsn=mine.dsn))
     try:
         watch = Watch(connection)
         writers = await begin_runs(mine, watch, sizes.flood_runs)

@@ -21,7 +21,9 @@ class PostgresSettings(Struct, frozen=True, kw_only=True):
     dsn: str  # of the event store
     views_dsn: str | None = None  # of the views; None: the same database
     connections_max: int = 20  # to each of the two: one for each partition that waits, and some for questions
-    fresh_wait_s: float = FRESH_WAIT_S  # how long a question that names no position waits for what was answered here
+    fresh_wait_s: float = (
+        FRESH_WAIT_S  # how long a question that names no position waits for what was answered here
+    )
 
     def __post_init__(self) -> None:
         for name, dsn in (("RUNFOLD_POSTGRES", self.dsn), ("RUNFOLD_POSTGRES_VIEWS", self.views_dsn)):

@@ -32,11 +32,11 @@ def serve(role: RoleName, placed: Placed, settings: ServerSettings) -> None:
         RunfoldError: the role cannot start; the message says why and what to change.
     """
     if role == "api":
-        from runfold_services.compose.postgres import open_api
+        from runfold_services.compose.postgres import open_server
         from runfold_services.server import serve_on_loop
 
         serve_on_loop(
-            lambda: open_api(
+            lambda: open_server(
                 placed.postgres, lease_s=settings.lease_s, files=settings.files, home=settings.home
             ),
             settings,

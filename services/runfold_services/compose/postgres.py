@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from runfold_events.clock import Clock, SystemClock
 from runfold_events.contract import limits
@@ -26,7 +26,7 @@ from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.views import all_projections
 from runfold_services.compose.files import open_files
 from runfold_services.files.port import FileStore
-from runfold_services.postgres_settings import FRESH_WAIT_S, PostgresSettings
+from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.projector import Projector, ProjectorSettings
 from runfold_services.roles import ProjectorRole
 from runfold_services.settings import value_codec
@@ -115,27 +115,21 @@ class ServerTracker(Tracker):
 
 
 async def open_server(
-    dsn: str,
+    postgres: PostgresSettings,
     *,
-    views_dsn: str | None = None,
     projects: bool = False,
-    connections_max: int = 8,
     clock: Clock | None = None,
     lease_s: float = limits.LEASE_S,
-    fresh_wait_s: float = FRESH_WAIT_S,
     files: str | None = None,
     home: Path | None = None,
 ) -> ServerTracker:
-    """The service over the event store at ``dsn`` and its views.
+    """The service over an event store and its views: what an API process serves.
 
     Args:
-        dsn: the store's database, as the service role.
-        views_dsn: the views' database; None: the store's own.
+        postgres: where store and views are.
         projects: fold in this process, too. Otherwise a projector does, in a process of its own.
-        connections_max: to each of the two.
         clock: for what the lease keeper says.
         lease_s: how long a process may be silent before its runs are marked NotResponding.
-        fresh_wait_s: how long a question that names no position waits for what was answered here.
         files: where contents of files are kept, see :func:`~runfold_services.compose.files.open_files`.
         home: the runfold home, for ``files`` that name no place.
 
@@ -145,9 +139,11 @@ async def open_server(
     """
     kept = open_files(files, home)
     async with contextlib.AsyncExitStack() as opened:
-        store = await PostgresStore.open(dsn, connections_max=connections_max)
+        store = await PostgresStore.open(postgres.dsn, connections_max=postgres.connections_max)
         opened.push_async_callback(store.close)
-        view_store = await PostgresViewStore.open(views_dsn or dsn, connections_max=connections_max)
+        view_store = await PostgresViewStore.open(
+            postgres.views_dsn or postgres.dsn, connections_max=postgres.connections_max
+        )
         opened.push_async_callback(view_store.close)
         projections = all_projections(value_codec())
         projector = None
@@ -165,7 +161,7 @@ async def open_server(
         clock or SystemClock(),
         kept,
         lease_s=lease_s,
-        fresh_wait_s=fresh_wait_s,
+        fresh_wait_s=postgres.fresh_wait_s,
         projector=projector,
     )
 
@@ -200,30 +196,6 @@ async def open_projector_role(postgres: PostgresSettings) -> AsyncGenerator[Proj
     """The same as a role of its own process."""
     async with open_projector(postgres.dsn, views_dsn=postgres.views_dsn) as projector:
         yield ProjectorRole(projector)
-
-
-async def open_api(
-    postgres: PostgresSettings,
-    *,
-    lease_s: float = limits.LEASE_S,
-    files: str | None = None,
-    home: Path | None = None,
-) -> ServerTracker:
-    """What an API process serves; projectors elsewhere keep its views.
-
-    Raises:
-        Invalid: there is no store, or no place for views.
-        Unavailable: Postgres does not answer, or the views are of a newer version.
-    """
-    return await open_server(
-        postgres.dsn,
-        views_dsn=postgres.views_dsn,
-        connections_max=postgres.connections_max,
-        lease_s=lease_s,
-        fresh_wait_s=postgres.fresh_wait_s,
-        files=files,
-        home=home,
-    )
 
 
 @asynccontextmanager

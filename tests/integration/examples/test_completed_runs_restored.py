@@ -18,6 +18,7 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_projections.stores.postgres import create_views_schema
 from runfold_services.compose.postgres import open_server
+from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.server import server_on_loop
 from runfold_services.settings import ServerSettings
 from tests.integration.examples.world import FOLLOW, completed
@@ -38,7 +39,7 @@ async def api_over(dsn: str) -> AsyncGenerator[str]:
         await create_views_schema(owner, service_role=SERVICE_ROLE)
     finally:
         await owner.close()
-    backend = await open_server(as_service(dsn))
+    backend = await open_server(PostgresSettings(dsn=as_service(dsn)))
     server = server_on_loop(backend, ServerSettings(port=0))
     serving = asyncio.create_task(server.serve())
     try:

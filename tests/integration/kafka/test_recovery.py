@@ -24,6 +24,7 @@ from runfold_projections.stores.postgres import create_views_schema
 from runfold_services import log_checks
 from runfold_services import relay as relay_module
 from runfold_services.compose.postgres import open_projector, open_server
+from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.projector import Projector
 from tests.integration.kafka.effects import LogWriter, expected, found
 from tests.integration.kafka.scene import Scene, until, with_scene
@@ -116,7 +117,9 @@ class Restoring:
 
     async def tags(self, run_id: str, at: Token | None = None) -> dict[str, str | None]:
         """What the views answer."""
-        server = await open_server(as_service(self.scene.dsn), views_dsn=as_service(self.views))
+        server = await open_server(
+            PostgresSettings(dsn=as_service(self.scene.dsn), views_dsn=as_service(self.views))
+        )
         try:
             await server.views.reach(at, 0.1)
             return dict((await server.views.run(self.scene.workspace, run_id)).tags)

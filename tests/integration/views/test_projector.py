@@ -24,6 +24,7 @@ from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.testing.history import History, MemorySource
 from runfold_projections.views import all_projections
 from runfold_services.compose.postgres import ServerTracker, open_projector, open_server, rebuild_views
+from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.projector import ROLE, Projector, ProjectorSettings
 from tests.projections.support import refolded
 from tests.support.postgres_store import as_service
@@ -109,7 +110,7 @@ def drive(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def test_what_is_appended_is_in_the_views_soon(dsn: str) -> None:
     async def work() -> None:
-        tracker = await open_server(as_service(dsn), projects=True)
+        tracker = await open_server(PostgresSettings(dsn=as_service(dsn)), projects=True)
         job = Job(tracker)
         await job.begin(*RUNS)
         for number in range(20):
@@ -130,7 +131,7 @@ def test_what_is_appended_is_in_the_views_soon(dsn: str) -> None:
 
 def test_projectors_share_the_partitions_and_take_over_from_those_that_left(dsn: str) -> None:
     async def work() -> None:
-        tracker = await open_server(as_service(dsn))
+        tracker = await open_server(PostgresSettings(dsn=as_service(dsn)))
         job = Job(tracker)
         await job.begin(*RUNS)
         async with (
@@ -167,7 +168,7 @@ def test_a_projector_that_missed_the_end_of_its_lease_does_no_harm(dsn: str) -> 
             assert role == ROLE
 
     async def work() -> None:
-        tracker = await open_server(as_service(dsn))
+        tracker = await open_server(PostgresSettings(dsn=as_service(dsn)))
         job = Job(tracker)
         await job.begin(*RUNS)
         store = await PostgresStore.open(as_service(dsn))
@@ -194,7 +195,7 @@ def test_a_projector_that_missed_the_end_of_its_lease_does_no_harm(dsn: str) -> 
 
 def test_a_killed_projector_is_followed_by_one_that_goes_on(dsn: str) -> None:
     async def work() -> None:
-        tracker = await open_server(as_service(dsn))
+        tracker = await open_server(PostgresSettings(dsn=as_service(dsn)))
         job = Job(tracker)
         await job.begin(*RUNS)
         process = start(PROJECTING, dsn)
@@ -222,7 +223,7 @@ def test_a_rebuild_under_writes_that_is_killed_is_resumed(dsn: str) -> None:
     """Writers do not wait for it, readers always get an answer, and in the end the new tables hold everything."""
 
     async def work() -> None:
-        tracker = await open_server(as_service(dsn), projects=True)
+        tracker = await open_server(PostgresSettings(dsn=as_service(dsn)), projects=True)
         job = Job(tracker)
         await job.begin(*RUNS)
         for number in range(10):
@@ -265,7 +266,7 @@ async def number_of_generations(dsn: str) -> dict[int, str]:
 
 def test_a_projector_goes_on_when_its_connections_were_cut(dsn: str) -> None:
     async def work() -> None:
-        tracker = await open_server(as_service(dsn))
+        tracker = await open_server(PostgresSettings(dsn=as_service(dsn)))
         job = Job(tracker)
         await job.begin(*RUNS)
         async with open_projector(as_service(dsn), settings=QUICK) as projector:
@@ -294,7 +295,7 @@ def test_a_projector_goes_on_when_its_connections_were_cut(dsn: str) -> None:
 
 def test_a_stopped_projector_leaves_its_share_and_nothing_half_done(dsn: str) -> None:
     async def work() -> None:
-        tracker = await open_server(as_service(dsn))
+        tracker = await open_server(PostgresSettings(dsn=as_service(dsn)))
         job = Job(tracker)
         await job.begin(*RUNS)
         async with open_projector(as_service(dsn)) as projector:

@@ -37,6 +37,7 @@ from runfold_projections.views import all_projections
 from runfold_services.compose.postgres import open_server
 from runfold_services.decider import Decider
 from runfold_services.kafka_settings import KafkaSettings, kafka_settings_from_environment
+from runfold_services.postgres_settings import PostgresSettings
 from runfold_services.projector import Projector, ProjectorSettings
 from runfold_services.relay import Relay, RelaySettings
 from runfold_services.replies import Replies
@@ -206,7 +207,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.role == "api":
         settings = ServerSettings(port=options.port, log_level="warning")
-        serve_on_loop(lambda: open_server(options.postgres), settings)
+        serve_on_loop(lambda: open_server(PostgresSettings(dsn=options.postgres)), settings)
     else:
         asyncio.run(serve(options))
 
