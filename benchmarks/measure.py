@@ -38,8 +38,8 @@ class Sizes(Struct, frozen=True, kw_only=True):
     flood_runs: int = 320  # each of a writer of its own
     flood: tuple[tuple[int, int], ...] = ((1, 32_000), (100, 12_000), (1_000, 1_500))  # points, commands
     paced_s: float = 10.0
-    workers: int = 16  # of the SDK, a process each
-    worked_s: float = 15.0
+    workers: int = 64  # of the SDK, a process each
+    worked_s: float = 10.0
     raw_rows: int = 20_000  # that COPY writes and the decoder reads
     raw_commits: int = 200
 

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 STOP_S: Final = 15.0
+BEGIN_S_MAX: Final = 180.0  # many processes start on few cores
 _barrier: Barrier | None = None
 
 
@@ -63,7 +64,7 @@ def together(work: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> li
 def begin() -> None:
     """Wait until every process of :func:`together` has come here."""
     if _barrier is not None:
-        _barrier.wait(60)
+        _barrier.wait(BEGIN_S_MAX)
 
 
 def _keep(barrier: Barrier) -> None:
