@@ -25,6 +25,7 @@ from runfold_projections.metrics.buckets import (
     summary_of,
 )
 from runfold_projections.metrics.chunks import CHUNK_POINTS
+from runfold_projections.metrics.curve_chunks import Asked, concerned_chunks
 from runfold_projections.metrics.curve_points import Points, joined, points_of_chunk, points_of_parts
 from runfold_projections.metrics.curve_table import packed_points
 from runfold_projections.metrics.points import Part, unpack_parts
@@ -146,20 +147,22 @@ def _check_size(curves_wanted: int, points_max: int) -> None:
 async def _planned(
     view: ViewSnapshot, runs: Mapping[str, str], rows: Sequence[Row], query: CurveQuery
 ) -> list[_Plan]:
-    """A plan for every column of every series, out of what stands beside the chunks' bodies."""
+    """A plan for every column of every series, out of what stands beside the bodies of the chunks it concerns."""
     keys = [(row[1],) for row in rows]
-    ranges = _by_series(await view.fetch_many("chunk_ranges", keys))
-    summaries: dict[tuple[int, str], dict[int, Row]] = {}
-    for key, chunk, name, *numbers in await view.fetch_many("column_summaries", keys):
-        summaries.setdefault((key, name), {})[chunk] = tuple(numbers)
     tails: dict[int, list[Part]] = {}
     for key, body in await view.fetch_many("tail", keys):
         tails.setdefault(key, []).extend(unpack_parts(body))
+    axes = await _axes(view, rows, query.x, tails)
+    asked = {row[1]: Asked(axes[row[1]], row[5], len(_columns(row[4]))) for row in rows}
+    concerned = [(key, *chunks) for key, chunks in (await concerned_chunks(view, asked, query)).items()]
+    ranges = _by_series(await view.fetch_many("chunk_ranges", concerned))
+    summaries: dict[tuple[int, str], dict[int, Row]] = {}
+    for key, chunk, name, *numbers in await view.fetch_many("column_summaries", concerned):
+        summaries.setdefault((key, name), {})[chunk] = tuple(numbers)
     plans: list[_Plan] = []
     for stream, *series in rows:
         key, columns, count = series[0], _columns(series[3]), series[4]
-        chunks, parts = ranges.get(key, []), tails.get(key, [])
-        x = _axis(query.x, chunks, parts)
+        chunks, parts, x = ranges.get(key, []), tails.get(key, []), axes[key]
         first = count - count % CHUNK_POINTS
         for column in columns:
             pieces = list(_pieces(chunks, summaries.get((key, column), {}), x, query))
@@ -186,13 +189,21 @@ def _by_series(rows: Sequence[Row]) -> dict[int, list[Row]]:
     return found
 
 
-def _axis(wanted: Axis, chunks: Sequence[Row], parts: Sequence[Part]) -> Axis:
-    """The axis asked for; where no point of a series has a step, its points are counted instead."""
-    if wanted != "step" or any(step_min is not None for _, _, _, _, step_min, _, _ in chunks):
-        return wanted
+async def _axes(
+    view: ViewSnapshot, rows: Sequence[Row], wanted: Axis, tails: Mapping[int, Sequence[Part]]
+) -> dict[int, Axis]:
+    """By series the axis asked for; where no point of a series has a step, its points are counted instead."""
+    if wanted != "step":
+        return {row[1]: wanted for row in rows}
+    chunked = [(row[1],) for row in rows if row[5] >= CHUNK_POINTS]
+    stepped = {key for (key,) in await view.fetch_many("series_with_steps", chunked)}
+    stepped |= {key for key, parts in tails.items() if _have_steps(parts)}
+    return {row[1]: "step" if row[1] in stepped else "index" for row in rows}
+
+
+def _have_steps(parts: Sequence[Part]) -> bool:
     none = NO_STEP.to_bytes(8, "little", signed=True)
-    has_steps = any(part.steps is not None and part.steps != none * part.count for part in parts)
-    return "step" if has_steps else "index"
+    return any(part.steps is not None and part.steps != none * part.count for part in parts)
 
 
 def _pieces(

@@ -55,3 +55,8 @@ CREATE TABLE {p}column (
     rest BLOB NOT NULL,
     PRIMARY KEY (series_key, chunk, name)
 ) WITHOUT ROWID;
+
+-- What curves read of every chunk, without the bodies beside it: a row of those fills much of a page.
+CREATE INDEX {p}chunk_ranges ON {p}chunk (series_key, chunk, count, time_min, time_max, step_min, step_max, without_step);
+CREATE INDEX {p}column_summaries ON {p}column
+    (series_key, chunk, name, numbers, nan_count, min, max, mean, first, last);

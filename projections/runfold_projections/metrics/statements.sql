@@ -58,16 +58,50 @@ SELECT chunk, name, body, rest FROM {p}column WHERE series_key = $1 AND chunk >=
 
 -- Reading curves
 
+-- name: series_with_steps
+SELECT series_key FROM {p}chunk WHERE series_key = $1 AND step_min IS NOT NULL ORDER BY chunk LIMIT 1;
+
+-- The first and the last chunk that reach into $3 to $4, both included, by $2: step or time.
+-- name: chunks_between
+SELECT series_key, MIN(chunk) AS first_chunk, MAX(chunk) AS last_chunk
+FROM (
+    SELECT series_key, chunk,
+           CASE $2 WHEN 'time' THEN time_min ELSE step_min END AS least,
+           CASE $2 WHEN 'time' THEN time_max ELSE step_max END AS greatest
+    FROM {p}chunk WHERE series_key = $1
+) AS ranges
+WHERE greatest >= $3 AND least <= $4
+GROUP BY series_key;
+
+-- Of each column the greatest x from which on chunks that end by $3 have at least $4 points, or a little less far back.
+-- By $2: step, time, or index, where x is the number of the chunk.
+-- name: latest_chunks
+SELECT series_key, name, MAX(least) AS least
+FROM (
+    SELECT series_key, name, least, SUM(points) OVER (PARTITION BY name ORDER BY least DESC, chunk DESC) AS points
+    FROM (
+        SELECT c.series_key, c.chunk, v.name,
+               CASE $2 WHEN 'time' THEN c.time_min WHEN 'index' THEN c.chunk ELSE c.step_min END AS least,
+               CASE $2 WHEN 'time' THEN c.time_max WHEN 'index' THEN c.chunk ELSE c.step_max END AS greatest,
+               v.numbers + v.nan_count - CASE $2 WHEN 'step' THEN c.without_step ELSE 0 END AS points
+        FROM {p}chunk AS c JOIN {p}column AS v ON v.series_key = c.series_key AND v.chunk = c.chunk
+        WHERE c.series_key = $1
+    ) AS pieces
+    WHERE least IS NOT NULL AND greatest <= $3
+) AS counted
+WHERE points >= $4
+GROUP BY series_key, name;
+
 -- name: chunk_ranges
 SELECT series_key, chunk, count, time_min, time_max, step_min, step_max, without_step
-FROM {p}chunk WHERE series_key = $1 ORDER BY chunk;
+FROM {p}chunk WHERE series_key = $1 AND chunk BETWEEN $2 AND $3 ORDER BY chunk;
 
 -- As floats at once: thousands of exact numbers would be read one by one, to become floats after all.
 -- name: column_summaries
 SELECT series_key, chunk, name, numbers, nan_count, CAST(min AS double precision) AS min,
        CAST(max AS double precision) AS max, mean,
        CAST(first AS double precision) AS first, CAST(last AS double precision) AS last
-FROM {p}column WHERE series_key = $1 ORDER BY chunk, name;
+FROM {p}column WHERE series_key = $1 AND chunk BETWEEN $2 AND $3 ORDER BY chunk, name;
 
 -- name: chunk_axes
 SELECT series_key, chunk, times, steps FROM {p}chunk WHERE series_key = $1 AND chunk = $2;

@@ -14,7 +14,8 @@ import pytest
 from runfold_events.contract.columns import Column, pack_floats, pack_integers
 from runfold_events.contract.errors import Invalid, LimitExceeded, NotFound
 from runfold_events.contract.metrics import NO_STEP, Series
-from runfold_projections.model import Curve, CurveQuery, RunQuery
+from runfold_projections.metrics import curve_chunks
+from runfold_projections.model import Axis, Curve, CurveQuery, RunQuery
 from runfold_projections.testing.history import START_US, WORKSPACE, floats, table
 from runfold_projections.testing.views_scene import Scene, ViewsSuite
 
@@ -209,6 +210,43 @@ class CurvesContract(ViewsSuite):
         part = self.curve(filled, points_max=points_max, start=1_000, stop=1_500)
         inside = sum(1_000 <= step < 1_500 for step in steps)
         assert part.count == inside
+
+    @pytest.mark.parametrize("axis", ["step", "time", "index"])
+    def test_a_part_of_a_long_series_is_the_same_though_its_other_chunks_are_not_read(
+        self, filled: Scene, axis: Axis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rng = random.Random(axis)
+        self.log_in_disorder(filled, rng)
+        bounds = [None, -(2**63), 0, *(rng.randrange(26_000) for _ in range(9)), 2**63 - 1]
+        if axis == "time":
+            bounds = [None if bound is None else min(bound + _FIRST_MS, 2**63 - 1) for bound in bounds]
+        for _ in range(60):
+            query = CurveQuery(
+                runs=("beside",),
+                x=axis,
+                start=rng.choice(bounds),
+                stop=rng.choice(bounds),
+                last=rng.choice([None, 1, 700, 4_500]),
+                points_max=5_000,
+            )
+            monkeypatch.setattr(curve_chunks, "LONG_CHUNKS", 10**9)
+            whole = self.ask(filled.views.curves(WORKSPACE, query))
+            monkeypatch.setattr(curve_chunks, "LONG_CHUNKS", 0)
+            assert self.ask(filled.views.curves(WORKSPACE, query)) == whole, query
+
+    def log_in_disorder(self, scene: Scene, rng: random.Random) -> None:
+        """Points of ``beside``: those of ``row`` have two columns, one of them early, and most have no step."""
+        steps = [max(0, place + rng.randrange(-3_000, 3_000)) for place in range(22_000)]
+        self.log(scene, [rng.choice([math.nan, float(step)]) for step in steps], steps)
+        for first in range(0, 14_000, 2_000):
+            values = [float(place) for place in range(first, first + 2_000)]
+            cells = {"a": Column(dtype="f64", values=values)}
+            if first < 8_000:
+                cells["b"] = Column(dtype="any", values=[rng.choice([None, 1.5, "x"]) for _ in values])
+            some = [None if first == 4_000 or rng.random() < 0.7 else int(value) for value in values]
+            times = [_FIRST_MS + int(value) for value in values]
+            scene.history.metrics("beside", table("row", cells, times, some, kind="table"))
+        self.ask(scene.views.reach(None))
 
     def test_without_steps_points_are_counted_and_with_some_the_others_are_left_out(
         self, filled: Scene
