@@ -240,7 +240,7 @@ class CurvesContract(ViewsSuite):
         self.log(scene, [rng.choice([math.nan, float(step)]) for step in steps], steps)
         for first in range(0, 14_000, 2_000):
             values = [float(place) for place in range(first, first + 2_000)]
-            cells = {"a": Column(dtype="f64", values=values)}
+            cells: dict[str, Column] = {"a": Column(dtype="f64", values=list(values))}
             if first < 8_000:
                 cells["b"] = Column(dtype="any", values=[rng.choice([None, 1.5, "x"]) for _ in values])
             some = [None if first == 4_000 or rng.random() < 0.7 else int(value) for value in values]
