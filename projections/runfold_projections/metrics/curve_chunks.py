@@ -30,7 +30,7 @@ async def concerned_chunks(
     view: ViewSnapshot, series: Mapping[int, Asked], query: CurveQuery
 ) -> dict[int, Chunks]:
     """By the key of a series, between which chunks all are that have points of the answer; others may be among them."""
-    found = dict.fromkeys(series, ALL)
+    found: dict[int, Chunks] = dict.fromkeys(series, ALL)
     if query.start is None and query.stop is None and query.last is None:
         return found
     long = {key: asked for key, asked in series.items() if asked.count >= LONG_CHUNKS * CHUNK_POINTS}
