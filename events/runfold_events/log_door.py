@@ -90,12 +90,18 @@ class _Parsed(Struct, frozen=True, gc=False):
 class LogDoor:
     """Takes records of one partition at a time into the ledger."""
 
-    def __init__(self, ledger: Ledger, actor_of: Callable[[LogRecord], Actor], writer_id: UUID) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        actor_of: Callable[[LogRecord], Actor],
+        writer_id: UUID,
+        senders: Senders | None = None,
+    ) -> None:
         """``writer_id`` numbers what this process itself appends to ``_system`` streams."""
         self._ledger = ledger
         self._actor_of = actor_of
         self._writer_id = writer_id
-        self._senders = Senders()
+        self._senders = senders or Senders()
 
     async def handle(self, records: Sequence[LogRecord], from_offset: int) -> Handled:
         """Handle consecutive records of one partition.

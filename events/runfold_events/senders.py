@@ -46,7 +46,8 @@ class Sender:
 class Senders:
     """The senders that were seen last."""
 
-    def __init__(self) -> None:
+    def __init__(self, senders_max: int = SENDERS_MAX) -> None:
+        self._senders_max = senders_max
         self._known: dict[tuple[bytes | None, bytes | None], Sender] = {}
 
     def read(
@@ -102,7 +103,7 @@ class Senders:
             given.pop(name, None)
         if not given.keys() <= _REPEATED or len(headers) != len(given) + len(_VARYING):
             return
-        if len(self._known) >= SENDERS_MAX:
+        if len(self._known) >= self._senders_max:
             self._known.clear()  # who sends on is learned again
         run_id = said.command.run_id
         without_data = replace(said, command=LogMetrics(run_id, Raw()))
