@@ -147,7 +147,7 @@ def are_numbers(column: Column, count: int) -> bool:
             and data is None
             and codec is None
             and column.count is None
-            and all([type(value) is int and limits.STEP_MIN <= value <= limits.INT64_MAX for value in values])
+            and all(type(value) is int and limits.STEP_MIN <= value <= limits.INT64_MAX for value in values)
         )
     if data is None or codec is None or column.count != count or (codec in _DELTA and column.dtype != "i64"):
         return False
