@@ -63,7 +63,11 @@ class Senders:
         sender = self._known.get((key, given.get("ce_writerid")))
         if sender is None or sender.partition != partition or sender.said.actor != actor:
             return None
-        identity, time, number = given.pop("ce_id", b""), given.pop("ce_time", b""), given.pop("ce_writerseq", b"")
+        identity, time, number = (
+            given.pop("ce_id", b""),
+            given.pop("ce_time", b""),
+            given.pop("ce_writerseq", b""),
+        )
         if given != sender.headers or len(headers) != len(given) + len(_VARYING):
             return None
         if not (number.isdigit() and len(number) <= _DIGITS_MAX and identity.isascii() and time.isascii()):

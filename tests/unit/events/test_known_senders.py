@@ -217,7 +217,11 @@ def _told(records: Sequence[LogRecord], together: int, senders: Senders) -> Stor
         streams = {str(run_stream("w", run_id)) for run_id in RUNS}
         return Story(
             handled,
-            [event for partition in range(PARTITIONS) for event in run_sync(store.read(partition, 0, 10_000))],
+            [
+                event
+                for partition in range(PARTITIONS)
+                for event in run_sync(store.read(partition, 0, 10_000))
+            ],
             run_sync(store.heads(streams)),
             [mark for stream in sorted(streams) for mark in run_sync(store.writers(stream))],
         )
@@ -280,7 +284,9 @@ def test_one_record_makes_a_sender_known() -> None:
     known = Counting()
     story = _told(_records([Step()] * 10), 50, known)
     assert known.count == 9
-    assert [event.writer_seq for event in story.events if event.type == "run.metrics_logged"] == list(range(1, 11))
+    assert [event.writer_seq for event in story.events if event.type == "run.metrics_logged"] == list(
+        range(1, 11)
+    )
 
 
 def test_so_many_senders_are_known_and_no_more() -> None:
