@@ -20,6 +20,7 @@ from runfold_events.contract.submission import Actor, Submission
 from runfold_events.ports import WriterKey
 
 SENDERS_MAX: Final = 16_384
+HEADERS_BYTES_MAX: Final = 4_096  # of what is kept of one sender; headers may have megabytes
 _DIGITS_MAX: Final = 18  # every number of so many digits is a legal one, but 0
 _REPEATED: Final = frozenset(
     (
@@ -106,6 +107,8 @@ class Senders:
         for name in _VARYING:
             given.pop(name, None)
         if not given.keys() <= _REPEATED or len(headers) != len(given) + len(_VARYING):
+            return
+        if sum(map(len, given.values())) > HEADERS_BYTES_MAX:
             return
         if len(self._known) >= self._senders_max:
             self._known.clear()  # who sends on is learned again

@@ -8,6 +8,7 @@ from unittest.mock import ANY, patch
 from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
@@ -24,7 +25,7 @@ from runfold_events.contract.submission import Actor, Submission
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import Handled, LogDoor, LogRecord
 from runfold_events.ports import Head, WriterMark
-from runfold_events.senders import Sender, Senders
+from runfold_events.senders import HEADERS_BYTES_MAX, Sender, Senders
 from runfold_events.stores.sqlite import SqliteStore
 from runfold_events.sync import run_sync
 from runfold_events.testing.builders import CountingIds
@@ -297,3 +298,18 @@ def test_so_many_senders_are_known_and_no_more() -> None:
         senders.learn(0, record.key, record.headers, submission)
     found = [senders.read(0, record.key, record.value, record.headers, NOBODY) for record in records]
     assert [it is not None for it in found] == [False, False, True]
+
+
+@pytest.mark.parametrize(("excess", "is_known"), [(0, True), (1, False)])
+def test_of_a_sender_only_so_much_is_kept(excess: int, is_known: bool) -> None:
+    senders = Senders()
+    submission = _submission(_command(Step(), 1)[0], WRITERS[0], 1, MSGPACK)
+    record = command_record(submission)
+    repeated = sum(
+        len(value) for name, value in record.headers if name not in {"ce_id", "ce_time", "ce_writerseq"}
+    )
+    filling = b"1" * (HEADERS_BYTES_MAX - repeated + len(b"1.0") + excess)
+    record = _says("ce_specversion", filling)(record)
+    senders.learn(0, record.key, record.headers, submission)
+    found = senders.read(0, record.key, record.value, record.headers, NOBODY)
+    assert (found is not None) is is_known
