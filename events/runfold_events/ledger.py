@@ -201,34 +201,51 @@ def creations_of(batch: Sequence[Submission]) -> set[tuple[str, str]]:
 def refusal_of(submission: Submission) -> Refused | None:
     """Why a submission is malformed, whatever the store holds; None when it is not."""
     try:
-        check_workspace_name(submission.workspace)
-        check_command(submission.command)
-        size = command_size_bytes(submission.command)
-        if size > limits.COMMAND_BYTES_MAX:
-            raise LimitExceeded(
-                f"a command may have {limits.COMMAND_BYTES_MAX} bytes; it has {size}",
-                facts={"field": "command", "limit": limits.COMMAND_BYTES_MAX, "size": size},
-            )
-        if not limits.TIME_US_MIN <= submission.occurred_at <= limits.TIME_US_MAX:
-            raise Invalid(
-                f"occurred_at must be µs since the epoch, within the years 1 to 9999; got {submission.occurred_at}",
-                facts={
-                    "field": "occurred_at",
-                    "limit": limits.TIME_US_MAX,
-                    "size": str(submission.occurred_at),
-                },
-            )
-        if not 1 <= submission.writer_seq <= limits.WRITER_SEQ_MAX:
-            raise Invalid(
-                f"writer_seq must be from 1 to {limits.WRITER_SEQ_MAX}; got {submission.writer_seq}",
-                facts={"field": "writer_seq", "limit": limits.WRITER_SEQ_MAX, "size": submission.writer_seq},
-            )
-        check_text(submission.actor.name, "actor", limits.ACTOR_CHARS_MAX)
-        check_text(submission.traceparent, "traceparent", limits.TRACEPARENT_CHARS_MAX)
-        _check_command_in_context(submission)
+        _check_submission(submission)
     except RunfoldError as error:
-        return Refused(code=error.code, message=error.message, facts=error.facts)
+        return _refused(error)
     return None
+
+
+def refusal_of_batch(content_type: str, batch: bytes) -> Refused | None:
+    """The same for a submission of metrics, of which all but the batch was checked before."""
+    try:
+        check_batch(content_type, batch)
+    except RunfoldError as error:
+        return _refused(error)
+    return None
+
+
+def _refused(error: RunfoldError) -> Refused:
+    return Refused(code=error.code, message=error.message, facts=error.facts)
+
+
+def _check_submission(submission: Submission) -> None:
+    check_workspace_name(submission.workspace)
+    check_command(submission.command)
+    size = command_size_bytes(submission.command)
+    if size > limits.COMMAND_BYTES_MAX:
+        raise LimitExceeded(
+            f"a command may have {limits.COMMAND_BYTES_MAX} bytes; it has {size}",
+            facts={"field": "command", "limit": limits.COMMAND_BYTES_MAX, "size": size},
+        )
+    if not limits.TIME_US_MIN <= submission.occurred_at <= limits.TIME_US_MAX:
+        raise Invalid(
+            f"occurred_at must be µs since the epoch, within the years 1 to 9999; got {submission.occurred_at}",
+            facts={
+                "field": "occurred_at",
+                "limit": limits.TIME_US_MAX,
+                "size": str(submission.occurred_at),
+            },
+        )
+    if not 1 <= submission.writer_seq <= limits.WRITER_SEQ_MAX:
+        raise Invalid(
+            f"writer_seq must be from 1 to {limits.WRITER_SEQ_MAX}; got {submission.writer_seq}",
+            facts={"field": "writer_seq", "limit": limits.WRITER_SEQ_MAX, "size": submission.writer_seq},
+        )
+    check_text(submission.actor.name, "actor", limits.ACTOR_CHARS_MAX)
+    check_text(submission.traceparent, "traceparent", limits.TRACEPARENT_CHARS_MAX)
+    _check_command_in_context(submission)
 
 
 def _check_command_in_context(submission: Submission) -> None:

@@ -24,8 +24,9 @@ from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_events.contract.events import CommandRedriven, CommandUnreadable, LogLost, SystemEvent
 from runfold_events.contract.ids import partition_of, system_stream
 from runfold_events.contract.submission import Actor, Outcome, Refused, Submission, outcome_code
-from runfold_events.ledger import Ledger, refusal_of
+from runfold_events.ledger import Ledger, refusal_of, refusal_of_batch
 from runfold_events.ports import LogMark
+from runfold_events.senders import Sender, Senders
 from runfold_events.unreadable import REDRIVEN_SEQ, claims_entry, redriven_entry
 from runfold_events.work import Repeated, Work
 
@@ -83,16 +84,26 @@ class _Parsed(Struct, frozen=True, gc=False):
     incoming: IncomingCommand | None
     refusal: Refused | None
     redrives: UUID | None = None  # the event that kept this record as unreadable before
+    sender: Sender | None = (
+        None  # where the record is one more batch of metrics, right by itself, of this one
+    )
 
 
 class LogDoor:
     """Takes records of one partition at a time into the ledger."""
 
-    def __init__(self, ledger: Ledger, actor_of: Callable[[LogRecord], Actor], writer_id: UUID) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        actor_of: Callable[[LogRecord], Actor],
+        writer_id: UUID,
+        senders: Senders | None = None,
+    ) -> None:
         """``writer_id`` numbers what this process itself appends to ``_system`` streams."""
         self._ledger = ledger
         self._actor_of = actor_of
         self._writer_id = writer_id
+        self._senders = senders or Senders()
 
     async def handle(self, records: Sequence[LogRecord], from_offset: int) -> Handled:
         """Handle consecutive records of one partition.
@@ -165,13 +176,19 @@ class LogDoor:
         """Find out which records were kept as unreadable before and are sent again; hardly ever any."""
         for index, one in enumerate(parsed):
             record = one.record
-            if claims_entry(record.headers):
+            if one.sender is None and claims_entry(record.headers):
                 entry = await redriven_entry(self._ledger.store, record.key, record.value, record.headers)
                 parsed[index] = replace(one, redrives=entry)
         return parsed
 
     def _read(self, record: LogRecord) -> _Parsed:
         actor = self._actor_of(record)
+        known = self._senders.read(record.partition, record.key, record.value, record.headers, actor)
+        if known is not None:
+            sender, submission = known
+            refusal = refusal_of_batch(submission.content_type, record.value or b"")
+            incoming = IncomingCommand(submission, None, None)
+            return _Parsed(record, incoming, refusal, None, sender if refusal is None else None)
         incoming = read_command(record.key, record.value, record.headers, actor=actor)
         if isinstance(incoming.submission.command, EraseRun) and not actor.admin:
             why = Refused(
@@ -189,13 +206,22 @@ class LogDoor:
                 facts={"field": "partition", "limit": expected, "size": record.partition},
             )
             return _Parsed(record, None, why)
-        return _Parsed(record, incoming, refusal_of(incoming.submission))
+        refusal = refusal_of(incoming.submission)
+        if refusal is None:
+            self._senders.learn(record.partition, record.key, record.headers, incoming.submission)
+        return _Parsed(record, incoming, refusal)
 
     async def _transact(self, parsed: list[_Parsed], from_offset: int) -> Handled:
         partition = parsed[0].record.partition
-        batch = [p.incoming.submission for p in parsed if p.incoming is not None and p.refusal is None]
+        senders = {p.sender.key for p in parsed if p.sender is not None}
+        batch = [
+            p.incoming.submission
+            for p in parsed
+            if p.sender is None and p.incoming is not None and p.refusal is None
+        ]
         numbers = await self._ledger.reserve_numbers(batch)
         streams, writers = self._ledger.concerned(batch)
+        streams.update(stream for stream, _ in senders)
         system = str(system_stream(partition))
         async with self._ledger.store.transaction(partition) as transaction:
             row = transaction.row
@@ -212,11 +238,15 @@ class LogDoor:
             left = [p for p in parsed if p.record.offset >= row.next_offset]
             if not left:
                 return Handled(row.next_offset)
-            loaded = await transaction.load(streams | {system}, writers)
+            loaded = await transaction.load(streams | {system}, writers | senders)
             work = Work(self._ledger.store.epoch, row, loaded, self._ledger.ids, numbers, takes_jumps=True)
+            decided: list[_Parsed] = []
             answers: list[Outcome | Repeated] = []
             unreadable = 0
             for entry in left:
+                if _is_logged(work, entry):
+                    continue
+                decided.append(entry)
                 answer, is_kept = self._decide(work, entry, system)
                 answers.append(answer)
                 unreadable += is_kept
@@ -225,15 +255,18 @@ class LogDoor:
                 work.write(next_offset=last.record.offset + 1, last_record=_mark_of(last))
             )
         resolved = await self._ledger.resolve(partition, answers)
+        outcomes = Counter(map(outcome_code, resolved))
+        if len(decided) < len(left):
+            outcomes["accepted"] += len(left) - len(decided)
         return Handled(
             last.record.offset + 1,
             records=len(left),
             events=work.events_count,
             unreadable=unreadable,
             gaps=work.jumps_count,
-            outcomes=Counter(map(outcome_code, resolved)),
+            outcomes=outcomes,
             replies=tuple(
-                reply for p, o in zip(left, resolved, strict=True) if (reply := _reply(p, o)) is not None
+                reply for p, o in zip(decided, resolved, strict=True) if (reply := _reply(p, o)) is not None
             ),
         )
 
@@ -256,6 +289,15 @@ class LogDoor:
             told = CommandRedriven(offset=entry.record.offset, handled=refusal is None)
             work.append_system(system, told, entry.redrives, writer_seq=REDRIVEN_SEQ)
         return answer, refusal is not None
+
+
+def _is_logged(work: Work, entry: _Parsed) -> bool:
+    """True for one more batch of a known sender, whose record wants no answer, once it is recorded as accepted."""
+    return (
+        entry.sender is not None
+        and entry.incoming is not None
+        and work.log_metrics(entry.sender.key, entry.incoming.submission)
+    )
 
 
 def _caused_by(submission: Submission | None) -> UUID | None:

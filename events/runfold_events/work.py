@@ -7,28 +7,23 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import replace
 
 from runfold_events.contract import commands as c
 from runfold_events.contract import events as e
 from runfold_events.contract import limits
 from runfold_events.contract.codec import command_digest, encode_event
-from runfold_events.contract.envelope import RecordedEvent, body_digest, chain_value
 from runfold_events.contract.ids import (
     experiment_id,
     experiment_stream,
-    is_system_stream,
     run_stream,
-    slice_of,
     split_stream,
 )
 from runfold_events.contract.statuses import TERMINAL, Status
 from runfold_events.contract.submission import Accepted, Actor, EventRef, Outcome, Refused, Submission
-from runfold_events.decision_state import State, decode_state, encode_state, evolve_stream
 from runfold_events.marks import declared_lost, is_known, taken, within
 from runfold_events.ports import (
     CommandKey,
-    Head,
     Holders,
     IdSource,
     Loaded,
@@ -39,17 +34,17 @@ from runfold_events.ports import (
     WriterKey,
     WriterMark,
 )
+from runfold_events.recorder import Body, Origin, Recorder
 from runfold_events.rules import experiment as experiment_rules
 from runfold_events.rules import run as run_rules
 from runfold_events.rules.decision import NOTHING, Context, Decision, ParentFacts, Rejection
 from runfold_events.rules.experiment import ExperimentState
 from runfold_events.rules.run_state import RunState
+from runfold_events.standing import Stream, Writer
 
-NO_STATE: Final = b""  # what the head of a stream without decisions keeps
 SYSTEM_ACTOR: Final = Actor("runfold", "system")
 _NOBODY: Final = Holders()
 
-Body = tuple[str, bytes]  # of an event: content type, and what is stored
 RunNumbers = dict[str, range]  # by experiment stream: what is reserved for its runs and not taken so far
 
 
@@ -74,36 +69,6 @@ class _SystemOrigin(Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class _Stream:
-    """A stream as it stands within this transaction."""
-
-    __slots__ = ("_bytes", "changed", "name", "seq", "state")
-
-    def __init__(self, name: str, head: Head | None) -> None:
-        self.name = name
-        self.seq = 0 if head is None else head.stream_seq
-        self.state: State | None = None if head is None or is_system_stream(name) else decode_state(head)
-        self._bytes = None if head is None else head.state
-        self.changed = False
-
-    def apply(self, event: e.AnyEvent, event_id: UUID) -> None:
-        self.seq += 1
-        self.changed = True
-        if is_system_stream(self.name):
-            return
-        before = self.state
-        self.state = evolve_stream(before, event, event_id)
-        if self.state is not before:  # a metric batch leaves the state as it is, and its bytes too
-            self._bytes = None
-
-    def head(self) -> Head:
-        if is_system_stream(self.name):
-            return Head(self.name, self.seq, NO_STATE)
-        if self.state is None:
-            raise ValueError(f"stream {self.name} has no state")
-        return Head(self.name, self.seq, encode_state(self.state) if self._bytes is None else self._bytes)
-
-
 class Work:
     """Decides commands in order; :meth:`write` gives everything that is to be stored."""
 
@@ -120,18 +85,13 @@ class Work:
         """``takes_jumps``: a jump in a writer's numbers is recorded as a gap that later data may close (a log's
         door), instead of being refused with the number expected (a door whose sender listens)."""
         self._takes_jumps = takes_jumps
-        self._epoch = epoch
         self._token_start = f"{epoch}:{row.partition}="
         self._row = row
         self._loaded = loaded
-        self._ids = ids
         self._run_numbers = run_numbers
-        self._streams: dict[str, _Stream] = {}
-        self._marks: dict[WriterKey, WriterMark] = dict(loaded.marks)
-        self._changed_marks: set[WriterKey] = set()
-        self._highest: dict[WriterKey, Submission] = {}  # whose digest is not in the mark yet
-        self._events: list[RecordedEvent] = []
-        self._chain = row.chain_head
+        self._streams: dict[str, Stream] = {}
+        self._writers: dict[WriterKey, Writer] = {}
+        self._recorder = Recorder(epoch, row, ids)
         self._holds: dict[str, set[UUID]] = {}
         self._contexts: dict[tuple[str, UUID, bool, str], Context] = {}  # of the holders as they are now
         self._dropped: set[WriterKey] = set()
@@ -144,14 +104,13 @@ class Work:
     @property
     def has_changes(self) -> bool:
         """False when every command was refused without an event or known already."""
-        return bool(self._changed_marks)
+        return any(writer.changed for writer in self._writers.values())
 
     def handle(self, submission: Submission) -> Outcome | Repeated:
         """Decide one command and remember what it changes."""
         stream = str(submission.stream)
-        key = (stream, submission.writer_id)
-        mark = self._marks.get(key) or WriterMark(stream, submission.writer_id, 0, None)
-        stop = self._admit(mark, submission)
+        writer = self._writer((stream, submission.writer_id))
+        stop = self._admit(writer, submission)
         if stop is not None:
             return stop
         decision = self._decide(stream, submission)
@@ -162,7 +121,7 @@ class Work:
         if too_large is not None:
             return self._refused(too_large, None)
         outcome = self._record(stream, submission, decision, bodies)
-        self._advance_mark(key, mark, submission, decision)
+        self._advance(writer, submission, decision)
         if (
             isinstance(submission.command, c.CreateRun)
             and not submission.command.resume
@@ -170,6 +129,37 @@ class Work:
         ):
             return Repeated((stream, submission.writer_id, submission.writer_seq), is_creation=True)
         return outcome
+
+    def log_metrics(self, key: WriterKey, submission: Submission) -> bool:
+        """Do at once what is asked for most: metrics for a run that takes them, by a writer's next number.
+
+        Args:
+            key: stream and writer of the submission, which its caller has at hand.
+            submission: a ``LogMetrics`` that is well-formed.
+
+        Returns:
+            False when it is anything else: nothing was done, and :meth:`handle` has to decide. Where True, it would
+            have done the same, and answered that the command is accepted.
+        """
+        writer = self._writer(key)
+        if submission.writer_seq != writer.highest + 1 or writer.is_refused or submission.hold:
+            return False
+        stream = self._stream(key[0])
+        command, state = submission.command, stream.state
+        if not (
+            isinstance(command, c.LogMetrics)
+            and isinstance(state, RunState)
+            and run_rules.takes_metrics(state)
+        ):
+            return False
+        body = (
+            submission.content_type,
+            bytes(command.batch),
+        )  # smaller than an event's may be, as all commands are
+        self._recorder.record(stream, submission, e.METRICS_LOGGED, body)
+        stream.pass_by()
+        writer.take_next(submission)
+        return True
 
     def append_system(
         self,
@@ -200,14 +190,14 @@ class Work:
     @property
     def events_count(self) -> int:
         """How many events this transaction appends."""
-        return len(self._events)
+        return len(self._recorder.events)
 
     def write(self, *, next_offset: int | None = None, last_record: LogMark | None = None) -> Write:
         """Everything this transaction stores."""
         return Write(
-            events=self._events,
+            events=self._recorder.events,
             heads=[stream.head() for stream in self._streams.values() if stream.changed],
-            marks=[self._finished(self._marks[key]) for key in self._changed_marks],
+            marks=[writer.finished() for writer in self._writers.values() if writer.changed],
             drop=sorted(self._dropped),
             hold=[(stream, process) for stream, processes in self._holds.items() for process in processes],
             lost=sorted(self._lost),
@@ -220,11 +210,17 @@ class Work:
 
     # Numbers
 
-    def _admit(self, mark: WriterMark, submission: Submission) -> Outcome | Repeated | None:
+    def _writer(self, key: WriterKey) -> Writer:
+        writer = self._writers.get(key)
+        if writer is None:
+            writer = self._writers[key] = Writer(self._loaded.marks.get(key) or WriterMark(*key, 0, None))
+        return writer
+
+    def _admit(self, writer: Writer, submission: Submission) -> Outcome | Repeated | None:
         """An answer that needs no decision: known already, blocked, or out of turn."""
-        number = submission.writer_seq
+        number, mark = submission.writer_seq, writer.mark
         if is_known(mark, number):
-            known = self._known(mark, submission)
+            known = self._known(writer, submission)
             if known is not None:
                 return known
             return self._refuse(
@@ -257,46 +253,33 @@ class Work:
             )
         return None
 
-    def _known(self, mark: WriterMark, submission: Submission) -> Outcome | Repeated | None:
+    def _known(self, writer: Writer, submission: Submission) -> Outcome | Repeated | None:
         """The answer to a number that came before; None when it came with other content."""
-        number, command = submission.writer_seq, submission.command
+        number, command, mark = submission.writer_seq, submission.command, writer.mark
         key = (mark.stream, mark.writer_id, number)
         if isinstance(command, c.DeclareLost):
             return Repeated(key, declares=(command.first, command.last))
         if within(number, mark.lost):
             return declared_lost_answer(number, self._token())
         if number == mark.highest:
-            digest = self._finished(mark).digest
+            digest = writer.finished().digest
             if digest is not None and digest != command_digest(submission.command, submission.content_type):
                 return None
         return Repeated(key, is_creation=isinstance(command, c.CreateRun) and not command.resume)
 
-    def _advance_mark(
-        self, key: WriterKey, mark: WriterMark, submission: Submission, decision: Decision
-    ) -> None:
-        command = submission.command
+    def _advance(self, writer: Writer, submission: Submission, decision: Decision) -> None:
+        command, mark = submission.command, writer.mark
         self.jumps_count += submission.writer_seq > mark.highest + 1
         is_refused = isinstance(decision, Rejection)
         if isinstance(command, c.DeclareLost) and not is_refused:
             after = declared_lost(mark, command.first, command.last)
         else:
             after = taken(mark, submission.writer_seq)
-        if isinstance(command, c.EraseRun) and not is_refused:
-            self._highest.pop(key, None)
-            after = replace(after, digest=None)
-        elif after.highest > mark.highest:
-            self._highest[key] = submission
         if isinstance(command, c.CreateRun) and is_refused:
             after = replace(after, refused_creation=True)
-        self._marks[key] = after
-        self._changed_marks.add(key)
-
-    def _finished(self, mark: WriterMark) -> WriterMark:
-        """The mark with the digest of its highest command, which is computed for the last of many only."""
-        highest = self._highest.get((mark.stream, mark.writer_id))
-        if highest is None:
-            return mark
-        return replace(mark, digest=command_digest(highest.command, highest.content_type))
+        writer.move(after, submission)
+        if isinstance(command, c.EraseRun) and not is_refused:
+            writer.forget_content()
 
     # Decisions
 
@@ -355,10 +338,10 @@ class Work:
         numbers = self._run_numbers.get(experiment)
         return numbers[0] if numbers else 0
 
-    def _stream(self, name: str) -> _Stream:
+    def _stream(self, name: str) -> Stream:
         stream = self._streams.get(name)
         if stream is None:
-            stream = self._streams[name] = _Stream(name, self._loaded.heads.get(name))
+            stream = self._streams[name] = Stream(name, self._loaded.heads.get(name))
         return stream
 
     # Events
@@ -385,41 +368,9 @@ class Work:
             run_id=command.run_id if isinstance(command, c.CreateRun) else None,
         )
 
-    def _append(
-        self, stream: str, submission: Submission | _SystemOrigin, event: e.AnyEvent, body: Body | None = None
-    ) -> EventRef:
+    def _append(self, stream: str, origin: Origin, event: e.AnyEvent, body: Body | None = None) -> EventRef:
         target = self._stream(stream)
-        content_type, data = encode_event(event) if body is None else body
-        salt = self._ids.salt()
-        recorded = RecordedEvent(
-            id=self._ids.event_id(),
-            type=e.event_type(event),
-            stream=stream,
-            stream_seq=target.seq + 1,
-            partition=self._row.partition,
-            pos=self._row.next_pos + len(self._events),
-            slice=slice_of(stream),
-            epoch=self._epoch,
-            occurred_at=submission.occurred_at,
-            recorded_at=self._row.now,
-            actor=submission.actor.name,
-            actor_source=submission.actor.source,
-            door=submission.door,
-            writer_id=submission.writer_id,
-            writer_seq=submission.writer_seq,
-            causation_id=submission.causation_id,
-            correlation_id=submission.correlation_id,
-            traceparent=submission.traceparent,
-            content_type=content_type,
-            salt=salt,
-            digest=body_digest(salt, data),
-            chain=b"",
-            body=data,
-        )
-        self._chain = chain_value(self._chain, recorded)
-        # Its own chain value cannot be known before the rest of it is there.
-        force_setattr(recorded, "chain", self._chain)
-        self._events.append(recorded)
+        recorded = self._recorder.record(target, origin, e.event_type(event), body or encode_event(event))
         target.apply(event, recorded.id)
         if isinstance(event, e.RunCreated):
             self._take_run_number(split_stream(stream)[0], event)
@@ -464,7 +415,7 @@ class Work:
     # Answers
 
     def _token(self) -> str:
-        return f"{self._token_start}{self._row.next_pos + len(self._events)}"
+        return f"{self._token_start}{self._recorder.next_pos}"
 
     def _refused(self, rejection: Rejection, event: EventRef | None) -> Refused:
         code, message, facts = rejection.code, rejection.message, rejection.facts

@@ -134,6 +134,30 @@ def opened(column: Column, budget: Budget) -> Values | Packed:
     return array_of(dtype, raw)
 
 
+def are_numbers(column: Column, count: int) -> bool:
+    """True for ``count`` numbers with which nothing is wrong, be it as a step: integers as they are, or packed ones.
+
+    It makes nothing of them. What it says False to, :func:`opened` has to look at.
+    """
+    data, codec, values = column.data, column.codec, column.values
+    if values is not None:
+        return (
+            column.dtype == "i64"
+            and len(values) == count
+            and data is None
+            and codec is None
+            and column.count is None
+            and all(type(value) is int and limits.STEP_MIN <= value <= limits.INT64_MAX for value in values)
+        )
+    if data is None or codec is None or column.count != count or (codec in _DELTA and column.dtype != "i64"):
+        return False
+    size = count * NUMBER_BYTES
+    try:
+        return len(data if codec == "raw" else _decompress(data, size)) == size
+    except Fault:
+        return False
+
+
 def undone(column: Values | Packed) -> Values:
     """``array('q')``, ``array('d')``, or a list for bool, str and any."""
     if not isinstance(column, Packed):

@@ -31,6 +31,11 @@ def decide(state: RunState | None, command: c.RunCommand, context: Context) -> D
     return decision
 
 
+def takes_metrics(state: RunState | None) -> bool:
+    """True when :func:`decide` answers every batch of metrics with the event that carries it, whoever sends it."""
+    return state is not None and not state.erased and ALLOWED[c.LogMetrics][state.status] is _TAKE
+
+
 def _decide(state: RunState | None, command: c.RunCommand, context: Context) -> Decision:
     if state is not None and state.erased:
         return NOTHING if isinstance(command, c.EraseRun) else _erased(state)

@@ -24,10 +24,11 @@ from runfold_events.decision_state import encode_state
 from runfold_events.failpoints import reach
 from runfold_events.ports import Head, IdSource, Loaded, PartitionRow, Write, WriterMark
 from runfold_events.rules.run_state import RunState
+from runfold_events.standing import NO_STATE
 from runfold_events.transfer.format import records_content
 from runfold_events.transfer.ports import Movable
 from runfold_events.transfer.reading import Item, LedgerFile, OpenStream
-from runfold_events.work import NO_STATE, Work
+from runfold_events.work import Work
 
 BATCH_LINES_MAX: Final = 1_000
 BATCH_BODY_BYTES_MAX: Final = 8 * 1024 * 1024

@@ -18,9 +18,11 @@ from msgspec import Raw
 
 from runfold_events.contract import commands as c
 from runfold_events.contract import events as e
+from runfold_events.contract.envelope import JSON
 from runfold_events.contract.events import AnyEvent
 from runfold_events.contract.statuses import Status
 from runfold_events.rules.decision import Decision, Rejection
+from runfold_events.rules.run import takes_metrics
 from tests.support.scenario import (
     BOTH,
     EXPERIMENT_ID,
@@ -426,6 +428,14 @@ def test_every_command_on_an_erased_run_is_refused(line: Row) -> None:
     erased_run().when(line.command, **WHO[line.who[0]]).refused(
         "conflict", recorded="o" not in line.answers, run_id=RUN, erased=True
     )
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_a_run_that_takes_metrics_takes_every_batch_of_everybody(who: str) -> None:
+    command, logged = c.LogMetrics(run_id=RUN, batch=Raw(METRICS)), (e.MetricsLogged(METRICS, JSON),)
+    for before in (given(), erased_run(), *(given_status(Status(status)) for status in STATUSES)):
+        decision = before.when(command, **WHO[who]).decision
+        assert takes_metrics(before.state) == (decision == logged)
 
 
 def test_erasing_again_changes_nothing() -> None:

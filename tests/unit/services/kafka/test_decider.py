@@ -34,7 +34,8 @@ async def test_commands_are_handled_as_they_come(parts: Parts) -> None:
     await decider.stop()
     assert await parts.types() == [*CREATED, "run.tags_set", "run.tags_set", "command.unreadable"]
     assert (status.records, status.events, status.unreadable, status.lag) == (5, 6, 1, 0)
-    assert parts.group.committed in ({}, {0: Committed(5, str(parts.store.epoch))})
+    noted = parts.group.committed.get(0)  # now and then, so it may be behind
+    assert noted is None or (noted.offset <= 5 and noted.note == str(parts.store.epoch))
 
 
 @with_parts
