@@ -58,7 +58,7 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
     batch_events_max: int = 2_048
     batch_body_bytes_max: int = 4 * 1024 * 1024
     together_events_max: int = 256  # partitions with at most so much news are folded in one transaction
-    gather_s_per_event: float = 0.01  # passes that find so little begin so far apart for each event of the first …
+    gather_s_per_event: float = 0.01  # passes that find so little begin so far apart for each event found …
     gather_s: float = 0.05  # … at most: what comes meanwhile costs no more
     batches_at_once: int = 2  # while one waits for the database another computes
     lease_s: float = 10.0  # a partition of a projector that is gone waits so long
@@ -75,7 +75,9 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
         What waiting saves are the passes that each event would get for itself. There are none to save as long as events
         come further apart than passes take, and the more, the faster events come: which is what the last pass shows.
         """
-        return min(events * self.gather_s_per_event, self.gather_s) if events <= self.together_events_max else 0.0
+        if events > self.together_events_max:
+            return 0.0
+        return min(events * self.gather_s_per_event, self.gather_s)
 
 
 class Lag(Struct, frozen=True, kw_only=True):
