@@ -28,7 +28,7 @@ class MetricsProjection:
     """Series, their chunks and tails. ``value_codec``: how values are packed from now on."""
 
     name = "metrics"
-    version = 5
+    version = 6
     tables: Tables = (
         ("series", "series_key"),
         ("tail", "series_key, first"),
