@@ -9,6 +9,7 @@ the first fold of one that hardly needs NumPy does not wait for its import.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 LOADED_PAYS_FROM_VALUES: Final = 64
 IMPORT_PAYS_FROM_VALUES: Final = 512
+_SPLITS_MAX: Final = 4  # of a sum's numbers; so many take what is 2**150 times smaller than the greatest
+_EXPONENT_MAX: Final = 1_023  # of a float
 
 
 class Bounds(Struct, frozen=True, gc=False):
@@ -95,11 +98,44 @@ def _table(columns: Sequence[Packed]) -> npt.NDArray[Any]:
     import numpy as np
 
     first, rows = columns[0], len(columns)
-    dtype = "<f8" if first.dtype == "f64" else "<i8"
+    dtype: Any = "<f8" if first.dtype == "f64" else "<i8"
     raw = b"".join(column.raw for column in columns)
     if not is_shuffled(first.codec):
         return np.frombuffer(raw, dtype=dtype).reshape(rows, first.count)
     planes: npt.NDArray[np.uint8] = np.frombuffer(raw, dtype=np.uint8).reshape(
         rows, NUMBER_BYTES, first.count
     )
-    return np.ascontiguousarray(planes.transpose(0, 2, 1)).view(dtype).reshape(rows, first.count)
+    table = np.zeros((rows, first.count, NUMBER_BYTES), dtype=np.uint8)
+    for place in range(NUMBER_BYTES):
+        plane = planes[:, place]
+        if plane.any():  # of small numbers, such as differences, most planes are empty
+            table[:, :, place] = plane
+    numbers: npt.NDArray[Any] = table.view(dtype)
+    return numbers.reshape(rows, first.count)
+
+
+def exact_sum(numbers: npt.NDArray[np.float64]) -> float:
+    """What :func:`math.fsum` says of numbers but NaN, without making an object of each.
+
+    The upper bits of all numbers are taken off, few enough that sums of them are exact in whatever order they are made,
+    until nothing is left; what was taken off adds up to the sum.
+
+    Raises:
+        OverflowError: the sum is too large for a float.
+        ValueError: it is of an infinity and its opposite.
+    """
+    import numpy as np
+
+    sums: list[float] = []
+    for _ in range(_SPLITS_MAX):
+        greatest = float(np.abs(numbers).max(initial=0.0))
+        exponent = math.frexp(greatest)[1] + len(numbers).bit_length() + 1
+        if not greatest or exponent > _EXPONENT_MAX or not math.isfinite(greatest):
+            break
+        ceiling = math.ldexp(
+            1.0, exponent
+        )  # what is added to it loses the bits that its own last one is above
+        upper = (ceiling + numbers) - ceiling
+        sums.append(float(upper.sum()))
+        numbers = numbers - upper
+    return math.fsum([*sums, *numbers[numbers != 0.0].tolist()])

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
-from runfold_events.contract.columns import Dtype, Packed, Values
+from msgspec import Struct
+
+from runfold_events.contract.columns import Codec, Dtype, Packed, Values
 from runfold_events.contract.metrics import DecodedSeries, OpenSeries, as_integers
 from runfold_projections.arithmetic import Bounds, undo_together
+
+SENT_FROM_POINTS: Final = 256
+
+SentColumn = tuple[Codec, bytes]
+
+
+class Sent(Struct, frozen=True, gc=False):
+    """The packed columns of a series as its batch brought them; None and left out are those that were plain."""
+
+    times: SentColumn | None
+    steps: SentColumn | None
+    columns: dict[str, SentColumn]
 
 
 class FoldSeries(DecodedSeries, frozen=True, kw_only=True, gc=False):
@@ -16,6 +30,7 @@ class FoldSeries(DecodedSeries, frozen=True, kw_only=True, gc=False):
     time_bounds: Bounds | None = None
     step_bounds: Bounds | None = None
     bounds: dict[str, Bounds]  # by column
+    sent: Sent | None = None  # of :data:`SENT_FROM_POINTS` points and more
 
 
 def unpack(batches: Sequence[Sequence[OpenSeries]]) -> list[list[FoldSeries]]:
@@ -59,4 +74,21 @@ def _unpacked(series: OpenSeries, undone: Iterator[Any]) -> FoldSeries:
         time_bounds=time_bounds,
         step_bounds=step_bounds,
         bounds=bounds,
+        sent=_sent(series) if series.count >= SENT_FROM_POINTS else None,
     )
+
+
+def _sent(series: OpenSeries) -> Sent:
+    return Sent(
+        _sent_column(series.times),
+        _sent_column(series.steps),
+        {
+            name: (column.codec, column.data)
+            for name, (_, column) in series.columns.items()
+            if isinstance(column, Packed)
+        },
+    )
+
+
+def _sent_column(column: Values | Packed | None) -> SentColumn | None:
+    return (column.codec, column.data) if isinstance(column, Packed) else None

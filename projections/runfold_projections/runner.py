@@ -118,8 +118,8 @@ class Folder:
 
         Args:
             source: the folder's own.
-            wanted: by partition, the checkpoints of one position to be moved to its end.
-            ends: by partition.
+            wanted: by partition, the checkpoints of one position to be moved.
+            ends: by partition, how far at least; what has come since is folded, too.
 
         Returns:
             How many events were folded, by partition. A partition with too much to be folded so is left as it is.
@@ -135,11 +135,11 @@ class Folder:
         parts = {
             partition: events
             for partition, events in found.items()
-            if [event.recorded.pos for event in events] == list(range(places[partition], ends[partition]))
+            if places[partition] + len(events) >= ends[partition] and _are_dense(events, places[partition])
         }
         events = [event for part in parts.values() for event in part]
         FoldEvent.unpack_together(events)
-        moves = [Move(one, ends[partition]) for partition in parts for one in wanted[partition]]
+        moves = [Move(one, one.pos + len(part)) for p, part in parts.items() for one in wanted[p]]
         if not moves:
             return {}
         try:
@@ -240,6 +240,10 @@ class Folder:
     async def _stop(self, broken: Broken, event: FoldEvent) -> None:
         async with self._store.transaction() as session:
             await session.stop(broken.checkpoint, f"{event.type} {event.recorded.id}: {_words(broken.error)}")
+
+
+def _are_dense(events: Sequence[FoldEvent], first: int) -> bool:
+    return all(event.recorded.pos == pos for pos, event in enumerate(events, first))
 
 
 def _words(error: Exception) -> str:

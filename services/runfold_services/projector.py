@@ -58,9 +58,8 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
     batch_events_max: int = 2_048
     batch_body_bytes_max: int = 4 * 1024 * 1024
     together_events_max: int = 256  # partitions with at most so much news are folded in one transaction
-    gather_s: float = (
-        0.05  # between the beginnings of passes that find so little: what comes meanwhile costs no more
-    )
+    gather_s_per_event: float = 0.01  # passes that find so little begin so far apart for each event found …
+    gather_s: float = 0.05  # … at most: what comes meanwhile costs no more
     batches_at_once: int = 2  # while one waits for the database another computes
     lease_s: float = 10.0  # a partition of a projector that is gone waits so long
     poll_s: float = 0.002  # after news; each look without any takes half as long again …
@@ -69,6 +68,16 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
     retry_s_min: float = 0.1
     retry_s_max: float = 5.0
     sweep_s: float = 60.0
+
+    def gathering_s(self, events: int) -> float:
+        """How long after a pass that found ``events`` began the next one may begin.
+
+        What waiting saves are the passes that each event would get for itself. There are none to save as long as events
+        come further apart than passes take, and the more, the faster events come: which is what the last pass shows.
+        """
+        if events > self.together_events_max:
+            return 0.0
+        return min(events * self.gather_s_per_event, self.gather_s)
 
 
 class Lag(Struct, frozen=True, kw_only=True):
@@ -226,10 +235,10 @@ class Projector:
     # Folding
 
     async def _fold_for_ever(self) -> None:
-        settings = self._settings
+        settings, loop = self._settings, asyncio.get_running_loop()
         retry_s, wait_s = settings.retry_s_min, settings.poll_s
         while True:
-            began = time.monotonic()
+            began = loop.time()
             self._woken.clear()
             try:
                 folded = await self._pass()
@@ -245,8 +254,7 @@ class Projector:
             retry_s = settings.retry_s_min
             if folded:
                 wait_s = settings.poll_s
-                if folded <= settings.together_events_max:
-                    await asyncio.sleep(max(0.0, began + settings.gather_s - time.monotonic()))
+                await asyncio.sleep(max(0.0, began + settings.gathering_s(folded) - loop.time()))
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -256,7 +264,7 @@ class Projector:
     async def _pass(self) -> int:
         """Fold one batch of every partition that has news; returns the number of events."""
         before = (self.status.served, await self._source.ends())
-        if before == self._nothing_at and time.monotonic() < self._look_again_at:
+        if before == self._nothing_at and asyncio.get_running_loop().time() < self._look_again_at:
             return 0
         folded, is_through = await self._fold_behind(before[1])
         self._nothing_at = before if is_through else None
@@ -264,11 +272,12 @@ class Projector:
 
     async def _fold_behind(self, ends: Sequence[int]) -> tuple[int, bool]:
         """Fold where views stand behind; returns the number of events, and whether none did."""
+        loop = asyncio.get_running_loop()
         catalogue, self._known = self._known, None
-        if catalogue is None or time.monotonic() >= self._look_again_at:
+        if catalogue is None or loop.time() >= self._look_again_at:
             catalogue = await self._folder.catalogue()
             ends = await self._source.ends()  # after the checkpoints, so that none seems to lie beyond
-            self._look_again_at = time.monotonic() + self._settings.look_again_s
+            self._look_again_at = loop.time() + self._settings.look_again_s
         behind = {
             partition: checkpoints
             for partition in sorted(self.status.served)
@@ -280,7 +289,11 @@ class Projector:
         if (
             not work
         ):  # all views stand where this pass has moved them; who has moved them elsewhere is found a rival
-            moved = {(one.generation, p): replace(one, pos=ends[p]) for p in folded for one in behind[p]}
+            moved = {
+                (one.generation, p): replace(one, pos=one.pos + count)
+                for p, count in folded.items()
+                for one in behind[p]
+            }
             self._known = replace(catalogue, checkpoints=catalogue.checkpoints | moved)
         return sum(folded.values()) + await self._fold_apart(work), not behind
 

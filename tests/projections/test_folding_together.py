@@ -79,6 +79,25 @@ def test_what_is_too_much_to_be_folded_together_is_left(tmp_path: Path) -> None:
     assert folded.dump() == refolded(source)
 
 
+def test_what_has_come_since_the_ends_were_read_is_folded_too(tmp_path: Path) -> None:
+    folded, source = scattered(tmp_path)
+
+    class Growing(MemorySource):
+        async def read_several(
+            self, places: Mapping[int, int], events_max: int, bytes_max: int
+        ) -> list[RecordedEvent]:
+            folded.history.log("r0", "loss", [0.25])
+            return await source.read_several(places, events_max, bytes_max)
+
+        async def ends(self) -> tuple[int, ...]:
+            return await source.ends()
+
+    assert fold_together(folded, Growing(PARTITIONS)) == {
+        partition: len(events) for partition, events in enumerate(source.events)
+    }
+    assert folded.dump() == refolded(source)
+
+
 def test_a_rival_on_one_of_them_leaves_all_as_they_are(tmp_path: Path) -> None:
     folded, source = scattered(tmp_path)
 

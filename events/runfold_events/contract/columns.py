@@ -113,6 +113,7 @@ class Packed(Struct, frozen=True, gc=False):
     codec: Codec
     count: int
     raw: bytes
+    data: bytes = b""  # as it was sent
 
     def __len__(self) -> int:
         return self.count
@@ -130,7 +131,7 @@ def opened(column: Column, budget: Budget) -> Values | Packed:
     if dtype == "bool":
         return [byte == 1 for byte in raw]
     if codec in _SHUFFLED or codec in _DELTA:
-        return Packed(dtype, codec, count, raw)
+        return Packed(dtype, codec, count, raw, column.data or b"")
     return array_of(dtype, raw)
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from runfold_events.contract.columns import Dtype
 from runfold_events.contract.metrics import NO_STEP
+from runfold_projections.arithmetic import exact_sum
 from runfold_projections.metrics import codec
 from runfold_projections.metrics.codec import ValueCodec
 from runfold_projections.metrics.points import WIDTHS, Part, Payload, join, values_of
@@ -21,6 +22,7 @@ from runfold_projections.projection import Row
 from runfold_projections.values import as_number, decode_cells, encode_cells, float_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 CHUNK_POINTS: Final = 4_096
@@ -173,7 +175,7 @@ def _column_stats(runs: Sequence[Run], joined: dict[str, Payload]) -> Row:
     count = sum(n for dtype, n in runs if dtype is not None)
     least: list[Any] = []
     greatest: list[Any] = []
-    plain: list[float] = []
+    found: list[NDArray[np.float64]] = []
     nan_count = 0
     for dtype, data in joined.items():
         numbers, nans = _numbers(dtype, data)
@@ -181,28 +183,31 @@ def _column_stats(runs: Sequence[Run], joined: dict[str, Payload]) -> Row:
         if len(numbers):
             least.append(numbers.min())
             greatest.append(numbers.max())
-            plain += numbers.tolist()
+            found.append(numbers.astype("<f8", copy=False))
     first, last = _edge(runs[0][0], joined, 0), _edge(runs[-1][0], joined, -1)
     return (
         count,
-        len(plain),
+        sum(map(len, found)),
         nan_count,
         _plain(min(least, default=None)),
         _plain(max(greatest, default=None)),
-        mean_of(plain),
+        mean_of(found),
         first,
         last,
     )
 
 
-def mean_of(numbers: Sequence[float]) -> float | None:
+def mean_of(parts: Sequence[NDArray[np.float64]]) -> float | None:
     """The mean, rounded once, so that every machine finds the same; None of nothing, and where infinities have none."""
-    if not numbers:
+    if not parts:
         return None
+    import numpy as np
+
+    numbers = np.concatenate(parts)
     try:
-        return math.fsum(numbers) / len(numbers)
+        return exact_sum(numbers) / len(numbers)
     except OverflowError:  # of the sum; the mean itself is in range
-        return math.fsum(number / len(numbers) for number in numbers)
+        return math.fsum(number / len(numbers) for number in numbers.tolist())
     except ValueError:  # of an infinity and its opposite
         return None
 

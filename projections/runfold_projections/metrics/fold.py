@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from runfold_projections.metrics.chunks import CHUNK_POINTS, seal
 from runfold_projections.metrics.codec import ValueCodec
-from runfold_projections.metrics.points import Part, pack_parts, part_of, unpack_parts
+from runfold_projections.metrics.points import Part, pack_parts, part_of, unpack_tails
 from runfold_projections.projection import FoldEvent, Row, Tables, ViewTransaction
 
 ERASED: Final = "run.erased"
@@ -28,7 +28,7 @@ class MetricsProjection:
     """Series, their chunks and tails. ``value_codec``: how values are packed from now on."""
 
     name = "metrics"
-    version = 5
+    version = 6
     tables: Tables = (
         ("series", "series_key"),
         ("tail", "series_key, first"),
@@ -139,8 +139,9 @@ class _Batch:
         """The tails of all series that fill a chunk now, which leave their table for that."""
         keys = [(s.key,) for s in self._series.values() if s.fills_chunk and s.stored % CHUNK_POINTS]
         found: dict[int, list[Part]] = {}
-        for key, body in await self._tx.fetch_many("tail", keys):
-            found.setdefault(key, []).extend(unpack_parts(body))
+        rows = await self._tx.fetch_many("tail", keys)
+        for (key, _), parts in zip(rows, unpack_tails(body for _, body in rows), strict=True):
+            found.setdefault(key, []).extend(parts)
         await self._tx.execute_many("remove_tail", keys)
         return found
 

@@ -1,21 +1,23 @@
 """Points on their way into chunks and out again.
 
 A :class:`Part` is what one series of one batch brought (or a piece of that). Fixed-width columns are kept as
-little-endian bytes, so that cutting and joining parts copies memory and touches no value.
+little-endian bytes, so that cutting and joining parts copies memory and touches no value. A tail keeps a long column as
+its batch packed it, which is a third of the bytes: it is undone again once, when its points are sealed.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from runfold_events.contract.columns import Dtype, Values, array_of
-from runfold_events.contract.metrics import DecodedSeries
+from runfold_events.contract.columns import Budget, Codec, Column, Dtype, Packed, Values, array_of, opened
+from runfold_projections.arithmetic import Undone, undo_together
+from runfold_projections.decoding import FoldSeries, Sent
 from runfold_projections.projection import Row
 from runfold_projections.values import Cell, decode_cells, encode_cells
 
@@ -40,6 +42,7 @@ class Part(Struct, gc=False):
     times: bytes  # i64
     steps: bytes | None  # i64, NO_STEP where a point has none
     columns: dict[str, tuple[Dtype, Payload]]
+    sent: Sent | None = None  # the same points as they came, where they came whole and packed
 
     def split(self, count: int) -> tuple[Part, Part]:
         """The first ``count`` points, and the rest."""
@@ -58,15 +61,24 @@ class Part(Struct, gc=False):
         )
 
     def to_row(self) -> Row:
-        """What a tail keeps of it."""
+        """Its points, undone."""
         columns = [
             (name, dtype, data if isinstance(data, bytes) else encode_cells(data))
             for name, (dtype, data) in self.columns.items()
         ]
         return (self.count, self.writer_id, self.writer_seq, self.point, self.times, self.steps, columns)
 
+    def to_tail(self) -> Row:
+        """What a tail keeps of it: as :meth:`to_row`, but columns as they were sent, as (codec, data)."""
+        *facts, times, steps, columns = self.to_row()
+        sent = self.sent
+        if sent is not None:
+            times, steps = sent.times or times, sent.steps or steps
+            columns = [(name, dtype, sent.columns.get(name, data)) for name, dtype, data in columns]
+        return (*facts, times, steps, columns)
 
-def part_of(series: DecodedSeries, writer_id: bytes, writer_seq: int) -> Part:
+
+def part_of(series: FoldSeries, writer_id: bytes, writer_seq: int) -> Part:
     """The points that a batch brought for one series."""
     return Part(
         series.count,
@@ -76,30 +88,67 @@ def part_of(series: DecodedSeries, writer_id: bytes, writer_seq: int) -> Part:
         series.times.tobytes(),
         None if series.steps is None else series.steps.tobytes(),
         {name: (dtype, payload_of(dtype, values)) for name, (dtype, values) in series.columns.items()},
+        series.sent,
     )
 
 
 def pack_parts(parts: Sequence[Part]) -> bytes:
     """Consecutive parts of one series as the body of a tail row."""
-    return _pack([part.to_row() for part in parts])
+    return _pack([part.to_tail() for part in parts])
 
 
 def unpack_parts(body: bytes) -> list[Part]:
     """Undo :func:`pack_parts`."""
-    return [_part_of_row(*row) for row in _unpack(body)]
+    return unpack_tails([body])[0]
+
+
+def unpack_tails(bodies: Iterable[bytes]) -> list[list[Part]]:
+    """Undo :func:`pack_parts` for many rows, whose packed columns are undone together."""
+    tails = [_unpack(body) for body in bodies]
+    undone = iter(undo_together([column for tail in tails for row in tail for column in _packed(*row)]))
+    return [[_part_of_row(undone, *row) for row in tail] for tail in tails]
+
+
+def _packed(
+    count: int, _w: bytes, _n: int, _p: int, times: Any, steps: Any, columns: Sequence[Any]
+) -> Iterator[Packed]:
+    """What is to be undone, in the order in which :func:`_part_of_row` takes it."""
+    cells: list[tuple[Dtype, Any]] = [("i64", times), ("i64", steps)]
+    cells += [(dtype, data) for _, dtype, data in columns]
+    for dtype, cell in cells:
+        if _is_sent(cell):
+            yield _reopened(dtype, count, cell)
+
+
+def _is_sent(cell: Any) -> bool:
+    return isinstance(cell, list)
+
+
+def _reopened(dtype: Dtype, count: int, cell: tuple[Codec, bytes]) -> Packed:
+    codec, data = cell
+    column = opened(Column(dtype=dtype, codec=codec, count=count, data=data), Budget())
+    if not isinstance(column, Packed):
+        raise TypeError(f"a tail holds a column that was never packed: {codec}")
+    return column
 
 
 def _part_of_row(
+    undone: Iterator[Undone],
     count: int,
     writer_id: bytes,
     writer_seq: int,
     point: int,
-    times: bytes,
-    steps: bytes | None,
-    columns: Sequence[tuple[str, Dtype, bytes]],
+    times: Any,
+    steps: Any,
+    columns: Sequence[tuple[str, Dtype, Any]],
 ) -> Part:
+    def plain(dtype: str, cell: Any) -> Any:
+        return payload_of(dtype, next(undone).values) if _is_sent(cell) else cell
+
+    times, steps = plain("i64", times), plain("i64", steps)
     payloads: dict[str, tuple[Dtype, Payload]] = {
-        name: (dtype, data if dtype in WIDTHS else decode_cells(data)) for name, dtype, data in columns
+        name: (dtype, plain(dtype, data) if dtype in WIDTHS else decode_cells(data))
+        for name, dtype, data in columns
     }
     return Part(count, writer_id, writer_seq, point, times, steps, payloads)
 

@@ -129,6 +129,53 @@ def test_chunks_are_cut_at_4096_points_whatever_the_batches(sizes: list[int], ba
     assert series.steps == list(range(total))
 
 
+def tail_bytes(folded: Folded) -> int:
+    """What the tails take that are in the tables."""
+
+    async def measure() -> int:
+        async with folded.store.snapshot() as session:
+            view = session.of((await session.catalogue()).active["metrics"])
+            return sum(len(row[0]) for row in await view.fetch_compiled("SELECT body FROM {p}tail", ()))
+
+    return run_sync(measure())
+
+
+def test_a_long_column_stays_in_the_tail_as_it_was_sent(folded: Folded) -> None:
+    """Beside those that were not packed, and bit for bit, before its points are sealed and after."""
+    count = 1_500  # so that two are a tail, and of the third a part is left over
+    odd_nan = struct.unpack("<d", b"\x01\x02\x03\x04\x05\x06\xf8\x7f")[0]
+    written = [odd_nan, -0.0, math.inf, *(0.5 * i for i in range(3, count))]
+    whole = [i * i - 7 for i in range(count)]
+    columns = {
+        "packed": pack_floats(array("d", written)),
+        "whole": pack_integers(array("q", whole)),
+        "plain": Column(dtype="f64", values=[1.0 * i for i in range(count)]),
+        "flag": Column(dtype="bool", codec="raw", count=count, data=bytes([1, 0, 0] * (count // 3))),
+        "text": Column(dtype="str", values=[f"{i % 10}" for i in range(count)]),
+    }
+    for batches in (1, 2, 3):
+        points = array("q", range(count * (batches - 1), count * batches))
+        axis = pack_integers(points)
+        folded.history.metrics("r", Series(name="t", times=axis, steps=axis, columns=columns))
+        folded.catch_up()
+        found = read(folded, "t")
+        assert found.count == count * batches
+        assert bits(found.columns["packed"]) == bits(written * batches)
+        assert found.columns["whole"] == whole * batches
+        assert found.columns["plain"] == [1.0 * i for i in range(count)] * batches
+        assert found.columns["flag"] == [True, False, False] * (count // 3) * batches
+        assert found.columns["text"] == [f"{i % 10}" for i in range(count)] * batches
+        assert folded.dump() == refolded(folded.source)
+
+
+def test_a_tail_of_packed_columns_takes_what_they_take(folded: Folded) -> None:
+    count = 1_000
+    event = folded.history.log("r", "loss", [1.0 / (1 + i) for i in range(count)])
+    folded.catch_up()
+    assert event.body is not None
+    assert tail_bytes(folded) < len(event.body) + 200 < 2 * 8 * count
+
+
 def test_one_tail_row_per_batch_and_series(folded: Folded) -> None:
     folded.history.metrics("r", floats("a", [1.0, 2.0]), floats("b", [3.0]))
     folded.history.metrics("r", floats("a", [4.0], 2), floats("a", [5.0], 3))
