@@ -23,7 +23,7 @@ from runfold_events.contract.metrics import Series, encode_batch
 
 AIMS: Final = {1: 3_000.0, 100: 250_000.0, 1_000: 1_200_000.0}  # points a second, by the size of a request
 SDK_AIM: Final = 100_000.0
-CREATED: Final = 201
+_JSON: Final = "application/json"
 _MSGPACK: Final = "application/msgpack"
 _RAW: Final = "SQLite: a row of {:,} bytes a commit"
 _RUNS: Final = "/api/v1/workspaces/default/runs"
@@ -69,9 +69,7 @@ def http_client(
     writers = [uuid4() for _ in range(connections)]
     for writer in writers:
         creation = json.dumps({"run_id": _run_id(writer), "experiment": EXPERIMENT}).encode()
-        status, answer = asking.request("POST", _RUNS, creation, headers=_numbered(writer, 1))
-        if status != CREATED:
-            raise RuntimeError(f"POST {_RUNS} gave {status}: {answer[:500]!r}")
+        _write(asking, writer, _RUNS, 1, creation, _JSON)
     content_type = f"application/{form}"
     body = batch_body(points, content_type)
     scripts = [
@@ -91,6 +89,14 @@ def http_client(
     visible = time.perf_counter()
     asking.close()
     return began, visible, connections * requests * points
+
+
+def _write(
+    connection: Connection, writer: UUID, path: str, number: int, body: bytes, content_type: str
+) -> None:
+    status, answer = connection.request("POST", path, body, content_type, _numbered(writer, number))
+    if not 200 <= status < 300:
+        raise RuntimeError(f"POST {path} gave {status}: {answer[:500]!r}")
 
 
 def _run_id(writer: UUID) -> str:

@@ -7,10 +7,8 @@ the helper got no answer out for is handled here, and what it had committed is r
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -23,15 +21,11 @@ from runfold_events.contract.submission import Outcome, Submission
 from runfold_services.helper_on_loop import HelperOnLoop
 from runfold_services.threads import Beside, Places
 
+TASK: Final = "committing"
 BUSY_COMMANDS: Final = (
     4  # as many that wait together show that requests are kept waiting, and are worth a process
 )
 BATCHES_AT_ONCE: Final = 2
-
-
-def helper_command(home: Path) -> list[str]:
-    """What starts a helper over the embedded ledger of ``home``."""
-    return [sys.executable, "-m", "runfold_services.compose.committing", str(home)]
 
 
 class _Sent(Struct, array_like=True, gc=False):
@@ -63,7 +57,7 @@ class CommittingBeside(Beside):
     """
 
     def __init__(self, places: Places, helper: HelperOnLoop, *, busy_commands: int = BUSY_COMMANDS) -> None:
-        """``helper``: of :func:`helper_command`, over the same store."""
+        """``helper``: of :data:`TASK`, over the same store."""
         super().__init__(places)
         self._helper = helper
         self._busy_commands = busy_commands

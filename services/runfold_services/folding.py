@@ -7,23 +7,17 @@ matter of speed alone. Without it, or when it fails, the server folds by itself,
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Final
 
 from runfold_events.contract.tokens import Token
 from runfold_services.helper_process import HelperProcess
 from runfold_services.threads import Beside, Places
 
+TASK: Final = "folding"
 DONE: Final = b"done"  # what an answer begins with; any other says what went wrong
 BUSY_FOLD_S: Final = 0.02  # a fold that takes as long keeps requests waiting, and is worth a process
-
-
-def helper_command(home: Path) -> list[str]:
-    """What starts a helper over the embedded ledger of ``home``."""
-    return [sys.executable, "-m", "runfold_services.compose.folding", str(home)]
 
 
 class FoldingBeside(Beside):

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import structlog
@@ -27,6 +28,11 @@ PIPE_BYTES: Final = 1024 * 1024  # where the system lets a program ask for it: a
 SIZE: Final = struct.Struct("<I")  # before every request and answer
 _READ_BYTES: Final = 1024 * 1024
 _log = structlog.stdlib.get_logger("runfold.helper")
+
+
+def helper_command(task: str, home: Path) -> list[str]:
+    """What starts the helper for ``task``, a module of :mod:`runfold_services.compose`, over a home's ledger."""
+    return [sys.executable, "-m", f"runfold_services.compose.{task}", str(home)]
 
 
 class HelperProcess:

@@ -22,8 +22,9 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.stores.sqlite import SqliteStore
 from runfold_events.sync import run_sync
-from runfold_services.committing import CommittingBeside, helper_command
+from runfold_services.committing import TASK, CommittingBeside
 from runfold_services.helper_on_loop import HelperOnLoop
+from runfold_services.helper_process import helper_command
 from runfold_services.threads import Threads
 from tests.support.columns import json_batch, plain, series
 from tests.support.failing_helpers import (
@@ -72,7 +73,7 @@ class Beside:
         kind: type[Committing],
     ) -> None:
         self.store = SqliteStore.open(home / "ledger.db")
-        self.helper = HelperOnLoop(command, "committing", answer_s_max=answer_s_max, restart_s=0.0)
+        self.helper = HelperOnLoop(command, TASK, answer_s_max=answer_s_max, restart_s=0.0)
         self.committed_here: list[int] = []  # the numbers of each batch
         self.ledger = Ledger(self.store, SystemIds())
         self.places = kind(Threads(), self.helper, busy_commands=busy_commands)
@@ -158,7 +159,7 @@ async def beside(
     kind: type[Committing] = Committing,
 ) -> AsyncGenerator[Beside]:
     """``command``: what starts the helper; None: what should."""
-    place = Beside(home, command or helper_command(home), answer_s_max, busy_commands, kind)
+    place = Beside(home, command or helper_command(TASK, home), answer_s_max, busy_commands, kind)
     try:
         yield place
     finally:

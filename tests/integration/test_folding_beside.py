@@ -16,8 +16,8 @@ from runfold_events.contract.tokens import Token
 from runfold_events.sync import run_sync
 from runfold_services.compose import open_embedded
 from runfold_services.compose.embedded import EmbeddedTracker
-from runfold_services.folding import FoldingBeside, ask_to_fold, helper_command
-from runfold_services.helper_process import HelperProcess
+from runfold_services.folding import TASK, FoldingBeside, ask_to_fold
+from runfold_services.helper_process import HelperProcess, helper_command
 from runfold_services.threads import OnLoop
 from tests.support.failing_helpers import BABBLES, ENDS_AT_ONCE, HANGS
 
@@ -72,7 +72,7 @@ def _until(is_so: Callable[[], bool]) -> None:
 
 
 def test_the_helper_folds_what_was_appended(tmp_path: Path, tracker: EmbeddedTracker) -> None:
-    helper = HelperProcess(helper_command(tmp_path), "folding")
+    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
     try:
         _until(lambda: ask_to_fold(helper))
         _append(tracker)
@@ -88,7 +88,7 @@ def test_the_helper_folds_what_was_appended(tmp_path: Path, tracker: EmbeddedTra
 def test_a_helper_that_fails_leaves_the_fold_to_the_server(
     tracker: EmbeddedTracker, command: list[str]
 ) -> None:
-    helper = HelperProcess(command, "folding", answer_s_max=0.2, restart_s=0.0)
+    helper = HelperProcess(command, TASK, answer_s_max=0.2, restart_s=0.0)
     places = _beside(tracker, helper, ALWAYS_BUSY_S)
     try:
         for _ in range(50):
@@ -104,7 +104,7 @@ def test_a_helper_that_fails_leaves_the_fold_to_the_server(
 def test_a_busy_server_folds_nothing_itself_and_says_how_far_its_helper_came(
     tmp_path: Path, tracker: EmbeddedTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    helper = HelperProcess(helper_command(tmp_path), "folding")
+    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
     places = _beside(tracker, helper, ALWAYS_BUSY_S)
     try:
         _fold(places, tracker)  # here: the next one is the first that is asked of a helper
@@ -120,7 +120,7 @@ def test_a_busy_server_folds_nothing_itself_and_says_how_far_its_helper_came(
 
 
 def test_a_server_with_little_to_do_starts_no_helper(tmp_path: Path, tracker: EmbeddedTracker) -> None:
-    helper = HelperProcess(helper_command(tmp_path), "folding")
+    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
     places = _beside(tracker, helper, START_S_MAX)
     _append(tracker)
     assert _fold(places, tracker).ends == {0: 1}
@@ -129,7 +129,7 @@ def test_a_server_with_little_to_do_starts_no_helper(tmp_path: Path, tracker: Em
 
 
 def test_the_helper_ends_with_its_server(tmp_path: Path) -> None:
-    helper = HelperProcess(helper_command(tmp_path), "folding")
+    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
     open_once = open_embedded(tmp_path, background=False)
     _until(lambda: ask_to_fold(helper))
     helper.stop()
