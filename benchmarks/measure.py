@@ -16,8 +16,16 @@ class Sizes(Struct, frozen=True, kw_only=True):
     repeats: int = 3
     log_calls: int = 3_000
     sdk_points: int = 200_000
-    http_s: float = 1.5  # how long connections send
-    clients: int = 8
+    posts: tuple[
+        tuple[int, str, int], ...
+    ] = (  # points of a request, its form, and requests of each connection
+        (1, "json", 300),
+        (100, "json", 250),
+        (1_000, "json", 80),
+        (1_000, "msgpack", 160),
+    )
+    connections: int = 16  # that send them at once
+    clients: int = 8  # that send lifecycle commands at once
     runs: int = 60  # per client; three commands each
     children: int = 1_000
     family: int = 200  # children whose metrics are read together
@@ -49,7 +57,8 @@ QUICK: Final = Sizes(
     repeats=1,
     log_calls=200,
     sdk_points=5_000,
-    http_s=0.2,
+    posts=((1, "json", 5), (100, "json", 5), (1_000, "json", 3), (1_000, "msgpack", 3)),
+    connections=2,
     clients=2,
     runs=5,
     children=50,

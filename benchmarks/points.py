@@ -7,10 +7,12 @@ import time
 from array import array
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 
+from benchmarks import closed_loop
+from benchmarks.closed_loop import Request
 from benchmarks.connection import Connection
 from benchmarks.measure import Group, Measured, Sizes
 from benchmarks.place import EXPERIMENT, Place
@@ -19,6 +21,8 @@ from benchmarks.raw import batches_per_s
 from runfold_events.contract.columns import pack_floats, pack_integers
 from runfold_events.contract.metrics import Series, encode_batch
 
+AIMS: Final = {1: 3_000.0, 100: 250_000.0, 1_000: 1_200_000.0}  # points a second, by the size of a request
+SDK_AIM: Final = 100_000.0
 _JSON: Final = "application/json"
 _MSGPACK: Final = "application/msgpack"
 _RAW: Final = "SQLite: a row of {:,} bytes a commit"
@@ -57,34 +61,50 @@ def batch_body(points: int, content_type: str) -> bytes:
     return json.dumps({"series": [series]}, separators=(",", ":")).encode()
 
 
-def http_client(url: str, points: int, content_type: str, seconds: float) -> tuple[float, float, int]:
-    """Post batches to a run of its own for a while; returns begin, moment of visibility, and points."""
-    connection = Connection(url)
-    writer, body = uuid4(), batch_body(points, content_type)
-    run_id = f"http-{writer}"
-    _write(
-        connection, writer, _RUNS, 1, json.dumps({"run_id": run_id, "experiment": EXPERIMENT}).encode(), _JSON
-    )
+def http_client(
+    url: str, connections: int, points: int, form: str, requests: int
+) -> tuple[float, float, int]:
+    """Post batches on many connections, to a run on each; returns begin, moment of visibility, and points."""
+    asking = Connection(url)
+    writers = [uuid4() for _ in range(connections)]
+    for writer in writers:
+        creation = json.dumps({"run_id": _run_id(writer), "experiment": EXPERIMENT}).encode()
+        _write(asking, writer, _RUNS, 1, creation, _JSON)
+    content_type = f"application/{form}"
+    body = batch_body(points, content_type)
+    scripts = [
+        [
+            Request(
+                "POST", f"{_RUNS}/{_run_id(writer)}/metrics", body, content_type, _numbered(writer, number)
+            )
+            for number in range(2, 2 + requests)
+        ]
+        for writer in writers
+    ]
     begin()
-    began, number = time.monotonic(), 1
-    while time.monotonic() - began < seconds:
-        number += 1
-        _write(connection, writer, f"{_RUNS}/{run_id}/metrics", number, body, content_type)
-    sent = (number - 1) * points
-    while _count(connection, run_id) < sent:
-        time.sleep(0.002)
-    visible = time.monotonic()
-    connection.close()
-    return began, visible, sent
+    began = closed_loop.run(url, scripts).began
+    for writer in writers:
+        while _count(asking, _run_id(writer)) < requests * points:
+            time.sleep(0.002)
+    visible = time.perf_counter()
+    asking.close()
+    return began, visible, connections * requests * points
 
 
 def _write(
-    connection: Connection, writer: object, path: str, number: int, body: bytes, content_type: str
+    connection: Connection, writer: UUID, path: str, number: int, body: bytes, content_type: str
 ) -> None:
-    headers = f"Runfold-Writer: {writer}\r\nRunfold-Writer-Seq: {number}\r\n"
-    status, answer = connection.request("POST", path, body, content_type, headers)
+    status, answer = connection.request("POST", path, body, content_type, _numbered(writer, number))
     if not 200 <= status < 300:
         raise RuntimeError(f"POST {path} gave {status}: {answer[:500]!r}")
+
+
+def _run_id(writer: UUID) -> str:
+    return f"http-{writer}"
+
+
+def _numbered(writer: UUID, number: int) -> str:
+    return f"Runfold-Writer: {writer}\r\nRunfold-Writer-Seq: {number}\r\n"
 
 
 def _count(connection: Connection, run_id: str) -> int:
@@ -92,12 +112,10 @@ def _count(connection: Connection, run_id: str) -> int:
     return int(run["metrics"].get("loss", {}).get("count", 0))
 
 
-def http_rate(sizes: Sizes, url: str, points: int, content_type: str) -> float:
-    """Points a second of all clients together."""
-    answers = together(http_client, [(url, points, content_type, sizes.http_s)] * sizes.clients)
-    began = min(answer[0] for answer in answers)
-    visible = max(answer[1] for answer in answers)
-    return sum(answer[2] for answer in answers) / (visible - began)
+def http_rate(url: str, connections: int, points: int, form: str, requests: int) -> float:
+    """Points a second over all connections."""
+    ((began, visible, sent),) = together(http_client, [(url, connections, points, form, requests)])
+    return sent / (visible - began)
 
 
 def measure(sizes: Sizes, places: list[Place], url: str, folder: Path) -> Group:
@@ -110,23 +128,29 @@ def measure(sizes: Sizes, places: list[Place], url: str, folder: Path) -> Group:
             values=tuple(together(sdk_rate, [(place, sizes.sdk_points)])[0] for _ in range(sizes.repeats)),
             raw=batches_per_s(folder, len(thousand)) * 1_000,
             raw_name=_RAW.format(len(thousand)),
+            aim=SDK_AIM,
+            at_most=False,
         )
         for place in places
     ]
-    for points, content_type in ((1, _JSON), (100, _JSON), (1_000, _JSON), (1_000, _MSGPACK)):
-        body = batch_body(points, content_type)
+    for points, form, requests in sizes.posts:
+        body = batch_body(points, f"application/{form}")
+        rates = [http_rate(url, sizes.connections, points, form, requests) for _ in range(sizes.repeats)]
         rows.append(
             Measured(
-                name=f"HTTP, {points:,} a request, {content_type.partition('/')[2]}, {sizes.clients} connections",
+                name=f"HTTP, {points:,} a request, {form}, {sizes.connections} connections",
                 unit="points/s",
-                values=tuple(http_rate(sizes, url, points, content_type) for _ in range(sizes.repeats)),
+                values=tuple(rates),
                 raw=batches_per_s(folder, len(body)) * points,
                 raw_name=_RAW.format(len(body)),
+                aim=AIMS.get(points),
+                at_most=False,
             )
         )
     return Group(
         title="Points a second, until visible in the views",
-        about="Clients are processes of their own on the same machine. Ratio: to one process that puts the same bytes "
+        about="The client is a process of its own on the same machine, which keeps one request on its way on every "
+        "connection, each to a run of its own. Ratio: to one process that puts the same bytes "
         "into a SQLite table, one durable commit a batch, and makes nothing readable.",
         rows=tuple(rows),
     )

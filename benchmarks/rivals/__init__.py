@@ -4,7 +4,6 @@
 ``servers``       every side's server, started here and gone afterwards
 ``side``          the port: how a side is asked for what all of them can do
 ``mlflow_wire``, ``runfold_wire``  its two adapters; FastTrackML speaks MLflow's wire
-``closed_loop``   sixteen keep-alive connections, each with one request on its way; the same for every side
 ``calls``         what a user's script waits for, in processes of their own
 ``rows``          what is compared, and what it is held against
 ``tables``, ``plot``  how it is shown

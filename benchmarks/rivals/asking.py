@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from benchmarks.closed_loop import Request
 from benchmarks.connection import Connection
-from benchmarks.rivals.closed_loop import Request
 
 
 class Asking:

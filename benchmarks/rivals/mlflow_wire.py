@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from benchmarks.closed_loop import Request
 from benchmarks.rivals.asking import Asking
-from benchmarks.rivals.closed_loop import Request
 from benchmarks.rivals.side import (
     LISTED_METRICS,
     LISTED_PARAMS,

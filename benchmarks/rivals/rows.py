@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from benchmarks.rivals import closed_loop
-from benchmarks.rivals.closed_loop import Request
+from benchmarks import closed_loop
+from benchmarks.closed_loop import Request
 from benchmarks.rivals.environments import ROOT, environment
 from benchmarks.rivals.side import Side, scripts_of
 

@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from benchmarks.closed_loop import Request
 from benchmarks.rivals.asking import Asking
-from benchmarks.rivals.closed_loop import Request
 from benchmarks.rivals.side import (
     LISTED_METRICS,
     LISTED_PARAMS,

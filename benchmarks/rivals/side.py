@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from benchmarks.rivals.closed_loop import Request
+from benchmarks.closed_loop import Request
 
 LISTED_RUNS: Final = 200
 LISTED_METRICS: Final = 50

@@ -119,14 +119,16 @@ class EmbeddedViews(ViewQueries):
     async def reach(self, at: Token | None, wait_s: float = 5.0) -> Token:
         """See :class:`~runfold_projections.ports.Views`. Nothing to wait for here: what is committed can be folded."""
         await self.catch_up()
-        async with self._store.snapshot() as session:
-            catalogue = await session.catalogue()
-        position = position_of(catalogue, self._source, self._all)
+        position = await self.position()
         if at is not None:
             check_epoch(at, position)
             if not has_reached(at, position):
                 raise not_reached(at, position)
         return position
+
+    async def position(self) -> Token:
+        """Where the views stand, without folding."""
+        return position_of(await self._store.catalogue(), self._source, self._all)
 
     async def close(self) -> None:
         """Release connections; twice is fine."""

@@ -1,8 +1,13 @@
-"""uvicorn's HTTP protocol with a bound on what comes before a body (httptools has none), and with our errors."""
+"""uvicorn's HTTP protocol with a bound on what comes before a body (httptools has none), and with our errors.
+
+It also sends an answer in one piece: head and body in two would be two system calls, and two that the client makes.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from itertools import chain
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -12,12 +17,58 @@ from runfold_services.api.problems import encode_problem, problem_headers, probl
 HEAD_BYTES_MAX: Final = 128 * 1024  # request line and headers
 
 
+HELD_BYTES_MAX: Final = 64 * 1024  # of an answer; more is sent as it comes
+
+
+class WholeAnswers:
+    """A transport that holds back what is written until the answer is complete, or the event loop comes round."""
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Send ``data`` soon, in its turn."""
+        if not self._held:
+            self._loop.call_soon(self.flush)
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is held now."""
+        if self._held:
+            data = b"".join(self._held)
+            self._held.clear()
+            self._held_bytes = 0
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Close once everything is sent."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the transport's own."""
+        return getattr(self._transport, name)
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """Answers a problem and closes when a request is no HTTP or its head is over :data:`HEAD_BYTES_MAX`."""
 
     _head_bytes = 0  # of the head that is being received; the parser may hold all of them
     _is_in_head = False
     _is_head_too_large = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(WholeAnswers(transport, self.loop))  # type: ignore[arg-type]
+
+    def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -34,7 +85,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
         if size > HEAD_BYTES_MAX:
             self._is_head_too_large = True
             raise ValueError("the head is too large")  # ends parsing; answered by send_400_response

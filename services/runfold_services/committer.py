@@ -45,17 +45,20 @@ class Request:
 
 
 class Queued(Struct):
-    """What waits for its commit, in all queues of a server together."""
+    """What waits for its commit, in all queues of a server together, and how much may."""
 
     commands: int = 0
     bytes: int = 0
+    commands_max: int = QUEUE_COMMANDS_MAX
+    bytes_max: int = QUEUE_BYTES_MAX
 
 
 class Committer:
     """The queue in front of one ledger. Lives on the event loop; ``submit`` it is given runs on the commit thread.
 
     There is no fixed waiting window: an idle committer commits a lone command at once, a busy one commits everything
-    that came meanwhile. One commit is in flight at a time.
+    that came meanwhile. Where ``submit`` takes several batches at once, the next one goes while a commit is in flight
+    as soon as it is as large as the last; otherwise one commit is in flight at a time.
 
     Senders that wait for their answers send again together, once they have been answered together. Whoever of them is
     first would get a commit for himself, and the others would wait for its end: so after a commit of several requests
@@ -68,27 +71,28 @@ class Committer:
         *,
         batch_commands_max: int = BATCH_COMMANDS_MAX,
         batch_bytes_max: int = BATCH_BYTES_MAX,
-        queue_commands_max: int = QUEUE_COMMANDS_MAX,
-        queue_bytes_max: int = QUEUE_BYTES_MAX,
         queued: Queued | None = None,
         on_commit: Callable[[int], None] = lambda commands: None,
         on_held: Callable[[Request], None] | None = None,
+        at_once_max: int = 1,
     ) -> None:
         """``queued``: shared by committers that share the bounds. ``on_commit`` is told the number of commands.
-        ``on_held`` is given requests that ``submit`` left undone, with None for an outcome."""
+        ``on_held`` is given requests that ``submit`` left undone, with None for an outcome. ``at_once_max``: how many
+        calls of ``submit`` may be under way."""
         self._submit = submit
         self._batch_commands_max = batch_commands_max
         self._batch_bytes_max = batch_bytes_max
-        self._queue_commands_max = queue_commands_max
-        self._queue_bytes_max = queue_bytes_max
         self._on_commit = on_commit
         self._on_held = on_held
         self._queue: deque[Request] = deque()
         self._queued = Queued() if queued is None else queued
         self._drain_task: asyncio.Task[None] | None = None
         self._is_closed = False
-        self._gathering = 0
-        self._gathered = asyncio.Event()
+        self._at_once_max = at_once_max
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._wanted = 1  # requests that the next commit waits for, …
+        self._wanted_until = 0.0  # … and until when, once no other is in flight
+        self._news = asyncio.Event()
 
     async def submit(self, submissions: Sequence[Submission], size_bytes: int) -> list[Outcome]:
         """Queue the commands of one request and wait for their outcomes.
@@ -107,8 +111,8 @@ class Committer:
     def take_over(self, request: Request) -> None:
         """Queue a request that was admitted, here or by another committer."""
         self._queue.append(request)
-        if len(self._queue) >= self._gathering:
-            self._gathered.set()
+        if len(self._queue) >= self._wanted:
+            self._news.set()
         self._queued.commands += len(request.submissions)
         self._queued.bytes += request.bytes
         if self._drain_task is None:
@@ -122,7 +126,7 @@ class Committer:
     async def close(self) -> None:
         """Take nothing more, and wait until what was queued is committed and answered."""
         self._is_closed = True
-        self._gathered.set()
+        self._news.set()
         if self._drain_task is not None:
             await self._drain_task
 
@@ -132,8 +136,7 @@ class Committer:
         # An empty queue takes any request: each is bounded by the limits on requests.
         queued = self._queued
         if queued.commands and (
-            queued.commands + commands > self._queue_commands_max
-            or queued.bytes + size_bytes > self._queue_bytes_max
+            queued.commands + commands > queued.commands_max or queued.bytes + size_bytes > queued.bytes_max
         ):
             raise Unavailable(
                 f"{queued.commands} commands wait to be committed; send again later",
@@ -142,23 +145,41 @@ class Committer:
 
     async def _drain(self) -> None:
         try:
-            while self._queue:
-                taken = self._take()
-                began = time.monotonic()
-                await self._commit(taken)
-                if len(taken) > 1 and not self._is_closed:
-                    await self._gather(len(taken), GATHER_SHARE * (time.monotonic() - began))
+            while self._queue or self._in_flight:
+                wait_s = self._wait_s()
+                if wait_s is not None and wait_s <= 0:
+                    self._begin()
+                    continue
+                self._news.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._news.wait()
         finally:
             self._drain_task = None
 
-    async def _gather(self, requests: int, wait_s: float) -> None:
-        """Wait until so many requests are queued, or until it has been too long."""
-        self._gathering = requests
-        if len(self._queue) < requests:
-            self._gathered.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(wait_s, GATHER_S_MAX)):
-                    await self._gathered.wait()
+    def _wait_s(self) -> float | None:
+        """How long the next commit waits for more requests; None: until there are enough, or a commit ends."""
+        if not self._queue or len(self._in_flight) >= self._at_once_max:
+            return None
+        if self._is_closed or len(self._queue) >= self._wanted:
+            return 0.0
+        return None if self._in_flight else self._wanted_until - time.monotonic()
+
+    def _begin(self) -> None:
+        """Commit what is queued, beside the commit that is in flight."""
+        taken = self._take()
+        self._wanted = len(taken)
+        task = asyncio.create_task(self._commit(taken), name="runfold-commit")
+        self._in_flight.add(task)
+        began = time.monotonic()
+
+        def end(task: asyncio.Task[None]) -> None:
+            now = time.monotonic()
+            self._in_flight.discard(task)
+            self._wanted_until = now + min(GATHER_SHARE * (now - began), GATHER_S_MAX)
+            self._news.set()
+
+        task.add_done_callback(end)
 
     def _take(self) -> list[Request]:
         taken: list[Request] = []
@@ -216,11 +237,14 @@ class Lanes:
         *,
         submit_free: SubmitFree | None = None,
         on_commit: Callable[[int], None] = lambda commands: None,
+        at_once_max: int = 1,
     ) -> None:
-        """``submit_free``: as ``submit``, but leaves undone what would wait for others; None: there is no sharing."""
+        """``submit_free``: as ``submit``, but leaves undone what would wait for others; None: there is no sharing.
+        ``at_once_max``: of each lane."""
         self._submit = submit
         self._partitions = partitions
         self._on_commit = on_commit
+        self._at_once_max = at_once_max
         self._lanes: dict[int | None, Committer] = {}
         self.queued = Queued()
         self._shared = submit_free and Committer(
@@ -256,7 +280,7 @@ class Lanes:
         lane = self._lanes.get(number)
         if lane is None:
             lane = self._lanes[number] = Committer(
-                self._submit, queued=self.queued, on_commit=self._on_commit
+                self._submit, queued=self.queued, on_commit=self._on_commit, at_once_max=self._at_once_max
             )
         return lane
 

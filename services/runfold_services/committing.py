@@ -6,31 +6,26 @@ the helper got no answer out for is handled here, and what it had committed is r
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Final
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from runfold_events.contract.commands import LogMetrics
+from runfold_events.contract.commands import EraseRun, LogMetrics
 from runfold_events.contract.errors import RunfoldError, error_from
 from runfold_events.contract.submission import Outcome, Submission
-from runfold_events.ledger import Ledger
-from runfold_events.ports import EventStore, IdSource
-from runfold_services.helper_process import HelperProcess
+from runfold_services.helper_on_loop import HelperOnLoop
+from runfold_services.threads import Beside, Places
 
+TASK: Final = "committing"
 BUSY_COMMANDS: Final = (
     4  # as many that wait together show that requests are kept waiting, and are worth a process
 )
-
-
-def helper_command(home: Path) -> list[str]:
-    """What starts a helper over the embedded ledger of ``home``."""
-    return [sys.executable, "-m", "runfold_services.compose.committing", str(home)]
+BATCHES_AT_ONCE: Final = 2
 
 
 class _Sent(Struct, array_like=True, gc=False):
@@ -53,42 +48,66 @@ _sent_decoder: Final = msgspec.msgpack.Decoder(list[_Sent])
 _answered_decoder: Final = msgspec.msgpack.Decoder(Answered)
 
 
-class LedgerBeside(Ledger):
-    """A ledger whose larger batches are handled by a helper, when it is there. Safe with threads."""
+class CommittingBeside(Beside):
+    """:class:`~runfold_services.threads.Places` whose larger batches are committed by a helper, when it is there.
 
-    def __init__(
-        self, store: EventStore, ids: IdSource, helper: HelperProcess, *, busy_commands: int = BUSY_COMMANDS
-    ) -> None:
-        """``helper``: of :func:`helper_command`, over the same store."""
-        super().__init__(store, ids)
+    Two batches may be under way, so that the helper has the next one while this process answers the last one's senders.
+    Commands are handled in the order in which they came, whoever handles them: a batch is committed here once all that
+    came before it are done, and the helper is asked nothing while one is to be committed here.
+    """
+
+    def __init__(self, places: Places, helper: HelperOnLoop, *, busy_commands: int = BUSY_COMMANDS) -> None:
+        """``helper``: of :data:`TASK`, over the same store."""
+        super().__init__(places)
         self._helper = helper
         self._busy_commands = busy_commands
-        self._in_use = threading.Lock()
+        self._turns: deque[asyncio.Future[None]] = deque()  # of the batches under way, as they came
+        self._here = 0  # how many of them are to be committed here
 
-    async def handle(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        """See :meth:`Ledger.handle`."""
-        answered = self._ask(submissions) if len(submissions) >= self._busy_commands else None
-        if answered is None:
-            return await super().handle(submissions)
+    @property
+    def submits_at_once(self) -> int:
+        """See :class:`~runfold_services.threads.Places`."""
+        return BATCHES_AT_ONCE
+
+    async def submit(
+        self, submissions: Sequence[Submission], here: Callable[[], Coroutine[Any, Any, list[Outcome]]]
+    ) -> list[Outcome]:
+        """See :class:`~runfold_services.threads.Places`."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        self._call_first()
+        try:
+            answered = await self._ask(submissions) if self._is_for_helper(submissions) else None
+            if answered is None:
+                return await self._commit_here(turn, here)
+        finally:
+            self._turns.remove(turn)
+            self._call_first()
         if answered.error is not None:
             raise error_from(*answered.error)
         return answered.outcomes
 
-    def stop(self) -> None:
-        """End the helper, after the batch that it is about."""
-        with self._in_use:
-            self._helper.stop()
+    async def stop(self) -> None:
+        """See :class:`~runfold_services.threads.Places`."""
+        await self._helper.stop()
+        await super().stop()
 
-    def _ask(self, submissions: Sequence[Submission]) -> Answered | None:
-        if not self._in_use.acquire(blocking=False):
-            return None
+    def _is_for_helper(self, submissions: Sequence[Submission]) -> bool:
+        if len(submissions) >= self._busy_commands:
+            self._helper.start()
+        elif len(self._turns) == 1:
+            return False  # one with others under way goes where they went
+        # An erasure removes files, too, which is done here.
+        is_able = not any(isinstance(submission.command, EraseRun) for submission in submissions)
+        return self._helper.is_ready and not self._here and is_able
+
+    async def _ask(self, submissions: Sequence[Submission]) -> Answered | None:
         try:
-            answer = self._helper.ask(encode_submissions(submissions))
-            return None if answer is None else self._read(answer, len(submissions))
+            request = encode_submissions(submissions)
         except OverflowError:  # JSON has larger integers than msgpack
             return None
-        finally:
-            self._in_use.release()
+        answer = await self._helper.ask(request)
+        return None if answer is None else self._read(answer, len(submissions))
 
     def _read(self, answer: bytes, count: int) -> Answered | None:
         try:
@@ -100,6 +119,21 @@ class LedgerBeside(Ledger):
             self._helper.give_up(f"{len(answered.outcomes)} outcomes for {count} commands")
             return None
         return answered
+
+    async def _commit_here(
+        self, turn: asyncio.Future[None], here: Callable[[], Coroutine[Any, Any, list[Outcome]]]
+    ) -> list[Outcome]:
+        self._here += 1
+        try:
+            await turn
+            return await self.commit(here)
+        finally:
+            self._here -= 1
+
+    def _call_first(self) -> None:
+        """Whoever is first of those under way may commit here."""
+        if self._turns and not self._turns[0].done():
+            self._turns[0].set_result(None)
 
 
 def encode_submissions(submissions: Sequence[Submission]) -> bytes:

@@ -6,60 +6,56 @@ matter of speed alone. Without it, or when it fails, the server folds by itself,
 
 from __future__ import annotations
 
-import sys
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from runfold_events.contract.tokens import Token
 from runfold_services.helper_process import HelperProcess
-from runfold_services.threads import Places
+from runfold_services.threads import Beside, Places
 
-T = TypeVar("T")
-
+TASK: Final = "folding"
 DONE: Final = b"done"  # what an answer begins with; any other says what went wrong
 BUSY_FOLD_S: Final = 0.02  # a fold that takes as long keeps requests waiting, and is worth a process
 
 
-def helper_command(home: Path) -> list[str]:
-    """What starts a helper over the embedded ledger of ``home``."""
-    return [sys.executable, "-m", "runfold_services.compose.folding", str(home)]
-
-
-class FoldingBeside:
+class FoldingBeside(Beside):
     """:class:`~runfold_services.threads.Places` whose folds are done by a helper once they are worth one."""
 
-    def __init__(self, places: Places, helper: HelperProcess, *, busy_fold_s: float = BUSY_FOLD_S) -> None:
-        self._places = places
+    def __init__(
+        self,
+        places: Places,
+        helper: HelperProcess,
+        look: Callable[[], Coroutine[Any, Any, Token]],
+        *,
+        busy_fold_s: float = BUSY_FOLD_S,
+    ) -> None:
+        """``look``: says where the views stand, without folding."""
+        super().__init__(places)
         self._helper = helper
+        self._look = look
         self._busy_fold_s = busy_fold_s
         self._is_busy = False
 
-    async def commit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """See :class:`~runfold_services.threads.Places`."""
-        return await self._places.commit(work)
+    async def fold(self, work: Callable[[], Coroutine[Any, Any, Token]]) -> Token:
+        """Let the helper fold, if it is there. What is appended meanwhile is left for the next fold, not folded here:
+        a busy server always has a next one, and would be busy with folds again."""
 
-    async def fold(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Let the helper fold first, if it is there; ``work`` folds what is left, which then is next to nothing."""
-
-        async def both() -> T:
-            if self._is_busy:
-                ask_to_fold(self._helper)
+        async def one() -> Token:
+            if self._is_busy and ask_to_fold(self._helper):
+                return await self._look()
             began = time.monotonic()
-            found = await work()
+            position = await work()
             self._is_busy = self._is_busy or time.monotonic() - began > self._busy_fold_s
-            return found
+            return position
 
-        return await self._places.fold(both)
+        return await self._places.fold(one)
 
-    async def query(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def stop(self) -> None:
         """See :class:`~runfold_services.threads.Places`."""
-        return await self._places.query(work)
-
-    def stop(self) -> None:
-        """See :class:`~runfold_services.threads.Places`."""
-        self._places.stop()
-        self._helper.stop()
+        await super().stop()
+        await asyncio.to_thread(self._helper.stop)
 
 
 def ask_to_fold(helper: HelperProcess) -> bool:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import structlog
@@ -24,9 +25,14 @@ ANSWER_S_MAX: Final = 60.0
 RESTART_S: Final = 30.0  # after a failure
 STOP_S: Final = 5.0
 PIPE_BYTES: Final = 1024 * 1024  # where the system lets a program ask for it: a request goes in one piece
-_SIZE: Final = struct.Struct("<I")  # before every request and answer
+SIZE: Final = struct.Struct("<I")  # before every request and answer
 _READ_BYTES: Final = 1024 * 1024
 _log = structlog.stdlib.get_logger("runfold.helper")
+
+
+def helper_command(task: str, home: Path) -> list[str]:
+    """What starts the helper for ``task``, a module of :mod:`runfold_services.compose`, over a home's ledger."""
+    return [sys.executable, "-m", f"runfold_services.compose.{task}", str(home)]
 
 
 class HelperProcess:
@@ -72,7 +78,7 @@ class HelperProcess:
             if process is None:
                 return None
             until = time.monotonic() + self._answer_s_max
-            self._write(process, _SIZE.pack(len(request)) + request, until)
+            self._write(process, SIZE.pack(len(request)) + request, until)
             answer = self._message(process, until)
         except OSError as error:
             self.give_up(str(error))
@@ -153,12 +159,12 @@ class HelperProcess:
 
     def _taken(self) -> bytes | None:
         """A whole message of what was read, taken out of it."""
-        if len(self._read) < _SIZE.size:
+        if len(self._read) < SIZE.size:
             return None
-        end = _SIZE.size + _SIZE.unpack_from(self._read)[0]
+        end = SIZE.size + SIZE.unpack_from(self._read)[0]
         if len(self._read) < end:
             return None
-        message = bytes(self._read[_SIZE.size : end])
+        message = bytes(self._read[SIZE.size : end])
         del self._read[:end]
         return message
 
@@ -171,13 +177,13 @@ def answer_requests(answer: Callable[[bytes], bytes]) -> None:
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints does not get between answers
     _send(answers, READY)
-    while (size := requests.read(_SIZE.size)) and len(size) == _SIZE.size:
-        request = requests.read(_SIZE.unpack(size)[0])
+    while (size := requests.read(SIZE.size)) and len(size) == SIZE.size:
+        request = requests.read(SIZE.unpack(size)[0])
         _send(answers, answer(request))
 
 
 def _send(answers: BinaryIO, message: bytes) -> None:
-    left = memoryview(_SIZE.pack(len(message)) + message)
+    left = memoryview(SIZE.pack(len(message)) + message)
     while left:
         left = left[answers.write(left) :]
 

@@ -41,6 +41,7 @@ class Runtime:
             backend.partitions,
             submit_free=self._submit_free if backend.partitions > 1 else None,
             on_commit=self._committed,
+            at_once_max=self.threads.submits_at_once,
         )
         self.status = "starting"
         self.started_at = time.time()
@@ -66,7 +67,7 @@ class Runtime:
         try:
             await self.threads.commit(self.backend.close)
         finally:
-            await asyncio.to_thread(self.threads.stop)
+            await self.threads.stop()
             await asyncio.to_thread(self.files.stop)
 
     def _committed(self, commands: int) -> None:
@@ -74,7 +75,7 @@ class Runtime:
         self.upkeep.wake()
 
     async def _submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        outcomes = await self.threads.commit(lambda: self.backend.submit(submissions))
+        outcomes = await self.threads.submit(submissions, lambda: self.backend.submit(submissions))
         self.tally.outcomes.update(map(outcome_code, outcomes))
         return outcomes
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
+from runfold_events.contract.submission import Outcome, Submission
+from runfold_events.contract.tokens import Token
 from runfold_events.sync import run_sync
 
 T = TypeVar("T")
@@ -19,16 +21,27 @@ class Places(Protocol):
         """Run ``work``, which writes to the store."""
         ...
 
-    async def fold(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run ``work``, which brings the views up to date, or waits until they are."""
+    async def fold(self, work: Callable[[], Coroutine[Any, Any, Token]]) -> Token:
+        """Run ``work``, which brings the views up to date, or waits until they are; where they stand then."""
         ...
 
     async def query(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run ``work``, which asks."""
         ...
 
-    def stop(self) -> None:
-        """Finish what was begun. Blocks."""
+    async def submit(
+        self, submissions: Sequence[Submission], here: Callable[[], Coroutine[Any, Any, list[Outcome]]]
+    ) -> list[Outcome]:
+        """Have ``submissions`` committed: by running ``here`` as :meth:`commit` would, or by somebody else."""
+        ...
+
+    @property
+    def submits_at_once(self) -> int:
+        """How many calls of :meth:`submit` may be under way; they are handled in the order in which they came."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what was begun."""
         ...
 
 
@@ -39,7 +52,7 @@ class OnLoop:
         """See :class:`Places`."""
         return await work()
 
-    async def fold(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def fold(self, work: Callable[[], Coroutine[Any, Any, Token]]) -> Token:
         """See :class:`Places`."""
         return await work()
 
@@ -47,7 +60,18 @@ class OnLoop:
         """See :class:`Places`."""
         return await work()
 
-    def stop(self) -> None:
+    async def submit(
+        self, submissions: Sequence[Submission], here: Callable[[], Coroutine[Any, Any, list[Outcome]]]
+    ) -> list[Outcome]:
+        """See :class:`Places`."""
+        return await here()
+
+    @property
+    def submits_at_once(self) -> int:
+        """See :class:`Places`."""
+        return 1
+
+    async def stop(self) -> None:
         """See :class:`Places`. Nothing is left to finish."""
 
 
@@ -68,7 +92,7 @@ class Threads:
         """Run ``work`` on the commit thread."""
         return await _run(self._commit, work)
 
-    async def fold(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def fold(self, work: Callable[[], Coroutine[Any, Any, Token]]) -> Token:
         """Run ``work`` on the fold thread."""
         return await _run(self._fold, work)
 
@@ -76,10 +100,58 @@ class Threads:
         """Run ``work`` on one of the query threads."""
         return await _run(self._query, work)
 
-    def stop(self) -> None:
-        """Finish what was begun, then end the threads. Blocks."""
+    async def submit(
+        self, submissions: Sequence[Submission], here: Callable[[], Coroutine[Any, Any, list[Outcome]]]
+    ) -> list[Outcome]:
+        """Run ``here`` on the commit thread."""
+        return await self.commit(here)
+
+    @property
+    def submits_at_once(self) -> int:
+        """See :class:`Places`."""
+        return 1
+
+    async def stop(self) -> None:
+        """Finish what was begun, then end the threads."""
+        await asyncio.to_thread(self._shut_down)
+
+    def _shut_down(self) -> None:
         for executor in (self._query, self._fold, self._commit):
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+class Beside:
+    """:class:`Places` that are those of ``places`` but for what a subclass has a helper process for."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    async def commit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """See :class:`Places`."""
+        return await self._places.commit(work)
+
+    async def fold(self, work: Callable[[], Coroutine[Any, Any, Token]]) -> Token:
+        """See :class:`Places`."""
+        return await self._places.fold(work)
+
+    async def query(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """See :class:`Places`."""
+        return await self._places.query(work)
+
+    async def submit(
+        self, submissions: Sequence[Submission], here: Callable[[], Coroutine[Any, Any, list[Outcome]]]
+    ) -> list[Outcome]:
+        """See :class:`Places`."""
+        return await self._places.submit(submissions, here)
+
+    @property
+    def submits_at_once(self) -> int:
+        """See :class:`Places`."""
+        return self._places.submits_at_once
+
+    async def stop(self) -> None:
+        """See :class:`Places`."""
+        await self._places.stop()
 
 
 class FileThreads:

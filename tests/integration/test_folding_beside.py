@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,18 +12,16 @@ import pytest
 
 from runfold_events.contract.commands import EnsureExperiment
 from runfold_events.contract.submission import Actor, Submission
+from runfold_events.contract.tokens import Token
 from runfold_events.sync import run_sync
 from runfold_services.compose import open_embedded
 from runfold_services.compose.embedded import EmbeddedTracker
-from runfold_services.folding import FoldingBeside, ask_to_fold, helper_command
-from runfold_services.helper_process import HelperProcess
+from runfold_services.folding import TASK, FoldingBeside, ask_to_fold
+from runfold_services.helper_process import HelperProcess, helper_command
 from runfold_services.threads import OnLoop
+from tests.support.failing_helpers import BABBLES, ENDS_AT_ONCE, HANGS
 
 START_S_MAX = 60.0
-ENDS_AT_ONCE = [sys.executable, "-c", ""]
-HELPER = "from runfold_services.helper_process import answer_requests; import time; answer_requests(lambda request: "
-NEVER_ANSWERS = [sys.executable, "-c", HELPER + "time.sleep(60))"]
-REFUSES = [sys.executable, "-c", HELPER + "b'broken')"]
 ALWAYS_BUSY_S = -1.0
 
 
@@ -54,6 +52,14 @@ def _append(tracker: EmbeddedTracker) -> None:
     )
 
 
+def _beside(tracker: EmbeddedTracker, helper: HelperProcess, busy_fold_s: float) -> FoldingBeside:
+    return FoldingBeside(OnLoop(), helper, tracker.embedded_views.position, busy_fold_s=busy_fold_s)
+
+
+def _fold(places: FoldingBeside, tracker: EmbeddedTracker) -> Token:
+    return run_sync(places.fold(lambda: tracker.embedded_views.reach(None)))
+
+
 def _left_to_fold(tracker: EmbeddedTracker) -> int:
     return run_sync(tracker.embedded_views.catch_up())
 
@@ -66,7 +72,7 @@ def _until(is_so: Callable[[], bool]) -> None:
 
 
 def test_the_helper_folds_what_was_appended(tmp_path: Path, tracker: EmbeddedTracker) -> None:
-    helper = HelperProcess(helper_command(tmp_path), "folding")
+    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
     try:
         _until(lambda: ask_to_fold(helper))
         _append(tracker)
@@ -78,33 +84,52 @@ def test_the_helper_folds_what_was_appended(tmp_path: Path, tracker: EmbeddedTra
         helper.stop()
 
 
-@pytest.mark.parametrize("command", [ENDS_AT_ONCE, NEVER_ANSWERS, REFUSES], ids=["ends", "hangs", "refuses"])
+@pytest.mark.parametrize("command", [ENDS_AT_ONCE, HANGS, BABBLES], ids=["ends", "hangs", "babbles"])
 def test_a_helper_that_fails_leaves_the_fold_to_the_server(
     tracker: EmbeddedTracker, command: list[str]
 ) -> None:
-    helper = HelperProcess(command, "folding", answer_s_max=0.2, restart_s=0.0)
-    places = FoldingBeside(OnLoop(), helper, busy_fold_s=ALWAYS_BUSY_S)
+    helper = HelperProcess(command, TASK, answer_s_max=0.2, restart_s=0.0)
+    places = _beside(tracker, helper, ALWAYS_BUSY_S)
     try:
         for _ in range(50):
             _append(tracker)
-            assert run_sync(places.fold(tracker.embedded_views.catch_up)) == 1
+            _fold(places, tracker)
+            assert _left_to_fold(tracker) == 0
             time.sleep(0.01)
         assert helper.failures > 0
     finally:
-        places.stop()
+        asyncio.run(places.stop())
+
+
+def test_a_busy_server_folds_nothing_itself_and_says_how_far_its_helper_came(
+    tmp_path: Path, tracker: EmbeddedTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
+    places = _beside(tracker, helper, ALWAYS_BUSY_S)
+    try:
+        _fold(places, tracker)  # here: the next one is the first that is asked of a helper
+        _until(lambda: ask_to_fold(helper))
+        monkeypatch.setattr(tracker.embedded_views, "catch_up", None)
+        for count in range(1, 4):
+            _append(tracker)
+            assert _fold(places, tracker).ends == {0: count}
+        assert helper.failures == 0
+    finally:
+        monkeypatch.undo()
+        asyncio.run(places.stop())
 
 
 def test_a_server_with_little_to_do_starts_no_helper(tmp_path: Path, tracker: EmbeddedTracker) -> None:
-    helper = HelperProcess(helper_command(tmp_path), "folding")
-    places = FoldingBeside(OnLoop(), helper, busy_fold_s=START_S_MAX)
+    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
+    places = _beside(tracker, helper, START_S_MAX)
     _append(tracker)
-    assert run_sync(places.fold(tracker.embedded_views.catch_up)) == 1
+    assert _fold(places, tracker).ends == {0: 1}
     assert not helper.is_started
-    places.stop()
+    asyncio.run(places.stop())
 
 
 def test_the_helper_ends_with_its_server(tmp_path: Path) -> None:
-    helper = HelperProcess(helper_command(tmp_path), "folding")
+    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
     open_once = open_embedded(tmp_path, background=False)
     _until(lambda: ask_to_fold(helper))
     helper.stop()

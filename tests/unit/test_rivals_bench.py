@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.rivals import closed_loop, plot, tables
+from benchmarks import closed_loop
+from benchmarks.closed_loop import Request
+from benchmarks.rivals import plot, tables
 from benchmarks.rivals import rows as r
-from benchmarks.rivals.closed_loop import Request
 from benchmarks.rivals.environments import LOCKS, version_of
 from benchmarks.rivals.rows import Row
 

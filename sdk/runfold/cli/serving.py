@@ -30,7 +30,8 @@ def serve(options: Options, given: dict[str, Any]) -> int:
     from runfold._settings import load_settings
     from runfold_services import committing, folding
     from runfold_services.compose import open_embedded
-    from runfold_services.helper_process import HelperProcess
+    from runfold_services.helper_on_loop import HelperOnLoop
+    from runfold_services.helper_process import HelperProcess, helper_command
     from runfold_services.server import serve as serve_backend
     from runfold_services.settings import settings_from_environment
     from runfold_services.threads import Threads
@@ -38,10 +39,11 @@ def serve(options: Options, given: dict[str, Any]) -> int:
     settings = msgspec.structs.replace(settings_from_environment(), **given)
     home = (options.home or load_settings().home).expanduser().absolute()
     Session(options).output.note(f"runfold: serving the ledger in {home}")
-    folder = HelperProcess(folding.helper_command(home), "folding")
-    committer = HelperProcess(committing.helper_command(home), "committing")
-    backend = open_embedded(home, background=False, files=settings.files, committer=committer)
-    serve_backend(backend, settings, folding.FoldingBeside(Threads(settings.query_threads), folder))
+    backend = open_embedded(home, background=False, files=settings.files)
+    folder = HelperProcess(helper_command(folding.TASK, home), folding.TASK)
+    committer = HelperOnLoop(helper_command(committing.TASK, home), committing.TASK)
+    places = folding.FoldingBeside(Threads(settings.query_threads), folder, backend.embedded_views.position)
+    serve_backend(backend, settings, committing.CommittingBeside(places, committer))
     return Exit.OK
 
 

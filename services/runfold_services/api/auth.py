@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from runfold_services.api.run_tokens import make_token, read_token
 # Nobody is known without tokens: everybody on this machine is the same actor, and may do everything.
 ANONYMOUS: Final = Actor("anonymous", "anonymous", admin=True)
 RUNFOLD_TOKEN_NAME: Final = "default"  # the name of an actor
+HOSTS_REMEMBERED: Final = 256  # as requests name them
 
 
 class Credential(Struct, frozen=True):
@@ -135,6 +137,7 @@ def _bad_tokens(why: str) -> Invalid:
 # where a server may listen, and what a browser may ask of it
 
 
+@lru_cache(HOSTS_REMEMBERED)
 def is_loopback(host: str) -> bool:
     """True for ``localhost`` and the addresses of this machine alone."""
     if host.lower() == "localhost":

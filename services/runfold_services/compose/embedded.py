@@ -17,10 +17,8 @@ from runfold_events.stores.sqlite.restore import mark_restored
 from runfold_events.sync import run_sync
 from runfold_projections.views import EmbeddedViews, open_sqlite_views
 from runfold_services.background import Background
-from runfold_services.committing import LedgerBeside
 from runfold_services.compose.files import open_files
 from runfold_services.files.port import FileStore
-from runfold_services.helper_process import HelperProcess
 from runfold_services.settings import value_codec
 from runfold_services.tracker import Tracker
 
@@ -40,11 +38,8 @@ class EmbeddedTracker(Tracker):
         *,
         lease_s: float,
         has_background: bool,
-        committer: HelperProcess | None = None,
     ) -> None:
-        ids = SystemIds()
-        self._beside = None if committer is None else LedgerBeside(store, ids, committer)
-        super().__init__(self._beside or Ledger(store, ids), views, clock, files, lease_s=lease_s)
+        super().__init__(Ledger(store, SystemIds()), views, clock, files, lease_s=lease_s)
         self.store = store
         self.embedded_views = views
         self._background = Background(self, lease_s=lease_s) if has_background else None
@@ -62,11 +57,9 @@ class EmbeddedTracker(Tracker):
         await self.store.vacuum()
 
     async def close(self) -> None:
-        """See :class:`Tracker`; ends the background thread and the helper first."""
+        """See :class:`Tracker`; ends the background thread first."""
         if self._background is not None:
             self._background.stop()
-        if self._beside is not None:
-            self._beside.stop()
         await super().close()
 
 
@@ -82,7 +75,6 @@ def open_embedded(
     clock: Clock | None = None,
     lease_s: float = limits.LEASE_S,
     files: str | None = None,
-    committer: HelperProcess | None = None,
 ) -> EmbeddedTracker:
     """The service over the SQLite file of ``home``, which is created if need be; ``":memory:"`` keeps nothing.
 
@@ -96,7 +88,6 @@ def open_embedded(
         clock: the store's clock.
         lease_s: how long a process may be silent before its runs are marked NotResponding.
         files: where contents of files are kept, see :func:`~runfold_services.compose.files.open_files`.
-        committer: commits of a busy server are done there, see :mod:`runfold_services.committing`.
 
     Raises:
         Invalid: the file is not a ledger, is newer than this program, or lies on a network file system.
@@ -112,7 +103,6 @@ def open_embedded(
         kept,
         lease_s=lease_s,
         has_background=background,
-        committer=committer,
     )
     if not background:
         return tracker

@@ -12,7 +12,7 @@ from runfold_events.contract.commands import CompleteRun
 from runfold_events.contract.errors import NotFound, Unavailable
 from runfold_events.contract.ids import partition_of
 from runfold_events.contract.submission import Accepted, Actor, Outcome, Submission
-from runfold_services.committer import SHARED_BYTES_MAX, SHARED_COMMANDS_MAX, Committer, Lanes
+from runfold_services.committer import SHARED_BYTES_MAX, SHARED_COMMANDS_MAX, Committer, Lanes, Queued
 
 
 def command(name: str) -> Submission:
@@ -44,6 +44,12 @@ class SlowLedger:
         return [Accepted(token=name) for name in names]
 
 
+async def settled() -> None:
+    """Everything on the event loop that waits for nothing else has been done."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 def tokens(outcomes: Sequence[Outcome]) -> list[str | None]:
     return [outcome.token for outcome in outcomes]
 
@@ -53,8 +59,7 @@ def test_an_idle_committer_commits_at_once_and_a_busy_one_takes_all_that_queued(
         ledger = SlowLedger()
         committer = Committer(ledger.submit)
         first = asyncio.create_task(committer.submit([command("a")], 10))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await settled()
         assert ledger.batches == [["a"]]
         rest = [
             asyncio.create_task(committer.submit([command(f"{name}1"), command(f"{name}2")], 10))
@@ -92,10 +97,9 @@ def test_a_batch_is_bounded_by_commands_and_bytes_and_a_request_is_never_torn() 
 def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
     async def scenario() -> None:
         ledger = SlowLedger()
-        committer = Committer(ledger.submit, queue_commands_max=2, queue_bytes_max=100)
+        committer = Committer(ledger.submit, queued=Queued(commands_max=2, bytes_max=100))
         running = asyncio.create_task(committer.submit([command("a")], 1))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await settled()
         queued = asyncio.create_task(committer.submit([command("b")], 1))
         await asyncio.sleep(0)
 
@@ -217,9 +221,47 @@ def test_who_does_not_come_again_is_not_waited_for_long_and_a_lone_sender_never(
         ledger.may_commit.set()
         await asyncio.gather(*running)
         assert tokens(await committer.submit([command("d")], 1)) == ["d"]
-        await asyncio.sleep(0)
+        await settled()
         assert committer.is_idle, "after one alone nobody is waited for"
         assert ledger.batches == [["a", "b", "c"], ["d"]]
+
+    asyncio.run(scenario())
+
+
+def test_the_next_commit_begins_beside_the_last_one_once_it_is_as_large() -> None:
+    async def scenario(at_once_max: int) -> list[list[str]]:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit, at_once_max=at_once_max)
+        tasks = [asyncio.create_task(committer.submit([command(name)], 1)) for name in "abc"]
+        await settled()
+        for name in "defgh":
+            tasks.append(asyncio.create_task(committer.submit([command(name)], 1)))
+            await settled()
+        batches = list(ledger.batches)
+        ledger.may_commit.set()
+        await asyncio.gather(*tasks)
+        assert sum(map(len, ledger.batches)) == len(tasks)
+        return batches
+
+    assert asyncio.run(scenario(1)) == [["a", "b", "c"]]
+    assert asyncio.run(scenario(2)) == [["a", "b", "c"], ["d", "e", "f"]]
+
+
+def test_who_closes_waits_for_all_commits_under_way() -> None:
+    async def scenario() -> None:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit, at_once_max=2)
+        tasks = [asyncio.create_task(committer.submit([command("a")], 1))]
+        await settled()
+        tasks.append(asyncio.create_task(committer.submit([command("b")], 1)))
+        await settled()
+        closing = asyncio.create_task(committer.close())
+        await settled()
+        assert ledger.batches == [["a"], ["b"]]
+        assert not closing.done()
+        ledger.may_commit.set()
+        await closing
+        assert [tokens(await task) for task in tasks] == [["a"], ["b"]]
 
     asyncio.run(scenario())
 

@@ -22,7 +22,7 @@ def scenario(play: Callable[[FakeBackend, Live], Awaitable[None]]) -> None:
         try:
             await play(backend, Live(backend, threads))
         finally:
-            threads.stop()
+            await threads.stop()
 
     asyncio.run(run())
 

@@ -75,7 +75,7 @@ def scenario(play: Callable[[CountingBackend, Upkeep, Clock], Awaitable[None]]) 
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            threads.stop()
+            await threads.stop()
 
     asyncio.run(run())
 
