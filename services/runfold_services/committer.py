@@ -24,6 +24,9 @@ QUEUE_BYTES_MAX: Final = 128 * 1024 * 1024
 RETRY_AFTER_S: Final = 1.0
 GATHER_SHARE: Final = 0.5  # of the time that the last commit took …
 GATHER_S_MAX: Final = 0.01  # … and at most this: how long those who were answered together are waited for
+SHARED_OUT_REQUESTS_MIN: Final = (
+    8  # so many that wait while nothing is in flight are shared out to several commits
+)
 
 SHARED_COMMANDS_MAX: Final = 100  # a request that is larger pays for a transaction of its own …
 SHARED_BYTES_MAX: Final = 64 * 1024  # … and would keep small ones waiting
@@ -58,7 +61,8 @@ class Committer:
 
     There is no fixed waiting window: an idle committer commits a lone command at once, a busy one commits everything
     that came meanwhile. Where ``submit`` takes several batches at once, the next one goes while a commit is in flight
-    as soon as it is as large as the last; otherwise one commit is in flight at a time.
+    as soon as it is as large as the last, and many requests that find nothing in flight are shared out: so some are
+    committed while others are answered and send again. Otherwise one commit is in flight at a time.
 
     Senders that wait for their answers send again together, once they have been answered together. Whoever of them is
     first would get a commit for himself, and the others would wait for its end: so after a commit of several requests
@@ -167,7 +171,7 @@ class Committer:
 
     def _begin(self) -> None:
         """Commit what is queued, beside the commit that is in flight."""
-        taken = self._take()
+        taken = self._take(self._share())
         self._wanted = len(taken)
         task = asyncio.create_task(self._commit(taken), name="runfold-commit")
         self._in_flight.add(task)
@@ -181,10 +185,17 @@ class Committer:
 
         task.add_done_callback(end)
 
-    def _take(self) -> list[Request]:
+    def _share(self) -> int:
+        """How many of the queued requests the next commit may take."""
+        waiting = len(self._queue)
+        if self._in_flight or waiting < SHARED_OUT_REQUESTS_MIN:
+            return waiting
+        return waiting // self._at_once_max
+
+    def _take(self, requests_max: int) -> list[Request]:
         taken: list[Request] = []
         commands = size = 0
-        while self._queue:
+        while self._queue and len(taken) < requests_max:
             request = self._queue[0]
             commands += len(request.submissions)
             size += request.bytes

@@ -55,8 +55,11 @@ DISTRIBUTED_AIMS = [
     "100 points a command",
     "1 point a command: all",
     "100 points a command: all",
-    "values by http: age of the newest value shown, p99",
-    "values by kafka: age of the newest value shown, p99",
+    *(
+        f"{runs}, values by {door}: age of the newest value shown, p99"
+        for runs in ("a run each", "one run")
+        for door in ("http", "kafka")
+    ),
     "get_metrics(recursive=True), HTTP",
 ]
 PROCESSES = {"decider", "relay", "projector", "broker", "postgres", "all"}

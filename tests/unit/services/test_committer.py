@@ -247,6 +247,23 @@ def test_the_next_commit_begins_beside_the_last_one_once_it_is_as_large() -> Non
     assert asyncio.run(scenario(2)) == [["a", "b", "c"], ["d", "e", "f"]]
 
 
+def test_many_requests_are_shared_out_so_that_some_are_committed_while_others_are_answered() -> None:
+    async def scenario(at_once_max: int, names: str) -> list[str]:
+        ledger = SlowLedger()
+        committer = Committer(ledger.submit, at_once_max=at_once_max)
+        tasks = [asyncio.create_task(committer.submit([command(name)], 1)) for name in names]
+        await settled()
+        begun = ["".join(batch) for batch in ledger.batches]
+        ledger.may_commit.set()
+        assert [tokens(outcomes) for outcomes in await asyncio.gather(*tasks)] == [[name] for name in names]
+        return begun
+
+    assert asyncio.run(scenario(1, "abcdefghi")) == ["abcdefghi"]
+    assert asyncio.run(scenario(2, "abcdefghi")) == ["abcd", "efghi"]
+    assert asyncio.run(scenario(2, "abcdefgh")) == ["abcd", "efgh"]
+    assert asyncio.run(scenario(2, "abcdefg")) == ["abcdefg"], "too few to be worth two commits"
+
+
 def test_who_closes_waits_for_all_commits_under_way() -> None:
     async def scenario() -> None:
         ledger = SlowLedger()
