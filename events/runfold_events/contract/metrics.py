@@ -116,13 +116,13 @@ def _is_simple(series: Series) -> bool:
     """
     name, times, steps, columns = series.name, series.times, series.steps, series.columns
     count = times.count if times.values is None else len(times.values)
-    if count is None or count > _SIMPLE_COUNT_MAX or len(columns) != 1 or series.description:
+    if count is None or not 0 < count <= _SIMPLE_COUNT_MAX or len(columns) != 1 or series.description:
         return False
     values = columns.get(name)  # so that one text is looked at, which is within the bounds of both
     return (
         values is not None
         and values.dtype == "f64"
-        and 0 < len(name) <= limits.METRIC_COLUMN_NAME_CHARS_MAX
+        and 0 < len(name) <= min(limits.METRIC_NAME_CHARS_MAX, limits.METRIC_COLUMN_NAME_CHARS_MAX)
         and "\x00" not in name
         and times.dtype == "i64"
         and are_numbers(times, count)

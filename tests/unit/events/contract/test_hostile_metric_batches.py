@@ -444,3 +444,64 @@ def read_or_refused(content_type: str, body: bytes) -> None:
         msgspec.json.encode([error.message, error.field, error.facts])
         told = (type(error), error.message, error.facts)
     assert check_error(content_type, body) == told
+
+
+# ── who only checks ───────────────────────────────────────────────────────────────────────────────────────
+
+ODD_VALUES = st.lists(
+    st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63), 2**63, 0.5, True, None, "x", float("inf")]), max_size=3
+)
+RAW = st.sampled_from([b"", b"\x01", bytes(7), bytes(8), b"\xff" * 16, bytes(24)])
+ODD_FIELDS: Final = {
+    "dtype": st.sampled_from(["i64", "f64", "bool", "any"]),
+    "values": st.none() | ODD_VALUES,
+    "codec": st.sampled_from(["raw", "zstd", "shuffle-zstd", "delta-zstd", "delta-shuffle-zstd"]),
+    "count": st.sampled_from([None, -(2**63), -1, 0, 1, 2, 3, 4_097, 2**62]),
+    "data": RAW | RAW.map(zstandard.ZstdCompressor().compress),
+}
+NAMES = st.sampled_from(["m", "", "n", "\x00", "x" * 256, "x" * 257, "x" * 1_025])
+
+
+@st.composite
+def column(draw: st.DrawFn, dtype: str, odd_fields: int) -> dict[str, Any]:
+    """A column of two numbers, of which some fields are others."""
+    kind = draw(st.sampled_from(["plain", "raw", "zstd", "delta-zstd" if dtype == "i64" else "shuffle-zstd"]))
+    data = bytes(16) if kind == "raw" else zstandard.ZstdCompressor().compress(bytes(16))
+    right = {"values": [0, 1]} if kind == "plain" else {"codec": kind, "count": 2, "data": data}
+    odd = draw(st.lists(st.sampled_from(list(ODD_FIELDS)), min_size=odd_fields, max_size=odd_fields))
+    return {"dtype": dtype} | right | {field: draw(ODD_FIELDS[field]) for field in odd}
+
+
+@st.composite
+def one_series(draw: st.DrawFn) -> dict[str, Any]:
+    """One that is right but in one place."""
+    name = "m"
+    odd = draw(st.sampled_from(["times", "steps", "values", "name", "columns", "description"]))
+    fields = draw(st.integers(1, 2))
+    if odd == "name":
+        name = draw(NAMES)
+    found = {
+        "name": name,
+        "times": draw(column("i64", fields * (odd == "times"))),
+        "columns": {name: draw(column("f64", fields * (odd == "values")))},
+    }
+    if draw(st.booleans()) or odd == "steps":
+        found["steps"] = draw(column("i64", fields * (odd == "steps")))
+    if odd == "columns":
+        found["columns"] = draw(st.dictionaries(NAMES, column("f64", 0), max_size=2))
+    if odd == "description":
+        found["description"] = draw(st.sampled_from(["", "d", "d" * 100_000]))
+    return found
+
+
+@given(st.lists(one_series(), max_size=2))
+@settings(max_examples=600)
+def test_who_only_checks_a_batch_is_told_what_who_reads_it_is(batch: list[Any]) -> None:
+    body = msgspec.msgpack.encode({"series": batch})
+    try:
+        decode_batch(MSGPACK, body)
+    except Invalid as error:
+        told: Any = type(error), error.message, error.facts
+    else:
+        told = None
+    assert check_error(MSGPACK, body) == told
