@@ -21,6 +21,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     ] = (  # points of a request, its form, and requests of each connection
         (1, "json", 300),
         (100, "json", 250),
+        (100, "msgpack", 250),
         (1_000, "json", 80),
         (1_000, "msgpack", 160),
     )
@@ -57,7 +58,7 @@ QUICK: Final = Sizes(
     repeats=1,
     log_calls=200,
     sdk_points=5_000,
-    posts=((1, "json", 5), (100, "json", 5), (1_000, "json", 3), (1_000, "msgpack", 3)),
+    posts=((1, "json", 5), (100, "json", 5), (100, "msgpack", 5), (1_000, "json", 3), (1_000, "msgpack", 3)),
     connections=2,
     clients=2,
     runs=5,
