@@ -84,9 +84,7 @@ class _Parsed(Struct, frozen=True, gc=False):
     incoming: IncomingCommand | None
     refusal: Refused | None
     redrives: UUID | None = None  # the event that kept this record as unreadable before
-    sender: Sender | None = (
-        None  # where the record is one more batch of metrics, right by itself, of this one
-    )
+    sender: Sender | None = None  # whose next batch of metrics this is, with nothing wrong about it
 
 
 class LogDoor:

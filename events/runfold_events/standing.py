@@ -61,9 +61,7 @@ class Writer:
 
     def __init__(self, mark: WriterMark) -> None:
         self._mark = mark
-        self._last: Submission | None = (
-            None  # the command with the highest number, whose digest no mark has yet
-        )
+        self._last: Submission | None = None  # the highest command, whose digest no mark has yet
         self.highest = mark.highest
         self.changed = False
 

@@ -152,10 +152,8 @@ class Work:
             and run_rules.takes_metrics(state)
         ):
             return False
-        body = (
-            submission.content_type,
-            bytes(command.batch),
-        )  # smaller than an event's may be, as all commands are
+        # Smaller than an event's may be, as all commands are.
+        body = (submission.content_type, bytes(command.batch))
         self._recorder.record(stream, submission, e.METRICS_LOGGED, body)
         stream.pass_by()
         writer.take_next(submission)

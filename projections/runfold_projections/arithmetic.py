@@ -132,9 +132,7 @@ def exact_sum(numbers: npt.NDArray[np.float64]) -> float:
         exponent = math.frexp(greatest)[1] + len(numbers).bit_length() + 1
         if not greatest or exponent > _EXPONENT_MAX or not math.isfinite(greatest):
             break
-        ceiling = math.ldexp(
-            1.0, exponent
-        )  # what is added to it loses the bits that its own last one is above
+        ceiling = math.ldexp(1.0, exponent)  # what is added to it loses the bits below its own last one
         upper = (ceiling + numbers) - ceiling
         sums.append(float(upper.sum()))
         numbers = numbers - upper

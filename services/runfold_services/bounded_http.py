@@ -15,8 +15,6 @@ from runfold_events.contract.errors import Invalid, LimitExceeded, RunfoldError
 from runfold_services.api.problems import encode_problem, problem_headers, problem_of
 
 HEAD_BYTES_MAX: Final = 128 * 1024  # request line and headers
-
-
 HELD_BYTES_MAX: Final = 64 * 1024  # of an answer; more is sent as it comes
 
 

@@ -22,9 +22,8 @@ from runfold_services.helper_on_loop import HelperOnLoop
 from runfold_services.threads import Beside, Places
 
 TASK: Final = "committing"
-BUSY_COMMANDS: Final = (
-    4  # as many that wait together show that requests are kept waiting, and are worth a process
-)
+# As many that wait together show that requests are kept waiting, and are worth a process.
+BUSY_COMMANDS: Final = 4
 BATCHES_AT_ONCE: Final = 2
 
 

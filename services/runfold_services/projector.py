@@ -286,9 +286,8 @@ class Projector:
         together = {p: c for p, c in behind.items() if self._is_little(c, ends[p])}
         folded = await self._fold_together(together, ends) if len(together) > 1 else {}
         work = [self._fold_batch(behind[p], ends[p]) for p in behind if p not in folded]
-        if (
-            not work
-        ):  # all views stand where this pass has moved them; who has moved them elsewhere is found a rival
+        if not work:
+            # All views stand where this pass has moved them; who has moved them elsewhere is found a rival.
             moved = {
                 (one.generation, p): replace(one, pos=one.pos + count)
                 for p, count in folded.items()

@@ -115,8 +115,8 @@ def _is_simple(series: Series) -> bool:
     It says so without making what :func:`open_batch` returns. What it says False to may be right all the same.
     """
     name, times, steps, columns = series.name, series.times, series.steps, series.columns
-    count = times.count if times.values is None else len(times.values)
-    if count is None or not 0 < count <= _SIMPLE_COUNT_MAX or len(columns) != 1 or series.description:
+    count = _announced(times)
+    if not 0 < count <= _SIMPLE_COUNT_MAX or len(columns) != 1 or series.description:
         return False
     values = columns.get(name)  # so that one text is looked at, which is within the bounds of both
     return (

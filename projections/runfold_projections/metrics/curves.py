@@ -153,7 +153,8 @@ async def _planned(
     for key, body in await view.fetch_many("tail", keys):
         tails.setdefault(key, []).extend(unpack_parts(body))
     axes = await _axes(view, rows, query.x, tails)
-    asked = {row[1]: Asked(axes[row[1]], row[5], len(_columns(row[4]))) for row in rows}
+    columns_of = {row[1]: _columns(row[4]) for row in rows}
+    asked = {row[1]: Asked(axes[row[1]], row[5], len(columns_of[row[1]])) for row in rows}
     concerned = [(key, *chunks) for key, chunks in (await concerned_chunks(view, asked, query)).items()]
     ranges = _by_series(await view.fetch_many("chunk_ranges", concerned))
     summaries: dict[tuple[int, str], dict[int, Row]] = {}
@@ -161,10 +162,10 @@ async def _planned(
         summaries.setdefault((key, name), {})[chunk] = tuple(numbers)
     plans: list[_Plan] = []
     for stream, *series in rows:
-        key, columns, count = series[0], _columns(series[3]), series[4]
+        key, count = series[0], series[4]
         chunks, parts, x = ranges.get(key, []), tails.get(key, []), axes[key]
         first = count - count % CHUNK_POINTS
-        for column in columns:
+        for column in columns_of[key]:
             pieces = list(_pieces(chunks, summaries.get((key, column), {}), x, query))
             tail = points_of_parts(x, first, parts, column).between(query.start, query.stop)
             plans.append(
