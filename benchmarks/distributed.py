@@ -32,7 +32,7 @@ def run(console: Console, sizes: Sizes, stack: Path | None = None) -> list[Group
     # A new topic's leaders may not know it yet; aiokafka asks again, and says so each time.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with scratch() as folder, bar(console) as shown:
-        steps = 6 + sizes.repeats * (3 + len(sizes.flood))
+        steps = 6 + 3 * sizes.repeats + len(sizes.flood) * (1 + sizes.repeats)
         task = shown.add_task("servers", total=steps)
 
         def tell(what: str, done: int = 0, total: int = 0) -> None:

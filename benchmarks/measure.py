@@ -45,7 +45,11 @@ class Sizes(Struct, frozen=True, kw_only=True):
     drawn_points: int = 1_000_000
     # Distributed
     flood_runs: int = 320  # each of a writer of its own
-    flood: tuple[tuple[int, int], ...] = ((1, 32_000), (100, 12_000), (1_000, 1_500))  # points, commands
+    flood: tuple[tuple[int, int], ...] = (  # points of a command, and commands: some seconds' worth
+        (1, 100_000),
+        (100, 40_000),
+        (1_000, 6_000),
+    )
     paced_s: float = 10.0
     workers: int = 64  # of the SDK, a process each
     worked_s: float = 10.0
