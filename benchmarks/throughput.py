@@ -70,14 +70,21 @@ async def measure(
     """
     found: dict[int, list[Drained]] = {}
     for points, commands in sizes.flood:
-        drains = [await _flood(fleet, watch, writers, commands, points, advance) for _ in range(1 + sizes.repeats)]
+        drains = [
+            await _flood(fleet, watch, writers, commands, points, advance) for _ in range(1 + sizes.repeats)
+        ]
         found[points] = drains[1:]
     await _check(views, writers)
     return [_rates(found, limits), _costs(found)]
 
 
 async def _flood(
-    fleet: Fleet, watch: Watch, writers: Sequence[Writer], commands: int, points: int, advance: Callable[[], Any]
+    fleet: Fleet,
+    watch: Watch,
+    writers: Sequence[Writer],
+    commands: int,
+    points: int,
+    advance: Callable[[], Any],
 ) -> Drained:
     drained = await drain(fleet, watch, writers, commands, points)
     advance()
