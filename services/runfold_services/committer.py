@@ -24,10 +24,8 @@ QUEUE_BYTES_MAX: Final = 128 * 1024 * 1024
 RETRY_AFTER_S: Final = 1.0
 GATHER_SHARE: Final = 0.5  # of the time that the last commit took …
 GATHER_S_MAX: Final = 0.01  # … and at most this: how long those who were answered together are waited for
-SHARED_OUT_REQUESTS_MIN: Final = (
-    8  # so many that wait while nothing is in flight are shared out to several commits
-)
-
+# So many that wait while nothing is in flight are shared out to several commits.
+SHARED_OUT_REQUESTS_MIN: Final = 8
 SHARED_COMMANDS_MAX: Final = 100  # a request that is larger pays for a transaction of its own …
 SHARED_BYTES_MAX: Final = 64 * 1024  # … and would keep small ones waiting
 
