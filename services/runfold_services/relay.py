@@ -33,11 +33,18 @@ class RelaySettings(Struct, frozen=True, kw_only=True):
     events_max: int = 1_000  # of one batch
     bytes_max: int = 4 * 1024 * 1024
     lease_s: float = 10.0  # a partition of a relay that is gone waits so long
-    poll_s: float = 0.01  # the store is asked so often for news of all partitions together
-    idle_poll_s: float = 0.05  # … when there was none for a while
+    poll_s: float = 0.01  # the store is asked so often for news of all partitions together …
+    poll_s_max: float = 0.05  # … and only so often where it has none for a while, or many
     retry_s_min: float = 0.1
     retry_s_max: float = 5.0
     check_again_s: float = 5.0
+
+    def pause_s(self, found: int, paused_s: float) -> float:
+        """How long to wait after a look that found ``found`` new events and came ``paused_s`` after the one before.
+
+        The faster events come, the more of them a look finds, and the more of them are read and sent together.
+        """
+        return min(found * self.poll_s if found else 1.1 * paused_s, self.poll_s_max)
 
 
 class Publication(Struct, kw_only=True):
@@ -147,7 +154,6 @@ class Relay:
         await end_tasks([self._workers.pop(number) for number in set(self._workers) - partitions])
         for number in partitions - set(self._workers):
             self._news[number] = asyncio.Event()
-            self._news[number].set()
             self._workers[number] = asyncio.get_running_loop().create_task(self._serve(number))
         self.status.served = partitions
 
@@ -156,7 +162,7 @@ class Relay:
     async def _watch(self) -> None:
         """Ask the store for all partitions' ends at once, and wake those that have news."""
         settings = self._settings
-        wait_s = settings.poll_s
+        wait_s, known = settings.poll_s, 0
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -168,14 +174,13 @@ class Relay:
                 _log.warning("the store does not answer", why=error.message)
                 wait_s = settings.retry_s_min
                 continue
-            has_news = False
             for number in self._workers:
                 status = self.status.of(number)
-                has_news = has_news or ends[number] != status.end
                 status.end = ends[number]
-                if status.next_pos is not None and status.next_pos < ends[number]:
+                if status.lag:
                     self._news[number].set()
-            wait_s = settings.poll_s if has_news else min(1.1 * wait_s, settings.idle_poll_s)
+            found, known = sum(ends) - known, sum(ends)
+            wait_s = settings.pause_s(found, wait_s)
 
     # One partition
 
@@ -195,10 +200,12 @@ class Relay:
                 status.next_pos = await self._resume(partition)
                 status.alarm = None
                 while True:
-                    if await self._publish(partition, status):
+                    if status.lag:
+                        await self._publish(partition, status)
                         wait_s = settings.retry_s_min
                     else:
                         await self._news[partition].wait()
+                        self._news[partition].clear()
             except Unavailable as error:
                 status.retries += 1
                 _log.warning("waiting", partition=partition, why=error.message)
@@ -216,15 +223,12 @@ class Relay:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, settings.retry_s_max)
 
-    async def _publish(self, partition: int, status: Publication) -> bool:
-        """Publish what the store has from the next position on; False when it has nothing."""
+    async def _publish(self, partition: int, status: Publication) -> None:
+        """Publish what the store has from the next position on, which is before its end."""
         settings = self._settings
         next_pos = status.next_pos or 0
-        self._news[partition].clear()
         events = await self._store.read_within(partition, next_pos, settings.events_max, settings.bytes_max)
-        if not events:
-            return False
-        if events[0].pos != next_pos or events[-1].pos != next_pos + len(events) - 1:
+        if not events or events[0].pos != next_pos or events[-1].pos != next_pos + len(events) - 1:
             raise LogMismatch(
                 f"partition {partition} of the store has no position {next_pos}, but later ones: it is damaged",
                 code="ledger_damaged",
@@ -236,7 +240,6 @@ class Relay:
         status.last_recorded_at = events[-1].recorded_at
         self.status.batches.add(len(events))
         await self._store.note_published(partition, status.next_pos)
-        return True
 
     def _alarm(self, partition: int, code: str, message: str) -> None:
         status = self.status.of(partition)

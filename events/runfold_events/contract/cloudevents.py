@@ -33,7 +33,8 @@ from runfold_events.contract.errors import Invalid, LimitExceeded
 from runfold_events.contract.ids import SYSTEM_PREFIX, is_system_stream, split_stream
 from runfold_events.contract.submission import Actor, Submission
 
-Headers = Sequence[tuple[str, bytes]]
+Header = tuple[str, bytes]
+Headers = Sequence[Header]
 Given = Mapping[str, bytes]  # headers by name
 
 TYPE_PREFIX: Final = "dev.runfold."
@@ -45,13 +46,11 @@ SPEC_VERSION: Final = "1.0"
 _MICROSECONDS: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII
 )  # as most senders write
-_SPEC_VERSION_BYTES: Final = SPEC_VERSION.encode()
 SEQUENCE_DIGITS: Final = 20
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LOG_METRICS: Final = "run.log_metrics"
 _WRITERS_CACHED_MAX: Final = 16_384
-_STREAMS_CACHED_MAX: Final = 16_384
 
 _command_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Command)
 _command_encoder = msgspec.json.Encoder()
@@ -62,7 +61,7 @@ class Record(Struct, frozen=True, gc=False):
 
     key: bytes
     value: bytes
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[Header, ...]
 
     @property
     def size_bytes(self) -> int:
@@ -123,25 +122,23 @@ def _from_second(text: str) -> int:
 
 def event_record(event: PublicEvent) -> Record:
     """The record that announces a stored event."""
-    source, subject, key = _of_stream(event.stream)
+    said = event.type, event.epoch, event.actor, event.actor_source, event.data_version, event.content_type
+    shared = _shared.get((event.stream, event.writer_id))
+    if shared is None or shared.said != said:
+        shared = _remembered(event, said)
     headers = [
-        ("ce_specversion", _SPEC_VERSION_BYTES),
-        ("ce_type", _ce_type_bytes(event.type)),
-        ("ce_source", source),
-        ("ce_subject", subject),
+        *shared.of_stream,
         ("ce_id", str(event.id).encode()),
         ("ce_time", rfc3339(event.occurred_at).encode()),
-        ("ce_recordedtime", rfc3339(event.recorded_at).encode()),
-        ("ce_partitionkey", key),
+        ("ce_recordedtime", _recorded_time(event.recorded_at)),
+        shared.partition_key,
         ("ce_sequence", b"%0*d" % (SEQUENCE_DIGITS, event.pos)),
         ("ce_streamseq", b"%d" % event.stream_seq),
-        ("ce_epoch", _uuid_bytes(event.epoch)),
+        shared.epoch,
         ("ce_digest", event.digest.hex().encode()),
-        ("ce_actor", event.actor.encode()),
-        ("ce_actorsource", event.actor_source.encode()),
-        ("ce_writerid", _uuid_bytes(event.writer_id)),
+        *shared.of_writer,
         ("ce_writerseq", b"%d" % event.writer_seq),
-        ("ce_dataversion", b"%d" % event.data_version),
+        shared.data_version,
     ]
     if event.causation_id is not None:
         headers.append(("ce_causationid", str(event.causation_id).encode()))
@@ -151,28 +148,57 @@ def event_record(event: PublicEvent) -> Record:
         headers.append(("ce_erased", b"true"))
     if event.traceparent is not None:
         headers.append(("traceparent", event.traceparent.encode()))
-    headers.append(("content-type", event.content_type.encode()))
-    return Record(key, event.body or b"", tuple(headers))
+    headers.append(shared.content_type)
+    return Record(shared.key, event.body or b"", tuple(headers))
 
 
-# What comes again and again is encoded once.
+class _Shared(Struct, frozen=True, gc=False):
+    """What comes again with every event of a writer on a stream, encoded once, as long as it is ``said`` again."""
+
+    said: tuple[Any, ...]
+    key: bytes
+    of_stream: tuple[Header, ...]
+    partition_key: Header
+    epoch: Header
+    of_writer: tuple[Header, ...]
+    data_version: Header
+    content_type: Header
 
 
-@lru_cache(maxsize=_STREAMS_CACHED_MAX)
-def _of_stream(stream: str) -> tuple[bytes, bytes, bytes]:
-    """Source, subject and key of all events of a stream."""
-    source, subject = _source_and_subject(stream)
-    return source.encode(), subject.encode(), stream.encode()
+_shared: Final[dict[tuple[str, UUID], _Shared]] = {}
+
+
+def _remembered(event: PublicEvent, said: tuple[Any, ...]) -> _Shared:
+    source, subject = _source_and_subject(event.stream)
+    key = event.stream.encode()
+    if len(_shared) >= _WRITERS_CACHED_MAX:
+        _shared.clear()  # who goes on is remembered again
+    shared = _shared[event.stream, event.writer_id] = _Shared(
+        said=said,
+        key=key,
+        of_stream=(
+            ("ce_specversion", SPEC_VERSION.encode()),
+            ("ce_type", ce_type(event.type).encode()),
+            ("ce_source", source.encode()),
+            ("ce_subject", subject.encode()),
+        ),
+        partition_key=("ce_partitionkey", key),
+        epoch=("ce_epoch", str(event.epoch).encode()),
+        of_writer=(
+            ("ce_actor", event.actor.encode()),
+            ("ce_actorsource", event.actor_source.encode()),
+            ("ce_writerid", str(event.writer_id).encode()),
+        ),
+        data_version=("ce_dataversion", b"%d" % event.data_version),
+        content_type=("content-type", event.content_type.encode()),
+    )
+    return shared
 
 
 @lru_cache(maxsize=256)
-def _ce_type_bytes(name: str) -> bytes:
-    return ce_type(name).encode()
-
-
-@lru_cache(maxsize=_WRITERS_CACHED_MAX)
-def _uuid_bytes(value: UUID) -> bytes:
-    return str(value).encode()
+def _recorded_time(time_us: int) -> bytes:
+    """All events of a transaction have the same."""
+    return rfc3339(time_us).encode()
 
 
 def _source_and_subject(stream: str) -> tuple[str, str]:

@@ -9,7 +9,8 @@ positions they have seen, and the ledger drops commands it knows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from runfold_events.buses.kafka.clients import Cluster, new_producer, started, stop_client
@@ -19,6 +20,24 @@ from runfold_events.contract.errors import LimitExceeded, Unavailable
 
 BATCH_BYTES: Final = 256 * 1024  # aiokafka's default, 16 KiB, is its ceiling per partition and round trip
 RECORD_OVERHEAD_BYTES: Final = 1_024  # what the record format adds to key, value and headers
+
+
+class _Sent:
+    """What was handed to a producer, and where the broker keeps it."""
+
+    def __init__(self) -> None:
+        self.producer: Any = None
+        self.pending: list[asyncio.Future[Any]] = []
+        self.sizes: list[int] = []  # how many records each of them is about
+        self.kept: list[Any] = []
+
+    def places(self) -> list[tuple[int, int]]:
+        """Partition and offset of every record."""
+        return [
+            (first.partition, first.offset + place)
+            for first, size in zip(self.kept, self.sizes, strict=True)
+            for place in range(size)
+        ]
 
 
 class Sender:
@@ -50,36 +69,63 @@ class Sender:
             LimitExceeded: a record is too large; none was sent.
             Unavailable: not all were acknowledged in time. A first part of them may be in the topic.
         """
+        if partition is not None and len(records) > 1:
+            return await self.send_packed(topic, partition, records)
         for record in records:
             self._check_size(topic, record)
+        async with self._sending() as sent:
+            # With what others send to the same partition meanwhile, aiokafka makes batches by itself.
+            for record in records:
+                sent.pending.append(await _send(sent.producer, topic, partition, record))
+                sent.sizes.append(1)
+        return sent.places()
+
+    async def send_packed(
+        self, topic: str, partition: int, records: Iterable[Record]
+    ) -> list[tuple[int, int]]:
+        """The same in batches of our own, a fifth of the work of sending each by itself.
+
+        Records may be made as they are packed: then none is alive for longer, and their headers, which are most of
+        what a relay makes, never add up to what the collector of cycles looks at.
+        """
+        async with self._sending() as sent:
+            for batch in list(self._batches(sent.producer, topic, records)):
+                sent.pending.append(await sent.producer.send_batch(batch, topic, partition=partition))
+                sent.sizes.append(batch.record_count())
+        return sent.places()
+
+    @asynccontextmanager
+    async def _sending(self) -> AsyncGenerator[_Sent]:
+        """A producer to hand records to; at the end of the block the broker keeps all of them."""
+        sent = _Sent()
         with translating():
-            producer: Any = None
-            pending: list[asyncio.Future[Any]] = []
-            sizes: list[int] = []  # how many records each future is about
             try:
                 async with asyncio.timeout(self._deadline_s):
-                    producer = await self._ready()
-                    if partition is None or len(records) == 1:
-                        # With what others send to the same partition meanwhile, aiokafka makes batches by itself.
-                        for record in records:
-                            pending.append(await _send(producer, topic, partition, record))
-                            sizes.append(1)
-                    else:
-                        for batch in _batches(producer, records):
-                            pending.append(await producer.send_batch(batch, topic, partition=partition))
-                            sizes.append(batch.record_count())
-                    kept = await asyncio.gather(*pending)
+                    sent.producer = await self._ready()
+                    yield sent
+                    sent.kept = await asyncio.gather(*sent.pending)
+            except LimitExceeded:  # by our own word, before anything was sent
+                raise
             except Exception:
-                self._drop(producer)
+                self._drop(sent.producer)
                 raise
             finally:
-                for future in pending:
+                for future in sent.pending:
                     future.add_done_callback(_heard)
-        return [
-            (first.partition, first.offset + place)
-            for first, size in zip(kept, sizes, strict=True)
-            for place in range(size)
-        ]
+
+    def _batches(self, producer: Any, topic: str, records: Iterable[Record]) -> Iterator[Any]:
+        """``records`` in as few batches as hold them."""
+        batch = producer.create_batch()
+        for record in records:
+            added = _added(batch, record)
+            if added is None:  # it is full; an empty one takes any record
+                yield batch
+                batch = producer.create_batch()
+                added = _added(batch, record)
+            if added.size > self._record_bytes_max:  # with what the format adds
+                self._check_size(topic, record)
+        batch.close()
+        yield batch
 
     def _check_size(self, topic: str, record: Record) -> None:
         if record.size_bytes > self._record_bytes_max:
@@ -123,21 +169,9 @@ async def _send(producer: Any, topic: str, partition: int | None, record: Record
     return sent
 
 
-def _batches(producer: Any, records: Sequence[Record]) -> Iterator[Any]:
-    """``records`` in as few batches as hold them: a fifth of the work of sending each by itself."""
-    batch = producer.create_batch()
-    for record in records:
-        if not _added(batch, record):  # it is full; an empty one takes any record
-            yield batch
-            batch = producer.create_batch()
-            _added(batch, record)
-    batch.close()
-    yield batch
-
-
-def _added(batch: Any, record: Record) -> bool:
-    added = batch.append(key=record.key, value=record.value, headers=list(record.headers), timestamp=None)
-    return added is not None
+def _added(batch: Any, record: Record) -> Any:
+    """What aiokafka says of the record in its batch; None when it did not fit any more."""
+    return batch.append(key=record.key, value=record.value, headers=list(record.headers), timestamp=None)
 
 
 def _heard(future: asyncio.Future[Any]) -> None:

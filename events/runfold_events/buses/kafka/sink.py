@@ -57,7 +57,7 @@ class KafkaEventSink:
 
     async def publish(self, partition: int, events: Sequence[PublicEvent]) -> None:
         """See the port."""
-        await self._sender.send(self._topic, partition, [event_record(event) for event in events])
+        await self._sender.send_packed(self._topic, partition, map(event_record, events))
 
     async def stop(self) -> None:
         """See the port."""

@@ -16,7 +16,7 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.log_ports import LogMismatch, Published
 from runfold_events.work import Work
 from runfold_services.log_checks import resume_position
-from runfold_services.relay import Relay
+from runfold_services.relay import Relay, RelaySettings
 from tests.unit.services.kafka.parts import QUICK_RELAY, Parts, until, with_parts
 
 
@@ -57,6 +57,42 @@ async def test_everything_is_published_once_and_in_order(parts: Parts) -> None:
     assert len(more) > len(events)
     assert parts.store.members == 0, "others may have the partitions at once"
     assert (relay.status.of(0).lag, relay.status.of(0).events) == (0, len(more))
+
+
+@with_parts
+async def test_the_store_is_read_only_where_it_has_news(parts: Parts) -> None:
+    events, reads, looks = await fill(parts, 20), 0, 0
+    whole, ends = parts.store.read_within, parts.store.ends
+
+    async def counted(partition: int, from_pos: int, events_max: int, bytes_max: int) -> list[RecordedEvent]:
+        nonlocal reads
+        reads += 1
+        return await whole(partition, from_pos, events_max, bytes_max)
+
+    async def looked() -> tuple[int, ...]:
+        nonlocal looks
+        looks += 1
+        return await ends()
+
+    parts.store.read_within, parts.store.ends = counted, looked  # type: ignore[method-assign]
+    relay = Relay(parts.store, parts.sink(), QUICK_RELAY)
+    await relay.start()
+
+    async def has_looked_again() -> bool:
+        return parts.store.noted == len(events) and looks > 10
+
+    await until(has_looked_again)
+    await relay.stop()
+    assert reads == -(-len(events) // QUICK_RELAY.events_max)
+
+
+def test_looks_are_the_farther_apart_the_more_they_find() -> None:
+    settings = RelaySettings(poll_s=0.01, poll_s_max=0.05)
+    assert [settings.pause_s(found, 0.05) for found in (1, 3, 5, 1_000)] == [0.01, 0.03, 0.05, 0.05]
+    paused = [0.01]
+    while paused[-1] < 0.05:
+        paused.append(settings.pause_s(0, paused[-1]))
+    assert (len(paused), paused) == (18, sorted(paused))
 
 
 @with_parts
