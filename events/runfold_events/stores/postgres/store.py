@@ -202,11 +202,14 @@ class PostgresStore:
         self, partition: int, from_pos: int, events_max: int, bytes_max: int
     ) -> list[PublicEvent]:
         """See :class:`~runfold_events.log_ports.LogStore`."""
-        # The length of a body is known without reading it: what is too much never leaves the engine.
+        # The length of a body is known without reading it: what is too much never leaves the engine. It is hardly ever
+        # too much, and one sum costs a fifth of a running one.
         return await self._public_events(
-            "partition = $1 AND pos >= $2 AND pos <= (SELECT coalesce(max(sized.pos), $2) FROM (SELECT pos, "
-            "sum(coalesce(octet_length(body), 0)) OVER (ORDER BY pos) AS size FROM events "
-            "WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3) AS sized WHERE sized.size <= $4) ORDER BY pos",
+            "partition = $1 AND pos >= $2 AND pos < $2 + CASE WHEN (SELECT coalesce(sum(octet_length(body)), 0) "
+            "FROM events WHERE partition = $1 AND pos >= $2 AND pos < $2 + $3) <= $4 THEN $3 ELSE (SELECT "
+            "greatest(count(*), 1) FROM (SELECT sum(coalesce(octet_length(body), 0)) OVER (ORDER BY pos) AS size "
+            "FROM events WHERE partition = $1 AND pos >= $2 ORDER BY pos LIMIT $3) AS sized WHERE size <= $4) END "
+            "ORDER BY pos",
             partition,
             from_pos,
             min(events_max, READ_EVENTS_MAX),
