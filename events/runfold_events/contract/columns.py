@@ -142,14 +142,11 @@ def are_numbers(column: Column, count: int) -> bool:
     """
     data, codec, values = column.data, column.codec, column.values
     if values is not None:
-        return (
-            column.dtype == "i64"
-            and len(values) == count
-            and data is None
-            and codec is None
-            and column.count is None
-            and all(type(value) is int and limits.STEP_MIN <= value <= limits.INT64_MAX for value in values)
-        )
+        for value in values:
+            if type(value) is not int or not limits.STEP_MIN <= value <= limits.INT64_MAX:
+                return False
+        is_plain = data is None and codec is None and column.count is None
+        return is_plain and column.dtype == "i64" and len(values) == count
     if data is None or codec is None or column.count != count or (codec in _DELTA and column.dtype != "i64"):
         return False
     size = count * NUMBER_BYTES
