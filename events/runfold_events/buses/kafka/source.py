@@ -273,7 +273,7 @@ class _Listener(_ListenerBase):  # type: ignore[misc]
 
 
 def _size(records: Sequence[LogRecord]) -> int:
-    """About how many bytes records have. Adding up all headers would take longer than all else here: of some, enough."""
+    """About how many bytes records have: adding up the headers of all would take longer than all else here."""
     if not records:
         return 0
     data = sum([len(record.key or b"") + len(record.value or b"") for record in records])

@@ -37,9 +37,8 @@ CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
 
 
 def some_event(choose: random.Random) -> PublicEvent:
-    return PublicEvent(
-        partition=3, door="http", **{name: choose.choice(values) for name, values in CHOICES.items()}
-    )
+    said: dict[str, Any] = {name: choose.choice(values) for name, values in CHOICES.items()}
+    return PublicEvent(partition=3, door="http", **said)
 
 
 def by_a_newcomer(event: PublicEvent) -> Record:
