@@ -17,12 +17,15 @@ import msgspec
 from msgspec import Struct
 
 from runfold_events.contract.columns import Budget, Codec, Column, Dtype, Packed, Values, array_of, opened
-from runfold_projections.arithmetic import Undone, undo_together
-from runfold_projections.decoding import Piece, Sent, Source
+from runfold_projections.arithmetic import Undone, numpy_pays, undo_together
+from runfold_projections.decoding import SENT_FROM_POINTS, Piece, Sent, Source
+from runfold_projections.metrics.codec import narrow, widened
 from runfold_projections.projection import Row
 from runfold_projections.values import Cell, decode_cells, encode_cells
 
 WIDTHS: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}
+_SENT: Final = 2  # items of what was sent: codec and data
+_NARROW: Final = 3  # items of narrow integers, as widened() takes them
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -73,12 +76,17 @@ class Part(Struct, gc=False):
         return (self.count, self.sources, self.times, self.steps, columns)
 
     def to_tail(self) -> Row:
-        """What a tail keeps of it: as :meth:`to_row`, but columns as they were sent, as (codec, data)."""
+        """What a tail keeps of it: as :meth:`to_row`, but columns as they were sent, as (codec, data).
+
+        Of many points that came otherwise, times and steps are kept narrow; values are noise for the most part.
+        """
         count, sources, times, steps, columns = self.to_row()
         sent = self.sent
         if sent is not None:
             times, steps = sent.times or times, sent.steps or steps
             columns = [(name, dtype, sent.columns.get(name, data)) for name, dtype, data in columns]
+        elif count >= SENT_FROM_POINTS and numpy_pays(count):
+            times, steps = narrow(times) or times, (steps and narrow(steps)) or steps
         return (count, columns_of_sources(sources), times, steps, columns)
 
 
@@ -142,12 +150,13 @@ def _packed(count: int, _sources: Any, times: Any, steps: Any, columns: Sequence
     cells: list[tuple[Dtype, Any]] = [("i64", times), ("i64", steps)]
     cells += [(dtype, data) for _, dtype, data in columns]
     for dtype, cell in cells:
-        if _is_sent(cell):
+        if _items(cell) == _SENT:
             yield _reopened(dtype, count, cell)
 
 
-def _is_sent(cell: Any) -> bool:
-    return isinstance(cell, list)
+def _items(cell: bytes | Sequence[Any] | None) -> int:
+    """Of what stands in a tail for a column; 0 of the column itself."""
+    return 0 if cell is None or isinstance(cell, bytes) else len(cell)
 
 
 def _reopened(dtype: Dtype, count: int, cell: tuple[Codec, bytes]) -> Packed:
@@ -167,7 +176,9 @@ def _part_of_row(
     columns: Sequence[tuple[str, Dtype, Any]],
 ) -> Part:
     def plain(dtype: str, cell: Any) -> Any:
-        return payload_of(dtype, next(undone).values) if _is_sent(cell) else cell
+        if _items(cell) == _SENT:
+            return payload_of(dtype, next(undone).values)
+        return widened(*cell) if _items(cell) == _NARROW else cell
 
     times, steps = plain("i64", times), plain("i64", steps)
     payloads: dict[str, tuple[Dtype, Payload]] = {
