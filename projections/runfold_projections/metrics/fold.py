@@ -16,6 +16,7 @@ from runfold_projections.metrics.chunks import CHUNK_POINTS, seal
 from runfold_projections.metrics.codec import ValueCodec
 from runfold_projections.metrics.points import Part, pack_parts, part_of, unpack_tails
 from runfold_projections.projection import ERASED, FoldEvents, Row, Tables, ViewTransaction
+from runfold_projections.status import CREATED
 
 _json = msgspec.json.Encoder().encode
 
@@ -40,7 +41,7 @@ class MetricsProjection:
         for event in events.others:
             if event.type == ERASED:
                 await batch.erase(event.recorded.stream)
-        await batch.load(events.pieces)
+        await batch.load(events)
         for piece in events.pieces:
             batch.add(piece)
         await batch.write()
@@ -70,9 +71,12 @@ class _Batch:
         self._series: dict[tuple[str, str], _Series] = {}
         self._stored: dict[tuple[str, str], Row] = {}  # by stream and name
 
-    async def load(self, pieces: Sequence[Piece]) -> None:
-        """Read at once all series that the pieces add to."""
-        wanted = {(piece.stream, piece.series.name): None for piece in pieces}
+    async def load(self, events: FoldEvents) -> None:
+        """Read at once all series that the events add to; of runs that begin among them the tables have none."""
+        new = {event.recorded.stream for event in events.others if event.type in CREATED}
+        wanted = {
+            (piece.stream, piece.series.name): None for piece in events.pieces if piece.stream not in new
+        }
         for stream, name, *row in await self._tx.fetch_many("series_to_fold", list(wanted)):
             self._stored[stream, name] = tuple(row)
 

@@ -190,7 +190,7 @@ class _Batch:
             await tx.execute_many("remove_label", list(self._removed))
         if self._labels:
             await tx.execute_many("write_label", list(self._labels.values()))
-        await self.metrics.write(tx)
+        await self.metrics.write(tx, {run.run_key for run in self._new})
 
 
 def _name_of(stream: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -89,13 +89,14 @@ class MetricFold:
                 summary.kind, summary.place = series.kind, piece.place
             _add(summary, piece, best, column)
 
-    async def write(self, tx: ViewTransaction) -> None:
-        """Merge with what the table holds."""
+    async def write(self, tx: ViewTransaction, new: Set[int]) -> None:
+        """Merge with what the table holds, which has nothing of ``new`` runs."""
         if not self._found:
             return
         # Left out: those with nothing but absent cells.
         found = {key: summary for key, summary in self._found.items() if summary.order is not None}
-        for run_key, name, *stored in await tx.fetch_many("metric_to_fold", list(found)):
+        known = [key for key in found if key[0] not in new]
+        for run_key, name, *stored in await tx.fetch_many("metric_to_fold", known):
             found[run_key, name] = _merged(stored, found[run_key, name])
         rows = [_to_row(run_key, name, summary) for (run_key, name), summary in found.items()]
         await tx.execute_many("write_metric", rows)
