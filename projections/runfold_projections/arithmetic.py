@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -56,40 +57,56 @@ def numpy_pays(count: int) -> bool:
     return count >= (LOADED_PAYS_FROM_VALUES if "numpy" in sys.modules else IMPORT_PAYS_FROM_VALUES)
 
 
-def undo_together(columns: Sequence[Packed]) -> list[Undone]:
-    """What :func:`~runfold_events.contract.columns.undone` makes of each, in the same order."""
-    found: list[Undone | None] = [None] * len(columns)
+def undo_together(stretches: Sequence[Sequence[Packed]]) -> list[Undone]:
+    """The values of each stretch: of columns of one kind and length, one behind the other."""
+    found: list[Undone | None] = [None] * len(stretches)
     groups: dict[tuple[str, str, int], list[int]] = {}
-    for index, column in enumerate(columns):
-        groups.setdefault((column.dtype, column.codec, column.count), []).append(index)
+    for index, stretch in enumerate(stretches):
+        first = stretch[0]
+        groups.setdefault((first.dtype, first.codec, first.count), []).append(index)
     for (_, _, count), indexes in groups.items():
-        group = [columns[index] for index in indexes]
-        if count and numpy_pays(count * len(group)):
+        group = [stretches[index] for index in indexes]
+        if count and numpy_pays(count * sum(map(len, group))):
             together = _undo_group(group)
         else:
-            together = [Undone(undone(column)) for column in group]
+            together = [Undone(_undone(stretch)) for stretch in group]
         for index, one in zip(indexes, together, strict=True):
             found[index] = one
     return [one for one in found if one is not None]
 
 
-def _undo_group(columns: Sequence[Packed]) -> list[Undone]:
-    """Columns of one kind and length, at least one value long."""
+def _undone(stretch: Sequence[Packed]) -> Values:
+    values = array_of(stretch[0].dtype, b"")
+    for column in stretch:
+        values.extend(undone(column))
+    return values
+
+
+def _undo_group(group: Sequence[Sequence[Packed]]) -> list[Undone]:
+    """Stretches of columns of one kind and length, at least one value long."""
     import numpy as np
 
+    columns = [column for stretch in group for column in stretch]
     first = columns[0]
     table = _table(columns)
     if is_delta(first.codec):
         table = np.add.accumulate(table, axis=1)  # wraps at 64 bits, as the codec says
+    places = list(accumulate(map(len, group), initial=0))
+    least, greatest = table.min(axis=1), table.max(axis=1)
+    if len(columns) > len(group):
+        least, greatest = (
+            np.minimum.reduceat(least, places[:-1]),
+            np.maximum.reduceat(greatest, places[:-1]),
+        )
     bounds = [
-        None if least != least else Bounds(least, greatest)  # noqa: PLR0124  # NaN is not itself
-        for least, greatest in zip(table.min(axis=1).tolist(), table.max(axis=1).tolist(), strict=True)
+        None if low != low else Bounds(low, high)  # noqa: PLR0124  # NaN is not itself
+        for low, high in zip(least.tolist(), greatest.tolist(), strict=True)
     ]
     raw = memoryview(table.tobytes())
     size = first.count * NUMBER_BYTES
     return [
-        Undone(array_of(first.dtype, raw[start : start + size]), one)
-        for start, one in zip(range(0, len(raw), size), bounds, strict=True)
+        Undone(array_of(first.dtype, raw[start * size : stop * size]), one)
+        for (start, stop), one in zip(pairwise(places), bounds, strict=True)
     ]
 
 

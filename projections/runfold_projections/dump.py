@@ -35,12 +35,13 @@ async def dump(store: ViewStore, projections: Iterable[Projection]) -> dict[str,
 
 def _tail(row: Row) -> list[Row]:
     key, first, _, body = row
-    parts: list[Row] = []
+    rows: list[Row] = []
     for part in unpack_parts(body):
-        *facts, columns = part.to_row()
-        parts.append((key, first, *facts, tuple(columns)))
-        first += part.count
-    return parts
+        for one in part.by_source():
+            count, (source,), times, steps, columns = one.to_row()
+            rows.append((key, first, count, *source, times, steps, tuple(columns)))
+            first += count
+    return rows
 
 
 def _chunk(row: Row) -> list[Row]:

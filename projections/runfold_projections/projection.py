@@ -18,13 +18,13 @@ from runfold_events.contract.codec import decode_event
 from runfold_events.contract.envelope import PublicEvent
 from runfold_events.contract.errors import Invalid
 from runfold_events.contract.events import METRICS_LOGGED, AnyEvent
-from runfold_events.contract.metrics import OpenSeries, open_batch
-from runfold_projections.decoding import FoldSeries, unpack
+from runfold_projections.decoding import Gathering, Piece
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any]
 Tables = tuple[tuple[str, str], ...]  # (table, columns that order its rows), for dumps
 
+ERASED: Final = "run.erased"
 PARTITION_SHIFT: Final = (
     48  # a run key is partition << 48 | pos: unique in the store, the same in every rebuild
 )
@@ -35,16 +35,14 @@ class FoldError(Exception):
 
 
 class FoldEvent:
-    """A stored event whose body is decoded at most once, however many projections fold it."""
+    """A stored event that is no metric batch; its body is decoded at most once, however many projections fold it."""
 
-    __slots__ = ("_body", "_series", "is_metric_batch", "recorded", "type")
+    __slots__ = ("_body", "recorded", "type")
 
     def __init__(self, recorded: PublicEvent) -> None:
         self.recorded = recorded
         self.type = recorded.type
-        self.is_metric_batch = self.type == METRICS_LOGGED
         self._body: AnyEvent | None = None
-        self._series: list[FoldSeries] | None = None
 
     @property
     def body(self) -> AnyEvent | None:
@@ -52,34 +50,6 @@ class FoldEvent:
         if self._body is None:
             self._body = decode_event(self.recorded)
         return self._body
-
-    @property
-    def series(self) -> list[FoldSeries]:
-        """The unpacked series of a metric batch; none of an erased one.
-
-        Raises:
-            Invalid: the body is no metric batch.
-        """
-        if self._series is None:
-            (self._series,) = unpack([self._opened()])
-        return self._series
-
-    def _opened(self) -> list[OpenSeries]:
-        body = self.recorded.body
-        return [] if body is None else open_batch(self.recorded.content_type, body)
-
-    @staticmethod
-    def unpack_together(events: Sequence[FoldEvent]) -> None:
-        """Unpack the metric batches among ``events`` at once; one that cannot be says so when it is asked for."""
-        able: list[FoldEvent] = []
-        opened: list[list[OpenSeries]] = []
-        for event in events:
-            if event.is_metric_batch:
-                with suppress(Invalid):
-                    opened.append(event._opened())
-                    able.append(event)
-        for event, series in zip(able, unpack(opened), strict=True):
-            event._series = series
 
     @property
     def is_of_run(self) -> bool:
@@ -90,6 +60,48 @@ class FoldEvent:
     def key(self) -> int:
         """The position as one number."""
         return self.recorded.partition << PARTITION_SHIFT | self.recorded.pos
+
+
+class FoldEvents:
+    """Events that are folded together: metric batches as pieces of series, the others one by one.
+
+    Nearly all events are metric batches, and no projection looks at each of them: those that fold them take pieces.
+    """
+
+    def __init__(self, recorded: Sequence[PublicEvent]) -> None:
+        self.recorded = recorded
+        self.others = [FoldEvent(event) for event in recorded if event.type != METRICS_LOGGED]
+        self._pieces: list[Piece] | None = None
+
+    def __len__(self) -> int:
+        return len(self.recorded)
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """What the metric batches brought, but for those of runs that were erased afterwards.
+
+        Raises:
+            Invalid: one of them is no metric batch.
+        """
+        if self._pieces is None:
+            gathering = Gathering()
+            for event in self.recorded:
+                if event.type == METRICS_LOGGED:
+                    if event.body is not None:
+                        gathering.add(event, event.body)
+                elif event.type == ERASED:
+                    gathering.forget(event.stream)
+            self._pieces = gathering.pieces()
+        return self._pieces
+
+    def unpack(self) -> None:
+        """Make :attr:`pieces` now, before a transaction waits for them; what is wrong is said when they are used."""
+        with suppress(Invalid):
+            self._pieces = self.pieces
+
+    def part(self, start: int, stop: int) -> FoldEvents:
+        """Some of the events."""
+        return FoldEvents(self.recorded[start:stop])
 
 
 class Generation(Struct, frozen=True):
@@ -146,7 +158,7 @@ class Projection(Protocol):
     version: int
     tables: Tables
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None: ...
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None: ...
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):

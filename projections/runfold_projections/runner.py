@@ -21,7 +21,7 @@ from runfold_projections.projection import (
     Checkpoint,
     EventSource,
     FoldError,
-    FoldEvent,
+    FoldEvents,
     Generation,
     Move,
     Projection,
@@ -129,16 +129,16 @@ class Folder:
         """
         places = {partition: checkpoints[0].pos for partition, checkpoints in wanted.items()}
         bytes_max = self._batch_body_bytes_max // len(places)
-        found: dict[int, list[FoldEvent]] = {partition: [] for partition in places}
+        found: dict[int, list[PublicEvent]] = {partition: [] for partition in places}
         for event in await source.read_several(places, self._batch_events_max, bytes_max):
-            found[event.partition].append(FoldEvent(event))
+            found[event.partition].append(event)
         parts = {
             partition: events
             for partition, events in found.items()
             if places[partition] + len(events) >= ends[partition] and _are_dense(events, places[partition])
         }
-        events = [event for part in parts.values() for event in part]
-        FoldEvent.unpack_together(events)
+        events = FoldEvents([event for part in parts.values() for event in part])
+        events.unpack()
         moves = [Move(one, one.pos + len(part)) for p, part in parts.items() for one in wanted[p]]
         if not moves:
             return {}
@@ -147,7 +147,7 @@ class Folder:
                 await self._apply(session, moves, events)
         except Broken:
             for partition, part in parts.items():
-                await self._fold(wanted[partition], part)
+                await self._fold(wanted[partition], FoldEvents(part))
         return {partition: len(part) for partition, part in parts.items()}
 
     async def catalogue(self) -> Catalogue:
@@ -158,8 +158,8 @@ class Folder:
         """Fold the next batch of one partition into generations that all stand at the same position."""
         first = checkpoints[0]
         events = await self._read(first.partition, first.pos, until)
-        folded = [FoldEvent(event) for event in events]
-        FoldEvent.unpack_together(folded)
+        folded = FoldEvents(events)
+        folded.unpack()
         await self._fold(checkpoints, folded)
         return len(events)
 
@@ -190,10 +190,10 @@ class Folder:
         while checkpoint.pos < end:
             events = await self._read(checkpoint.partition, checkpoint.pos, end)
             pos = checkpoint.pos + len(events)
-            await self._apply(session, [Move(checkpoint, pos)], [FoldEvent(event) for event in events])
+            await self._apply(session, [Move(checkpoint, pos)], FoldEvents(events))
             checkpoint = replace(checkpoint, pos=pos)
 
-    async def _fold(self, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]) -> None:
+    async def _fold(self, checkpoints: Sequence[Checkpoint], events: FoldEvents) -> None:
         try:
             async with self._store.transaction() as session:
                 pos = checkpoints[0].pos + len(events)
@@ -204,9 +204,9 @@ class Folder:
             elif len(events) > 1:
                 await self._fold_halves(checkpoints[0], events)
             else:
-                await self._stop(broken, events[0])
+                await self._stop(broken, events.recorded[0])
 
-    async def _apply(self, session: ViewSession, moves: Sequence[Move], events: Sequence[FoldEvent]) -> None:
+    async def _apply(self, session: ViewSession, moves: Sequence[Move], events: FoldEvents) -> None:
         if not await session.advance(moves):
             raise Rival
         for generation, checkpoint in {m.checkpoint.generation: m.checkpoint for m in moves}.items():
@@ -218,18 +218,18 @@ class Folder:
                     raise
                 raise Broken(checkpoint, error) from error
 
-    async def _fold_apart(self, checkpoints: Sequence[Checkpoint], events: Sequence[FoldEvent]) -> None:
+    async def _fold_apart(self, checkpoints: Sequence[Checkpoint], events: FoldEvents) -> None:
         """One of several projections cannot go on: each in a transaction of its own."""
         for checkpoint in checkpoints:
             await self._fold([checkpoint], events)
 
-    async def _fold_halves(self, checkpoint: Checkpoint, events: Sequence[FoldEvent]) -> None:
+    async def _fold_halves(self, checkpoint: Checkpoint, events: FoldEvents) -> None:
         """Find the event that one projection cannot fold; what stands before it is folded."""
         half = len(events) // 2
-        await self._fold([checkpoint], events[:half])
+        await self._fold([checkpoint], events.part(0, half))
         moved = await self._standing(checkpoint)
         if moved.stopped is None and moved.pos == checkpoint.pos + half:
-            await self._fold([moved], events[half:])
+            await self._fold([moved], events.part(half, len(events)))
 
     async def _standing(self, checkpoint: Checkpoint) -> Checkpoint:
         found = (await self.catalogue()).checkpoints.get((checkpoint.generation, checkpoint.partition))
@@ -237,13 +237,13 @@ class Folder:
             raise Rival
         return found
 
-    async def _stop(self, broken: Broken, event: FoldEvent) -> None:
+    async def _stop(self, broken: Broken, event: PublicEvent) -> None:
         async with self._store.transaction() as session:
-            await session.stop(broken.checkpoint, f"{event.type} {event.recorded.id}: {_words(broken.error)}")
+            await session.stop(broken.checkpoint, f"{event.type} {event.id}: {_words(broken.error)}")
 
 
-def _are_dense(events: Sequence[FoldEvent], first: int) -> bool:
-    return all(event.recorded.pos == pos for pos, event in enumerate(events, first))
+def _are_dense(events: Sequence[PublicEvent], first: int) -> bool:
+    return all(event.pos == pos for pos, event in enumerate(events, first))
 
 
 def _words(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.tokens import Token
 from runfold_events.sync import run_sync
 from runfold_projections.dump import dump
-from runfold_projections.projection import FoldEvent, ViewTransaction
+from runfold_projections.projection import FoldEvents, ViewTransaction
 from runfold_projections.runner import Folder, Rival, active_checkpoint
 from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.testing.history import MemorySource
@@ -24,9 +24,9 @@ PARTITIONS = 4
 class Fragile(RunsProjection):
     """A projection that cannot read some events."""
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         await super().apply(events, tx)
-        if any(event.type == "run.archived" for event in events):
+        if any(event.type == "run.archived" for event in events.recorded):
             raise ValueError("cannot read this")
 
 

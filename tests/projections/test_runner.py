@@ -19,7 +19,7 @@ from runfold_events.contract.tokens import Token
 from runfold_events.failpoints import arm, disarm_all
 from runfold_events.sync import run_sync
 from runfold_projections.model import RunQuery
-from runfold_projections.projection import FoldEvent, Move, Projection, ViewTransaction
+from runfold_projections.projection import FoldEvents, Move, Projection, ViewTransaction
 from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.stores.sqlite import SqliteSession, SqliteViewStore
 from runfold_projections.testing.history import WORKSPACE, MemorySource
@@ -96,7 +96,7 @@ def test_without_compare_and_set_the_same_events_are_folded_twice(
     folded.history.create("child", "r")
     run_sync(folded.views.catch_up(Token(folded.source.epoch, {})))
     monkeypatch.setattr(SqliteSession, "advance", always)
-    events = [FoldEvent(event) for event in folded.source.events[0]]
+    events = FoldEvents(folded.source.events[0])
 
     async def fold() -> None:
         async with folded.store.transaction() as session:
@@ -191,9 +191,9 @@ class Fragile:
         self.inner = RunsProjection()
         self.bad: str | None = bad
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         await self.inner.apply(events, tx)
-        for event in events:
+        for event in events.recorded:
             if event.type == self.bad:
                 raise ValueError("cannot read this")
 
@@ -298,7 +298,7 @@ def test_an_engine_that_cannot_answer_stops_nothing(folded: Folded, monkeypatch:
     folded.catch_up()
     broken = RunsProjection.apply
 
-    async def full(self: Projection, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def full(self: Projection, events: FoldEvents, tx: ViewTransaction) -> None:
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error

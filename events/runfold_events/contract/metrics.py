@@ -99,9 +99,9 @@ def encode_batch(series: list[Series]) -> bytes:
 
 def check_batch(content_type: str, body: bytes | memoryview) -> None:
     """Raise what :func:`decode_batch` would raise. Cheaper: packed numbers are decompressed and not looked at."""
-    batch = _batch(content_type, body)
+    batch = parse_batch(content_type, body)
     if not (len(batch.series) <= _SIMPLE_SERIES_MAX and all(map(_is_simple, batch.series))):
-        _open_all(batch)
+        open_parsed(batch)
 
 
 # So few and so short that a batch of them keeps every bound.
@@ -148,10 +148,15 @@ def open_batch(content_type: str, body: bytes | memoryview) -> list[OpenSeries]:
     Raises:
         Invalid, LimitExceeded: as :func:`decode_batch`.
     """
-    return _open_all(_batch(content_type, body))
+    return open_parsed(parse_batch(content_type, body))
 
 
-def _open_all(batch: MetricBatch) -> list[OpenSeries]:
+def open_parsed(batch: MetricBatch) -> list[OpenSeries]:
+    """What :func:`open_batch` makes of it, for who has looked at its series before.
+
+    Raises:
+        Invalid, LimitExceeded: as :func:`decode_batch`.
+    """
     budget = Budget()
     found: list[OpenSeries] = []
     for index, series in enumerate(batch.series):
@@ -168,14 +173,19 @@ def count_points(content_type: str, body: bytes | memoryview) -> int:
     Raises:
         Invalid, LimitExceeded: this is no metric batch. Whether it keeps what it announces shows when it is opened.
     """
-    return sum(_announced(series.times) for series in _batch(content_type, body).series)
+    return sum(_announced(series.times) for series in parse_batch(content_type, body).series)
 
 
 def _announced(column: Column) -> int:
     return len(column.values) if column.values is not None else max(0, column.count or 0)
 
 
-def _batch(content_type: str, body: bytes | memoryview) -> MetricBatch:
+def parse_batch(content_type: str, body: bytes | memoryview) -> MetricBatch:
+    """The series of a batch, their columns as they were sent and not looked at.
+
+    Raises:
+        Invalid, LimitExceeded: this is no metric batch.
+    """
     if len(body) > limits.METRIC_BATCH_BYTES_MAX:
         raise over(limits.METRIC_BATCH_BYTES_MAX, len(body), "bytes").at("batch")
     try:

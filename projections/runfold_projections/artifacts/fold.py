@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from runfold_events.contract import events as e
 from runfold_events.contract.ids import split_stream
-from runfold_projections.projection import FoldEvent, Row, Tables, ViewTransaction
+from runfold_projections.projection import ERASED, FoldEvent, FoldEvents, Row, Tables, ViewTransaction
 
-ERASED: Final = "run.erased"
 RECORDED: Final = "run.artifact_recorded"
 
 
@@ -20,10 +18,10 @@ class ArtifactsProjection:
     version = 1
     tables: Tables = (("file", "stream, stream_seq"),)
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         files: dict[str, list[Row]] = {}
         erased: list[str] = []
-        for event in events:
+        for event in events.others:
             stream = event.recorded.stream
             if event.type == ERASED and event.is_of_run:
                 erased.append(stream)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from runfold_events.contract import events as e
 from runfold_events.contract.ids import split_stream
 from runfold_events.contract.statuses import Status
-from runfold_projections.projection import FoldEvent, Tables, ViewTransaction
+from runfold_projections.projection import FoldEvent, FoldEvents, Tables, ViewTransaction
 from runfold_projections.status import STATUS_EVENTS, status_after, streams_to_load
 
 _json = msgspec.json.Encoder().encode
@@ -27,11 +27,11 @@ class ChildrenProjection:
     version = 1
     tables: Tables = (("child", "stream"), ("count", "workspace, ancestor_run_id, partition, status"))
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         batch = _Batch(tx)
         mine = [
             event
-            for event in events
+            for event in events.others
             if event.type in STATUS_EVENTS and event.is_of_run and event.recorded.body is not None
         ]
         await batch.load(mine)

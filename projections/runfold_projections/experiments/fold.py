@@ -13,7 +13,7 @@ from runfold_events.contract import events as e
 from runfold_events.contract.commands import Tags
 from runfold_events.contract.ids import split_stream
 from runfold_events.contract.statuses import Status
-from runfold_projections.projection import FoldError, FoldEvent, Row, Tables, ViewTransaction
+from runfold_projections.projection import FoldError, FoldEvent, FoldEvents, Row, Tables, ViewTransaction
 from runfold_projections.status import STATUS_EVENTS, status_after, streams_to_load
 
 _json = msgspec.json.Encoder().encode
@@ -30,9 +30,9 @@ class ExperimentsProjection:
         ("count", "experiment_id, partition, status"),
     )
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         batch = _Batch(tx)
-        mine = [event for event in events if not event.is_metric_batch and event.recorded.body is not None]
+        mine = [event for event in events.others if event.recorded.body is not None]
         await batch.load_runs([event for event in mine if event.is_of_run])
         for event in mine:
             if event.type.startswith("experiment."):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from runfold_projections.projection import FoldEvent, Row, Tables, ViewTransaction
-
-ERASED = "run.erased"
+from runfold_projections.projection import ERASED, FoldEvent, FoldEvents, Row, Tables, ViewTransaction
 
 
 class HistoryProjection:
@@ -16,11 +12,11 @@ class HistoryProjection:
     version = 1
     tables: Tables = (("entry", "stream, stream_seq"),)
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         entries: dict[str, list[Row]] = {}
         erased: list[str] = []
-        for event in events:
-            if event.is_metric_batch or event.recorded.body is None:
+        for event in events.others:
+            if event.recorded.body is None:
                 continue
             if event.type == ERASED:
                 erased.append(event.recorded.stream)

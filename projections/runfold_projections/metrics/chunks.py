@@ -15,9 +15,18 @@ from msgspec import Struct
 from runfold_events.contract.columns import Dtype
 from runfold_events.contract.metrics import NO_STEP
 from runfold_projections.arithmetic import exact_sum
+from runfold_projections.decoding import Source
 from runfold_projections.metrics import codec
 from runfold_projections.metrics.codec import ValueCodec
-from runfold_projections.metrics.points import WIDTHS, Part, Payload, join, values_of
+from runfold_projections.metrics.points import (
+    WIDTHS,
+    Part,
+    Payload,
+    columns_of_sources,
+    join,
+    sources_of_columns,
+    values_of,
+)
 from runfold_projections.projection import Row
 from runfold_projections.values import as_number, decode_cells, encode_cells, float_of
 
@@ -89,30 +98,20 @@ def _step_bounds(steps: bytes | None, count: int) -> tuple[int | None, int | Non
 
 def _pack_sources(parts: Sequence[Part]) -> bytes:
     """Who sent which points: runs of (writer, number, index of the first, how many), columnar."""
-    writers = list(dict.fromkeys(part.writer_id for part in parts))
-    place = {writer: index for index, writer in enumerate(writers)}
+    sources = [source for part in parts for source in part.sources]
+    writers, columns = columns_of_sources(sources)
     runs: array[int] = array("q")
-    for values in (
-        [place[part.writer_id] for part in parts],
-        [part.writer_seq for part in parts],
-        [part.point for part in parts],
-        [part.count for part in parts],
-    ):
+    for values in columns:
         runs.extend(values)
-    return _pack((b"".join(writers), len(parts), codec.pack_integers(runs.tobytes())))
+    return _pack((writers, len(sources), codec.pack_integers(runs.tobytes())))
 
 
-def unpack_sources(packed: bytes) -> list[tuple[bytes, int, int, int]]:
-    """(writer_id, writer_seq, index of the first point, number of points) of every run."""
-    ids, count, data = _unpack(packed)
-    writers = [ids[start : start + 16] for start in range(0, len(ids), 16)]
+def unpack_sources(packed: bytes) -> list[Source]:
+    """Every run."""
+    writers, count, data = _unpack(packed)
     runs: array[int] = array("q")
     runs.frombytes(codec.unpack_integers(data, count * 4))
-    places, seqs, points, counts = (runs[i * count : (i + 1) * count] for i in range(4))
-    return [
-        (writers[place], seq, point, size)
-        for place, seq, point, size in zip(places, seqs, points, counts, strict=True)
-    ]
+    return sources_of_columns(writers, [runs[i * count : (i + 1) * count] for i in range(4)])
 
 
 def _seal_column(name: str, parts: Sequence[Part], value_codec: ValueCodec) -> Row:

@@ -1,4 +1,4 @@
-"""Fold metric batches into series: sealed chunks of 4,096 points, and a tail of what each batch brought since.
+"""Fold metric batches into series: sealed chunks of 4,096 points, and a tail of what batches brought since.
 
 Which points stand in which chunk depends on their number alone, counted from the series' first. How events were cut
 into fold batches shows only in which parts share a row of the tail.
@@ -7,19 +7,16 @@ into fold batches shows only in which parts share a row of the tail.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from runfold_projections.decoding import Piece
 from runfold_projections.metrics.chunks import CHUNK_POINTS, seal
 from runfold_projections.metrics.codec import ValueCodec
 from runfold_projections.metrics.points import Part, pack_parts, part_of, unpack_tails
-from runfold_projections.projection import FoldEvent, Row, Tables, ViewTransaction
-
-ERASED: Final = "run.erased"
-_ORDINAL_BITS: Final = 14  # a batch has at most METRIC_SERIES_PER_BATCH_MAX = 10,000 series
-_PARTITION_SHIFT: Final = 52
+from runfold_projections.projection import ERASED, FoldEvents, Row, Tables, ViewTransaction
+from runfold_projections.status import CREATED
 
 _json = msgspec.json.Encoder().encode
 
@@ -28,7 +25,7 @@ class MetricsProjection:
     """Series, their chunks and tails. ``value_codec``: how values are packed from now on."""
 
     name = "metrics"
-    version = 6
+    version = 7
     tables: Tables = (
         ("series", "series_key"),
         ("tail", "series_key, first"),
@@ -39,16 +36,14 @@ class MetricsProjection:
     def __init__(self, value_codec: ValueCodec = "base") -> None:
         self._value_codec: ValueCodec = value_codec
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         batch = _Batch(tx, self._value_codec)
-        await batch.load(events)
-        for event in events:
-            if event.is_metric_batch:
-                for ordinal, series in enumerate(event.series):
-                    if series.count:
-                        batch.add(event, ordinal)
-            elif event.type == ERASED:
+        for event in events.others:
+            if event.type == ERASED:
                 await batch.erase(event.recorded.stream)
+        await batch.load(events)
+        for piece in events.pieces:
+            batch.add(piece)
         await batch.write()
 
 
@@ -61,7 +56,6 @@ class _Series(Struct):
     kind: str
     columns: list[str]
     stored: int  # points that the tables hold already
-    is_new: bool
     count: int
     parts: list[Part] = []
 
@@ -77,44 +71,37 @@ class _Batch:
         self._series: dict[tuple[str, str], _Series] = {}
         self._stored: dict[tuple[str, str], Row] = {}  # by stream and name
 
-    async def load(self, events: Sequence[FoldEvent]) -> None:
-        """Read at once all series that the events add to."""
+    async def load(self, events: FoldEvents) -> None:
+        """Read at once all series that the events add to; of runs that begin among them the tables have none."""
+        new = {event.recorded.stream for event in events.others if event.type in CREATED}
         wanted = {
-            (event.recorded.stream, series.name): None
-            for event in events
-            if event.is_metric_batch
-            for series in event.series
+            (piece.stream, piece.series.name): None for piece in events.pieces if piece.stream not in new
         }
         for stream, name, *row in await self._tx.fetch_many("series_to_fold", list(wanted)):
             self._stored[stream, name] = tuple(row)
 
-    def add(self, event: FoldEvent, ordinal: int) -> None:
-        recorded, series = event.recorded, event.series[ordinal]
-        key = (recorded.stream, series.name)
+    def add(self, piece: Piece) -> None:
+        series = piece.series
+        key = (piece.stream, series.name)
         found = self._series.get(key)
         if found is None:
-            found = self._series[key] = self._begin(event, ordinal)
-        found.parts.append(part_of(series, recorded.writer_id.bytes, recorded.writer_seq))
+            found = self._series[key] = self._begin(piece)
+        found.parts.append(part_of(piece))
         found.count += series.count
         for column in series.columns:
             if column not in found.columns:
                 found.columns.append(column)
 
-    def _begin(self, event: FoldEvent, ordinal: int) -> _Series:
-        recorded, series = event.recorded, event.series[ordinal]
-        stored = self._stored.get((recorded.stream, series.name))
+    def _begin(self, piece: Piece) -> _Series:
+        stream, series = piece.stream, piece.series
+        stored = self._stored.get((stream, series.name))
         if stored is not None:
             key, kind, columns, count = stored
-            return _Series(
-                key, recorded.stream, series.name, kind, msgspec.json.decode(columns), count, False, count
-            )
-        key = recorded.partition << _PARTITION_SHIFT | recorded.pos << _ORDINAL_BITS | ordinal
-        return _Series(key, recorded.stream, series.name, series.kind, [], 0, True, 0)
+            return _Series(key, stream, series.name, kind, msgspec.json.decode(columns), count, count)
+        return _Series(piece.place, stream, series.name, series.kind, [], 0, 0)
 
     async def erase(self, stream: str) -> None:
-        """Remove all of a run, whether the tables or only this batch know it."""
-        self._series = {key: series for key, series in self._series.items() if key[0] != stream}
-        self._stored = {key: row for key, row in self._stored.items() if key[0] != stream}
+        """Remove all of a run."""
         keys = await self._tx.fetch("series_of_stream", (stream,))
         for statement in ("remove_tail", "remove_columns", "remove_chunks", "remove_series"):
             await self._tx.execute_many(statement, keys)

@@ -1,8 +1,9 @@
 """Points on their way into chunks and out again.
 
-A :class:`Part` is what one series of one batch brought (or a piece of that). Fixed-width columns are kept as
-little-endian bytes, so that cutting and joining parts copies memory and touches no value. A tail keeps a long column as
-its batch packed it, which is a third of the bytes: it is undone again once, when its points are sealed.
+A :class:`Part` is what batches of one form brought of a series (or a piece of that), with who sent which points.
+Fixed-width columns are kept as little-endian bytes, so that cutting and joining parts copies memory and touches no
+value. A tail keeps a long column as its batch packed it, which is a third of the bytes: it is undone again once, when
+its points are sealed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import msgspec
 from msgspec import Struct
 
 from runfold_events.contract.columns import Budget, Codec, Column, Dtype, Packed, Values, array_of, opened
-from runfold_projections.arithmetic import Undone, undo_together
-from runfold_projections.decoding import FoldSeries, Sent
+from runfold_projections.arithmetic import Undone, numpy_pays, undo_together
+from runfold_projections.decoding import SENT_FROM_POINTS, Piece, Sent, Source
+from runfold_projections.metrics.codec import narrow, widened
 from runfold_projections.projection import Row
 from runfold_projections.values import Cell, decode_cells, encode_cells
 
 WIDTHS: Final[dict[str, int]] = {"f64": 8, "i64": 8, "bool": 1}
+_SENT: Final = 2  # items of what was sent: codec and data
+_NARROW: Final = 3  # items of narrow integers, as widened() takes them
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -33,12 +37,10 @@ if sys.byteorder != "little":  # the contract's packed columns have the same nee
 
 
 class Part(Struct, gc=False):
-    """Consecutive points of one series from one batch."""
+    """Consecutive points of one series."""
 
     count: int
-    writer_id: bytes
-    writer_seq: int
-    point: int  # index, within the series of the batch, of the first one
+    sources: list[Source]
     times: bytes  # i64
     steps: bytes | None  # i64, NO_STEP where a point has none
     columns: dict[str, tuple[Dtype, Payload]]
@@ -52,13 +54,18 @@ class Part(Struct, gc=False):
         words = slice(start * 8, stop * 8)
         return Part(
             stop - start,
-            self.writer_id,
-            self.writer_seq,
-            self.point + start,
+            _cut_sources(self.sources, start, stop),
             self.times[words],
             None if self.steps is None else self.steps[words],
             {name: (dtype, _cut(dtype, data, start, stop)) for name, (dtype, data) in self.columns.items()},
         )
+
+    def by_source(self) -> Iterator[Part]:
+        """What each batch brought of it."""
+        start = 0
+        for _, _, _, count in self.sources:
+            yield self._piece(start, start + count)
+            start += count
 
     def to_row(self) -> Row:
         """Its points, undone."""
@@ -66,25 +73,54 @@ class Part(Struct, gc=False):
             (name, dtype, data if isinstance(data, bytes) else encode_cells(data))
             for name, (dtype, data) in self.columns.items()
         ]
-        return (self.count, self.writer_id, self.writer_seq, self.point, self.times, self.steps, columns)
+        return (self.count, self.sources, self.times, self.steps, columns)
 
     def to_tail(self) -> Row:
-        """What a tail keeps of it: as :meth:`to_row`, but columns as they were sent, as (codec, data)."""
-        *facts, times, steps, columns = self.to_row()
+        """What a tail keeps of it: as :meth:`to_row`, but columns as they were sent, as (codec, data).
+
+        Of many points that came otherwise, times and steps are kept narrow; values are noise for the most part.
+        """
+        count, sources, times, steps, columns = self.to_row()
         sent = self.sent
         if sent is not None:
             times, steps = sent.times or times, sent.steps or steps
             columns = [(name, dtype, sent.columns.get(name, data)) for name, dtype, data in columns]
-        return (*facts, times, steps, columns)
+        elif count >= SENT_FROM_POINTS and numpy_pays(count):
+            times, steps = narrow(times) or times, (steps and narrow(steps)) or steps
+        return (count, columns_of_sources(sources), times, steps, columns)
 
 
-def part_of(series: FoldSeries, writer_id: bytes, writer_seq: int) -> Part:
-    """The points that a batch brought for one series."""
+def _cut_sources(sources: Sequence[Source], start: int, stop: int) -> list[Source]:
+    found: list[Source] = []
+    first = 0
+    for writer_id, writer_seq, point, count in sources:
+        begin, end = max(start, first), min(stop, first + count)
+        if begin < end:
+            found.append((writer_id, writer_seq, point + begin - first, end - begin))
+        first += count
+    return found
+
+
+def columns_of_sources(sources: Sequence[Source]) -> tuple[bytes, list[Sequence[int]]]:
+    """The writers, each once, and for each source the place of its own among them, and its three numbers."""
+    ids, *numbers = zip(*sources, strict=True)
+    writers = {writer: place for place, writer in enumerate(dict.fromkeys(ids))}
+    return b"".join(writers), [[writers[writer] for writer in ids], *numbers]
+
+
+def sources_of_columns(ids: bytes, columns: Sequence[Sequence[int]]) -> list[Source]:
+    """Undo :func:`columns_of_sources`."""
+    writers = [ids[start : start + 16] for start in range(0, len(ids), 16)]
+    places, *numbers = columns
+    return list(zip([writers[place] for place in places], *numbers, strict=True))
+
+
+def part_of(piece: Piece) -> Part:
+    """The points of a piece."""
+    series = piece.series
     return Part(
         series.count,
-        writer_id,
-        writer_seq,
-        0,
+        piece.sources,
         series.times.tobytes(),
         None if series.steps is None else series.steps.tobytes(),
         {name: (dtype, payload_of(dtype, values)) for name, (dtype, values) in series.columns.items()},
@@ -105,23 +141,22 @@ def unpack_parts(body: bytes) -> list[Part]:
 def unpack_tails(bodies: Iterable[bytes]) -> list[list[Part]]:
     """Undo :func:`pack_parts` for many rows, whose packed columns are undone together."""
     tails = [_unpack(body) for body in bodies]
-    undone = iter(undo_together([column for tail in tails for row in tail for column in _packed(*row)]))
+    undone = iter(undo_together([[column] for tail in tails for row in tail for column in _packed(*row)]))
     return [[_part_of_row(undone, *row) for row in tail] for tail in tails]
 
 
-def _packed(
-    count: int, _w: bytes, _n: int, _p: int, times: Any, steps: Any, columns: Sequence[Any]
-) -> Iterator[Packed]:
+def _packed(count: int, _sources: Any, times: Any, steps: Any, columns: Sequence[Any]) -> Iterator[Packed]:
     """What is to be undone, in the order in which :func:`_part_of_row` takes it."""
     cells: list[tuple[Dtype, Any]] = [("i64", times), ("i64", steps)]
     cells += [(dtype, data) for _, dtype, data in columns]
     for dtype, cell in cells:
-        if _is_sent(cell):
+        if _items(cell) == _SENT:
             yield _reopened(dtype, count, cell)
 
 
-def _is_sent(cell: Any) -> bool:
-    return isinstance(cell, list)
+def _items(cell: bytes | Sequence[Any] | None) -> int:
+    """Of what stands in a tail for a column; 0 of the column itself."""
+    return 0 if cell is None or isinstance(cell, bytes) else len(cell)
 
 
 def _reopened(dtype: Dtype, count: int, cell: tuple[Codec, bytes]) -> Packed:
@@ -135,22 +170,22 @@ def _reopened(dtype: Dtype, count: int, cell: tuple[Codec, bytes]) -> Packed:
 def _part_of_row(
     undone: Iterator[Undone],
     count: int,
-    writer_id: bytes,
-    writer_seq: int,
-    point: int,
+    sources: tuple[bytes, Sequence[Sequence[int]]],
     times: Any,
     steps: Any,
     columns: Sequence[tuple[str, Dtype, Any]],
 ) -> Part:
     def plain(dtype: str, cell: Any) -> Any:
-        return payload_of(dtype, next(undone).values) if _is_sent(cell) else cell
+        if _items(cell) == _SENT:
+            return payload_of(dtype, next(undone).values)
+        return widened(*cell) if _items(cell) == _NARROW else cell
 
     times, steps = plain("i64", times), plain("i64", steps)
     payloads: dict[str, tuple[Dtype, Payload]] = {
         name: (dtype, plain(dtype, data) if dtype in WIDTHS else decode_cells(data))
         for name, dtype, data in columns
     }
-    return Part(count, writer_id, writer_seq, point, times, steps, payloads)
+    return Part(count, sources_of_columns(*sources), times, steps, payloads)
 
 
 def payload_of(dtype: str, values: Values) -> Payload:

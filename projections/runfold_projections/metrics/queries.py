@@ -163,7 +163,7 @@ def _add_chunk(points: _Points, row: Row, columns: dict[str, tuple[bytes, bytes]
 def _add_part(points: _Points, part: Part) -> None:
     points.times.extend(_integers(part.times))
     points.steps.extend([None] * part.count if part.steps is None else _steps(part.steps))
-    points.sources.append((part.writer_id, part.writer_seq, part.point, part.count))
+    points.sources.extend(part.sources)
     for name, values in points.columns.items():
         cell = part.columns.get(name)
         values.extend([None] * part.count if cell is None else values_of(*cell))

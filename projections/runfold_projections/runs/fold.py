@@ -12,7 +12,16 @@ from runfold_events.contract import limits
 from runfold_events.contract.commands import ParamValue
 from runfold_events.contract.ids import run_stream, split_stream
 from runfold_events.contract.statuses import TERMINAL, Status
-from runfold_projections.projection import FoldError, FoldEvent, Parameters, Tables, ViewTransaction
+from runfold_projections.decoding import Piece
+from runfold_projections.projection import (
+    PARTITION_SHIFT,
+    FoldError,
+    FoldEvent,
+    FoldEvents,
+    Parameters,
+    Tables,
+    ViewTransaction,
+)
 from runfold_projections.runs.row import RunRow
 from runfold_projections.runs.summary import MetricFold
 from runfold_projections.status import streams_to_load, tags_of
@@ -41,23 +50,21 @@ class RunsProjection:
         # gives the same one: what one batch has learned holds for the next.
         self._run_keys: dict[str, int] = {}
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         if len(self._run_keys) > _RUN_KEYS_MAX:
             self._run_keys.clear()
         batch = _Batch(tx, self._run_keys)
-        mine = [event for event in events if _is_folded(event)]
-        await batch.load(mine)
+        mine = [event for event in events.others if _is_folded(event)]
+        await batch.load(mine, events.pieces)
         for event in mine:
-            if event.is_metric_batch:
-                batch.metrics.add(batch.run_key(event.recorded.stream), event)
-            else:
-                batch.fold(event)
+            batch.fold(event)
+        for piece in events.pieces:
+            batch.metrics.add(batch.run_key(piece), piece)
         await batch.write()
 
 
 def _is_folded(event: FoldEvent) -> bool:
-    is_mine = event.is_metric_batch or (event.type in _TYPES and event.is_of_run)
-    return is_mine and event.recorded.body is not None
+    return event.type in _TYPES and event.is_of_run and event.recorded.body is not None
 
 
 class _Batch:
@@ -73,23 +80,24 @@ class _Batch:
         self._run_keys = run_keys
         self.metrics = MetricFold()
 
-    async def load(self, events: Sequence[FoldEvent]) -> None:
-        """Read at once the rows of all runs that the events change, and the keys of those that they only measure."""
-        changed = streams_to_load(event for event in events if not event.is_metric_batch)
+    async def load(self, events: Sequence[FoldEvent], pieces: Sequence[Piece]) -> None:
+        """Read at once the rows of all runs that events change, and the keys of those that are only measured."""
+        changed = streams_to_load(events)
         for row in await self._tx.fetch_many("run_by_id", [_name_of(stream) for stream in changed]):
             run = RunRow.from_row(row)
             self._runs[run_stream(run.workspace, run.run_id)] = run
-        measured = {event.recorded.stream for event in events if event.is_metric_batch}
-        measured -= self._run_keys.keys() | self._runs.keys()
+        known = self._run_keys.keys() | self._runs.keys() | {event.recorded.stream for event in events}
+        measured = {piece.stream for piece in pieces} - known
         names = [_name_of(stream) for stream in sorted(measured)]
         for key, workspace, run_id in await self._tx.fetch_many("run_key", names):
             self._run_keys[run_stream(workspace, run_id)] = int(key)
 
-    def run_key(self, stream: str) -> int:
+    def run_key(self, piece: Piece) -> int:
+        stream = piece.stream
         key = self._run_keys.get(stream)
         if key is None:
             run = self._runs.get(stream)
-            if run is None:
+            if run is None or run.run_key > piece.partition << PARTITION_SHIFT | piece.pos:
                 raise FoldError(f"metrics of {stream} before its run.created")
             key = self._run_keys[stream] = run.run_key
         return key
@@ -126,7 +134,6 @@ class _Batch:
         stream = event.recorded.stream
         if was is not None:
             self._labels = {key: row for key, row in self._labels.items() if key[0] != was.run_key}
-            self.metrics.forget(was.run_key)
             if any(run is was for run in self._new):
                 self._new = [run for run in self._new if run is not was]
             else:
@@ -183,7 +190,7 @@ class _Batch:
             await tx.execute_many("remove_label", list(self._removed))
         if self._labels:
             await tx.execute_many("write_label", list(self._labels.values()))
-        await self.metrics.write(tx)
+        await self.metrics.write(tx, {run.run_key for run in self._new})
 
 
 def _name_of(stream: str) -> tuple[str, str]:

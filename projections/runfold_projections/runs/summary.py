@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,9 +19,9 @@ from runfold_events.contract import limits
 from runfold_events.contract.columns import Values
 from runfold_events.contract.metrics import NO_STEP
 from runfold_projections.arithmetic import Bounds, numpy_pays
-from runfold_projections.decoding import FoldSeries
+from runfold_projections.decoding import FoldSeries, Piece
 from runfold_projections.model import MetricSummary
-from runfold_projections.projection import FoldEvent, Row, ViewTransaction
+from runfold_projections.projection import Row, ViewTransaction
 from runfold_projections.values import (
     Cell,
     Number,
@@ -47,6 +47,7 @@ class Summary(Struct, gc=False):
 
     workspace: str
     kind: str
+    place: int = 0  # of the piece that says the kind, the first one
     count: int = 0
     nan_count: int = 0
     min: Number | None = None
@@ -74,31 +75,28 @@ class MetricFold:
     def __init__(self) -> None:
         self._found: dict[tuple[int, str], Summary] = {}
 
-    def add(self, run_key: int, event: FoldEvent) -> None:
-        """Take in one metric batch."""
-        workspace = event.recorded.stream.split("/", 1)[0]
-        for series in event.series:
-            if not series.count:
-                continue
-            best = _latest_point(series)
-            for column in series.columns:
-                name = series.name if column == series.name else f"{series.name}.{column}"
-                summary = self._found.get((run_key, name))
-                if summary is None:
-                    summary = self._found[run_key, name] = Summary(workspace, series.kind)
-                _add(summary, event, series, best, column)
+    def add(self, run_key: int, piece: Piece) -> None:
+        """Take in one piece of a series."""
+        series = piece.series
+        best = _latest_point(piece)
+        for column in series.columns:
+            name = series.name if column == series.name else f"{series.name}.{column}"
+            summary = self._found.get((run_key, name))
+            if summary is None:
+                workspace = piece.stream.split("/", 1)[0]
+                summary = self._found[run_key, name] = Summary(workspace, series.kind, piece.place)
+            elif piece.place < summary.place:
+                summary.kind, summary.place = series.kind, piece.place
+            _add(summary, piece, best, column)
 
-    def forget(self, run_key: int) -> None:
-        """Drop what was gathered of an erased run."""
-        self._found = {key: found for key, found in self._found.items() if key[0] != run_key}
-
-    async def write(self, tx: ViewTransaction) -> None:
-        """Merge with what the table holds."""
+    async def write(self, tx: ViewTransaction, new: Set[int]) -> None:
+        """Merge with what the table holds, which has nothing of ``new`` runs."""
         if not self._found:
             return
         # Left out: those with nothing but absent cells.
         found = {key: summary for key, summary in self._found.items() if summary.order is not None}
-        for run_key, name, *stored in await tx.fetch_many("metric_to_fold", list(found)):
+        known = [key for key in found if key[0] not in new]
+        for run_key, name, *stored in await tx.fetch_many("metric_to_fold", known):
             found[run_key, name] = _merged(stored, found[run_key, name])
         rows = [_to_row(run_key, name, summary) for (run_key, name), summary in found.items()]
         await tx.execute_many("write_metric", rows)
@@ -106,7 +104,7 @@ class MetricFold:
 
 def _merged(row: Sequence[Any], new: Summary) -> Summary:
     kind, count, nan_count, least, greatest, latest, step, *rest = row
-    merged = Summary(new.workspace, kind, count, nan_count, least, greatest)
+    merged = Summary(new.workspace, kind, 0, count, nan_count, least, greatest)
     merged.order = (NO_STEP if step is None else step, *rest)
     merged.latest = decode_cells(latest)[0]
     merged.add_stats(new.count, new.nan_count, new.min, new.max)
@@ -170,7 +168,8 @@ def _is_plain(value: Cell) -> bool:
     return not isinstance(value, int) or limits.INT64_MIN <= value <= limits.INT64_MAX
 
 
-def _add(summary: Summary, event: FoldEvent, series: FoldSeries, best: int, column: str) -> None:
+def _add(summary: Summary, piece: Piece, best: int, column: str) -> None:
+    series = piece.series
     dtype, values = series.columns[column]
     stats, bounds = _STATS.get(dtype), series.bounds.get(column)
     if bounds is not None:
@@ -184,13 +183,47 @@ def _add(summary: Summary, event: FoldEvent, series: FoldSeries, best: int, colu
             best = _latest_present(series, values)
             if best < 0:
                 return
-    recorded = event.recorded
     step = NO_STEP if series.steps is None else series.steps[best]
-    order = (step, series.times[best], recorded.writer_id.bytes, recorded.writer_seq, best)
-    summary.offer(order, values[best])
+    summary.offer((step, series.times[best], *_sender(piece, best)), values[best])
 
 
-def _latest_point(series: FoldSeries) -> int:
+def _sender(piece: Piece, index: int) -> tuple[bytes, int, int]:
+    """Who sent a point, in which command, and where in its series of the batch."""
+    behind = piece.series.count - index
+    for writer_id, writer_seq, point, count in reversed(piece.sources):
+        if behind <= count:
+            return writer_id, writer_seq, point + count - behind
+        behind -= count
+    raise IndexError(index)
+
+
+def _latest_point(piece: Piece) -> int:
+    """Index of the latest point."""
+    series = piece.series
+    if len(piece.sources) == 1:
+        return _latest_of_batch(series)
+    times, steps = series.times, series.steps
+    places: Sequence[int] = range(series.count)
+    if steps is not None:
+        places = _places_of(_greatest(steps, series.step_bounds), steps)
+    if len(places) > 1:
+        greatest = max(times[place] for place in places)
+        places = [place for place in places if times[place] == greatest]
+    if len(places) == 1:
+        return places[0]
+    senders = [(writer, seq, point + i) for writer, seq, point, count in piece.sources for i in range(count)]
+    return max(places, key=senders.__getitem__)
+
+
+def _places_of(value: Number, values: array[int]) -> list[int]:
+    if not numpy_pays(len(values)):
+        return [place for place, found in enumerate(values) if found == value]
+    import numpy as np
+
+    return np.flatnonzero(np.frombuffer(values, dtype="<i8") == value).tolist()
+
+
+def _latest_of_batch(series: FoldSeries) -> int:
     """Index of the point with the greatest (step, time, index)."""
     last = series.count - 1
     times, steps = series.times, series.steps

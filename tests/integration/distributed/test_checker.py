@@ -96,8 +96,8 @@ TAMPERINGS: Final = {
         "DELETE FROM runfold_views.view_history_v1_g1_entry WHERE stream_seq = 3", kinds=[findings.VIEW]
     ),
     "points are missing in a series": tampering(
-        "DELETE FROM runfold_views.view_metrics_v6_g1_tail WHERE first = (SELECT max(first) FROM "
-        "runfold_views.view_metrics_v6_g1_tail)",
+        "DELETE FROM runfold_views.view_metrics_v7_g1_tail WHERE first = (SELECT max(first) FROM "
+        "runfold_views.view_metrics_v7_g1_tail)",
         kinds=[findings.VIEW],
     ),
     "a file is missing": tampering(

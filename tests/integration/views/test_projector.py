@@ -6,7 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +18,7 @@ from runfold_events.contract import events as e
 from runfold_events.contract.errors import Unavailable
 from runfold_events.stores.postgres import PostgresStore
 from runfold_projections.dump import dump
-from runfold_projections.projection import FoldEvent, ViewTransaction
+from runfold_projections.projection import FoldEvents, ViewTransaction
 from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.stores.postgres import PostgresViewStore
 from runfold_projections.testing.history import History, MemorySource
@@ -327,9 +327,9 @@ class Fragile:
     def __init__(self) -> None:
         self.inner = RunsProjection()
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         await self.inner.apply(events, tx)
-        if any(event.type == "run.archived" for event in events):
+        if any(event.type == "run.archived" for event in events.recorded):
             raise ValueError("cannot read this")
 
 

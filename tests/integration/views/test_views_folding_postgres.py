@@ -18,7 +18,7 @@ from runfold_events.contract.ids import partition_of
 from runfold_events.contract.tokens import Token
 from runfold_events.failpoints import arm, disarm_all
 from runfold_projections.model import RunQuery
-from runfold_projections.projection import FoldEvent, Move, ViewTransaction
+from runfold_projections.projection import FoldEvents, Move, ViewTransaction
 from runfold_projections.rebuild import prepare
 from runfold_projections.runs.fold import RunsProjection
 from runfold_projections.server_views import ServerViews
@@ -126,7 +126,7 @@ def test_without_compare_and_set_the_same_events_are_folded_twice(
     folded = fold(play(LONG))
     folded.run(prepare(folded.source, folded.store, folded.views.projections))
     monkeypatch.setattr(PostgresSession, "advance", always)
-    events = [FoldEvent(event) for event in folded.source.events[0]]
+    events = FoldEvents(folded.source.events[0])
     children = folded.views.projections[1]
 
     async def fold_all() -> None:
@@ -172,9 +172,9 @@ class Fragile:
         self.inner = RunsProjection()
         self.bad = bad
 
-    async def apply(self, events: Sequence[FoldEvent], tx: ViewTransaction) -> None:
+    async def apply(self, events: FoldEvents, tx: ViewTransaction) -> None:
         await self.inner.apply(events, tx)
-        for event in events:
+        for event in events.recorded:
             if event.type == self.bad:
                 raise ValueError("cannot read this")
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from array import array
+from itertools import groupby
 
 import numpy as np
 from hypothesis import example, given
@@ -34,11 +35,17 @@ def packed(kind: tuple[str, str], values: list[int]) -> Packed:
 @example([(("i64", "delta-shuffle-zstd"), 40, [2**63 - 1] * 40)] * 3)
 def test_together_as_one_by_one(columns: list[tuple[tuple[str, str], int, list[int]]]) -> None:
     many = [packed(kind, values[:count]) for kind, count, values in columns]
-    found = undo_together(many)
-    assert len(found) == len(many)
-    for column, one in zip(many, found, strict=True):
+    stretches = [list(alike) for _, alike in groupby(many, key=lambda one: (one.dtype, one.codec, one.count))]
+    assert_undone([[column] for column in many])
+    assert_undone(stretches)
+
+
+def assert_undone(stretches: list[list[Packed]]) -> None:
+    found = undo_together(stretches)
+    assert len(found) == len(stretches)
+    for stretch, one in zip(stretches, found, strict=True):
         assert isinstance(one.values, array)
-        alone = undone(column)
+        alone = [value for column in stretch for value in undone(column)]
         assert one.values.tobytes() == array(one.values.typecode, alone).tobytes()
         numbers = [value for value in alone if value == value]  # noqa: PLR0124  # NaN is not itself
         if one.bounds is not None:
@@ -50,7 +57,7 @@ def test_large_groups_come_with_their_bounds_and_those_with_nan_without() -> Non
     fine = packed(("i64", "delta-zstd"), [1] * LOADED_PAYS_FROM_VALUES)
     odd = Packed("f64", "shuffle-zstd", 64, struct.pack("<64q", *[-1] * 64))  # all bits set, which is a NaN
     assert np.__name__ in sys.modules
-    first, second = undo_together([fine, odd])
+    first, second = undo_together([[fine], [odd, odd]])
     assert first.bounds is not None
     assert (first.bounds.least, first.bounds.greatest) == (1, LOADED_PAYS_FROM_VALUES)
     assert second.bounds is None
@@ -61,7 +68,7 @@ def test_numpy_is_not_loaded_for_little() -> None:
     code = (
         "import sys; from runfold_projections.arithmetic import numpy_pays, undo_together; "
         "from runfold_events.contract.columns import Packed; "
-        "undo_together([Packed('i64', 'delta-zstd', 100, bytes(800))]); "
+        "undo_together([[Packed('i64', 'delta-zstd', 100, bytes(800))]]); "
         "assert 'numpy' not in sys.modules; assert numpy_pays(512)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

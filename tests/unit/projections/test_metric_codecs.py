@@ -6,9 +6,10 @@ import struct
 import sys
 from array import array
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runfold_events.contract.errors import Invalid, Unavailable
@@ -111,3 +112,18 @@ def test_the_codec_is_chosen_from_outside() -> None:
     assert value_codec({"RUNFOLD_VALUE_CODEC": "pcodec"}) == "pcodec"
     with pytest.raises(Invalid, match="RUNFOLD_VALUE_CODEC must be one of base, pcodec"):
         value_codec({"RUNFOLD_VALUE_CODEC": "zip"})
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60))
+@example([-(2**63), 2**63 - 1])
+@example([1_700_000_000_000, 1_700_000_000_127, 1_699_999_999_999])
+def test_narrow_numbers_come_back_and_those_that_are_not_stay_wide(values: list[int]) -> None:
+    raw = array("q", values).tobytes()
+    found = codec.narrow(raw)
+    added = [(b - a + 2**63) % 2**64 - 2**63 for a, b in pairwise(values)]
+    if found is None:
+        assert max(map(abs, added)) >= 2**31 - 1
+    else:
+        assert codec.widened(*found) == raw
+        assert len(found[2]) == found[1] * len(added)
+        assert all(-(2 ** (8 * found[1] - 1)) <= one < 2 ** (8 * found[1] - 1) for one in added)

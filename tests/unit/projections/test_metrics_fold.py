@@ -176,6 +176,16 @@ def test_a_tail_of_packed_columns_takes_what_they_take(folded: Folded) -> None:
     assert tail_bytes(folded) < len(event.body) + 200 < 2 * 8 * count
 
 
+def test_a_tail_of_joined_batches_keeps_times_and_steps_narrow(folded: Folded) -> None:
+    values = fill(folded, [100] * 10)
+    folded.catch_up()
+    assert tail_bytes(folded) < 12 * len(values)
+    found = read(folded)
+    assert found.steps == list(range(len(values)))
+    assert bits(found.columns["loss"]) == bits(values)
+    assert folded.dump() == refolded(folded.source, batch_events_max=1)
+
+
 def test_one_tail_row_per_batch_and_series(folded: Folded) -> None:
     folded.history.metrics("r", floats("a", [1.0, 2.0]), floats("b", [3.0]))
     folded.history.metrics("r", floats("a", [4.0], 2), floats("a", [5.0], 3))
