@@ -90,7 +90,7 @@ def run_view(row: Row, metrics: dict[str, MetricSummary], columns: Sequence[str]
 
 
 def _whole_view(row: Sequence[Any], metrics: dict[str, MetricSummary]) -> RunView:
-    """The same of a row with all columns. Long lists are made here: to take each by its name would cost twice as much."""
+    """The same of a row with all columns. Long lists are made here: to take each by its name costs twice as much."""
     (
         _,
         workspace,
