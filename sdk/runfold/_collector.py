@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,7 +11,7 @@ MANY_OBJECTS: Final = 1_000
 
 
 @contextmanager
-def paused_for(count: int) -> Iterator[None]:
+def paused_for(count: int) -> Generator[None]:
     """Look for no garbage in a call that makes ``count`` of something, where that is many.
 
     Ten thousand runs on their way are some hundred thousand objects, all of them in use. The collector would look
