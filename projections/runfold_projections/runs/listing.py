@@ -20,7 +20,7 @@ from runfold_projections.runs.conditions import conditions, filter_of
 from runfold_projections.runs.cursor import Cursor, decode_cursor, encode_cursor, fingerprint
 from runfold_projections.runs.grouping import group_field, group_query, groups_of
 from runfold_projections.runs.order import parse_order
-from runfold_projections.runs.plan import is_narrowed, leading_condition, page_rows
+from runfold_projections.runs.plan import is_narrowed, leading_condition, page_rows, rows_below
 from runfold_projections.runs.queries import COLUMNS, read_summaries, run_view, summaries
 
 HEAVY: Final = ("description", "error", "tags", "properties", "params")
@@ -39,8 +39,11 @@ async def page(view: ViewSnapshot, workspace: str, query: RunQuery, epoch: UUID)
     where, is_led = await _where(view, workspace, query)
     seal = fingerprint(epoch, workspace, query)
     cursor = None if query.page is None else decode_cursor(query.page, seal)
-    along_index = order.index is not None and not is_led and not await is_narrowed(view, workspace, query)
-    rows = await page_rows(view, where, order, cursor, query.limit + 1, along_index=along_index)
+    if query.ancestor_run_id is not None and order.is_by_creation and not is_led:
+        rows = await rows_below(view, workspace, query, order, cursor, query.limit + 1)
+    else:
+        along_index = order.index is not None and not is_led and not await is_narrowed(view, workspace, query)
+        rows = await page_rows(view, where, order, cursor, query.limit + 1, along_index=along_index)
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     following = encode_cursor(Cursor(*rows[-1]), seal) if more else None
