@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from runfold_events.contract import commands as c
@@ -20,12 +20,12 @@ from runfold_events.contract.errors import Invalid, LimitExceeded, RunfoldError,
 from runfold_events.contract.events import CommandRejected, CommandsLost
 from runfold_events.contract.ids import check_workspace_name, experiment_stream, partition_of, run_stream
 from runfold_events.contract.metrics import check_batch
-from runfold_events.contract.submission import Accepted, EventRef, Outcome, Refused, Submission
+from runfold_events.contract.submission import Accepted, Outcome, Refused, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.contract.validation import check_command, check_text
 from runfold_events.marks import is_known, within
 from runfold_events.ports import CommandKey, EventStore, IdSource, Range, WriterKey, WriterMark
-from runfold_events.work import Repeated, RunNumbers, Work, declared_lost_answer
+from runfold_events.work import Repeated, RunNumbers, Work, declared_lost_answer, ref_of
 
 
 class Ledger:
@@ -261,32 +261,38 @@ def _check_command_in_context(submission: Submission) -> None:
 
 def _named_streams(batch: Sequence[Submission]) -> set[str]:
     """Streams whose unchanging facts the batch's creations need."""
-    named: set[str] = set()
-    for submission in batch:
-        command = submission.command
-        if isinstance(command, c.CreateRun):
-            named.add(experiment_stream(submission.workspace, command.experiment))
-            if command.parent_run_id is not None:
-                named.add(run_stream(submission.workspace, command.parent_run_id))
-    return named
+    return {stream for submission in batch for stream in _named_by(submission)}
 
 
-def _ordered(submissions: Sequence[Submission], indexes: list[int]) -> list[int]:
-    """``indexes`` with every command behind the creation of what it names, wherever in the batch that stands.
+def _named_by(submission: Submission) -> tuple[str, ...]:
+    """The same of one command: its experiment, and its parent."""
+    command = submission.command
+    if not isinstance(command, c.CreateRun):
+        return ()
+    experiment = experiment_stream(submission.workspace, command.experiment)
+    if command.parent_run_id is None:
+        return (experiment,)
+    return experiment, run_stream(submission.workspace, command.parent_run_id)
+
+
+def _ordered(
+    streams: Sequence[str], named: Sequence[Sequence[str]], creators: Mapping[str, int]
+) -> list[int]:
+    """Places of a batch with every command behind the creation of what it names, wherever in the batch that stands.
 
     Otherwise the given order stays, above all that of each stream.
+
+    Args:
+        streams: of the commands.
+        named: by each of them.
+        creators: of streams, the place of what creates them.
     """
-    creators: dict[str, int] = {}
-    for index in indexes:
-        if isinstance(submissions[index].command, c.CreateRun | c.EnsureExperiment):
-            creators.setdefault(submissions[index].stream, index)
-    needs: dict[int, list[int]] = {}
+    indexes = list(range(len(streams)))
+    needs = [[creators[name] for name in names if name in creators] for names in named]
+    if not any(needs):
+        return indexes
     latest: dict[str, int] = {}
-    for index in indexes:
-        stream: str = submissions[index].stream
-        needs[index] = [
-            creators[named] for named in _named_streams([submissions[index]]) if named in creators
-        ]
+    for index, stream in enumerate(streams):
         if stream in latest:
             needs[index].append(latest[stream])
         latest[stream] = index
@@ -298,7 +304,7 @@ def _ordered(submissions: Sequence[Submission], indexes: list[int]) -> list[int]
     return list(ordered)
 
 
-def _visit(start: int, needs: dict[int, list[int]], ordered: dict[int, None]) -> None:
+def _visit(start: int, needs: Sequence[Sequence[int]], ordered: dict[int, None]) -> None:
     """Append ``start`` behind everything it needs; a circle (a run that is its own ancestor) is cut where it closes."""
     stack, entered = [start], {start}
     while stack:
@@ -318,19 +324,24 @@ def waves_of(
 
     An erasure starts a wave of its own: it empties what was committed before it.
     """
+    streams: list[str] = [submissions[index].stream for index in indexes]
+    named = [_named_by(submissions[index]) for index in indexes]
+    creators: dict[str, int] = {}
+    for place, index in enumerate(indexes):
+        if isinstance(submissions[index].command, c.CreateRun | c.EnsureExperiment):
+            creators.setdefault(streams[place], place)
     waves: list[dict[int, list[int]]] = []
     wave_of_stream: dict[str, int] = {}
-    for index in _ordered(submissions, indexes):
-        submission = submissions[index]
-        stream: str = submission.stream
+    for place in _ordered(streams, named, creators):
+        index, stream = indexes[place], streams[place]
         partition = partition_of(stream, partitions)
         wave = wave_of_stream.get(stream, 0)
-        if isinstance(submission.command, c.EraseRun) and stream in wave_of_stream:
+        if isinstance(submissions[index].command, c.EraseRun) and stream in wave_of_stream:
             wave += 1
-        for named in _named_streams([submission]):
-            if named in wave_of_stream:
-                same = partition_of(named, partitions) == partition
-                wave = max(wave, wave_of_stream[named] + (0 if same else 1))
+        for name in named[place]:
+            if name in wave_of_stream:
+                same = partition_of(name, partitions) == partition
+                wave = max(wave, wave_of_stream[name] + (0 if same else 1))
         wave_of_stream[stream] = wave
         while len(waves) <= wave:
             waves.append({})
@@ -376,11 +387,6 @@ def _declared(declared: Range, events: list[RecordedEvent]) -> bool:
         if event.type == "run.commands_lost" and is_same:
             return True
     return False
-
-
-def ref_of(event: RecordedEvent) -> EventRef:
-    """How an answer names an event."""
-    return EventRef(event.id, event.type, event.stream, event.stream_seq, event.partition, event.pos)
 
 
 def _broken(error: Exception) -> Refused:

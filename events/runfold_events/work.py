@@ -13,6 +13,7 @@ from runfold_events.contract import commands as c
 from runfold_events.contract import events as e
 from runfold_events.contract import limits
 from runfold_events.contract.codec import command_digest, encode_event
+from runfold_events.contract.envelope import RecordedEvent
 from runfold_events.contract.ids import (
     experiment_id,
     experiment_stream,
@@ -352,29 +353,31 @@ class Work:
                 message=decision.message,
                 facts=decision.facts,
             )
-            return self._refused(decision, self._append(stream, submission, rejected))
+            return self._refused(decision, ref_of(self._append(stream, submission, rejected)))
         target = self._stream(stream)
         before = target.state
-        refs = tuple([self._append(stream, submission, *made) for made in zip(decision, bodies, strict=True)])
+        recorded = [self._append(stream, submission, *made) for made in zip(decision, bodies, strict=True)]
         if submission.hold or target.state is not before:
             status = before.status if isinstance(before, RunState) else None
             self._note_holders(stream, submission, status, decision)
+        if not submission.names_events:
+            return Accepted(self._token())
         command = submission.command
         return Accepted(
             token=self._token(),
-            events=refs,
+            events=tuple([ref_of(event) for event in recorded]),
             run_id=command.run_id if isinstance(command, c.CreateRun) else None,
         )
 
-    def _append(self, stream: str, origin: Origin, event: e.AnyEvent, body: Body | None = None) -> EventRef:
+    def _append(
+        self, stream: str, origin: Origin, event: e.AnyEvent, body: Body | None = None
+    ) -> RecordedEvent:
         target = self._stream(stream)
         recorded = self._recorder.record(target, origin, e.event_type(event), body or encode_event(event))
         target.apply(event, recorded.id)
         if isinstance(event, e.RunCreated):
             self._take_run_number(split_stream(stream)[0], event)
-        return EventRef(
-            recorded.id, recorded.type, stream, recorded.stream_seq, recorded.partition, recorded.pos
-        )
+        return recorded
 
     def _take_run_number(self, workspace: str, event: e.RunCreated) -> None:
         experiment = experiment_stream(workspace, event.experiment)
@@ -423,6 +426,11 @@ class Work:
         return Refused(code=code, message=message, facts=facts, token=self._token())
 
 
+def ref_of(event: RecordedEvent) -> EventRef:
+    """How an answer names an event."""
+    return EventRef(event.id, event.type, event.stream, event.stream_seq, event.partition, event.pos)
+
+
 def declared_lost_answer(number: int, token: str | None = None) -> Refused:
     """The answer to a command whose writer declared it lost, when it comes after all."""
     return Refused(
@@ -436,7 +444,9 @@ def declared_lost_answer(number: int, token: str | None = None) -> Refused:
 
 def _too_large(bodies: Sequence[Body]) -> Rejection | None:
     """A refusal where an event would be larger than what can be published; JSON may be six times its command."""
-    size = max((len(body) for _, body in bodies), default=0)
+    size = 0
+    for _, body in bodies:
+        size = max(size, len(body))
     if size <= limits.EVENT_BODY_BYTES_MAX:
         return None
     return Rejection(

@@ -80,8 +80,3 @@ def as_datetime(time_us: int) -> datetime:
         return _EPOCH + timedelta(microseconds=time_us)
     except OverflowError:
         return _LAST if time_us > 0 else _FIRST
-
-
-def optional_datetime(time_us: int | None) -> datetime | None:
-    """:func:`as_datetime`, None stays None."""
-    return None if time_us is None else as_datetime(time_us)

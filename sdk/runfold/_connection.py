@@ -257,7 +257,7 @@ class Connection:
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that was queued before; False when that took longer than ``timeout_s``."""
-        if self.sender.is_idle and not self._has_open_calls():
+        if self.sender.is_idle and not self.has_open_calls:
             return True
         if self._is_own_thread():
             return False
@@ -307,16 +307,18 @@ class Connection:
                     self.token = None
             return question(self.transport(), self.token)
 
-    def _has_open_calls(self) -> bool:
+    @property
+    def has_open_calls(self) -> bool:
+        """A command of this process has no outcome so far."""
         return any(call.outcome is None and not call.withdrawn for call in self._calls)
 
     def _await_calls(self) -> None:
         """Commands that were queued in an outage come before the question, so that no answer is stale."""
-        if not self._has_open_calls():
+        if not self.has_open_calls:
             return
         deadline = self._clock() + QUESTION_WAIT_S
         with self._lock:
-            while self._has_open_calls():
+            while self.has_open_calls:
                 left_s = deadline - self._clock()
                 if self.sender.outage_since is not None:
                     left_s = min(left_s, 0.0 if self._outage_waited else self._outage_wait_s)

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 from runfold import _http_files as http_files
 from runfold._transport import Answer, Batch, CommandLog
 from runfold._version import VERSION
-from runfold_events.contract.commands import CommandBatch, CommandItem
+from runfold_events.contract.commands import CommandBatch, CommandItem, CreateRun, LogMetrics
 from runfold_events.contract.envelope import MSGPACK
 from runfold_events.contract.errors import RunfoldError, Unauthorized, Unavailable, error_from
 from runfold_events.contract.submission import Outcome
@@ -135,6 +135,8 @@ class HttpTransport:
         )
         body = CommandBatch(workspace=batch.workspace, commands=commands, hold=batch.hold)
         headers = {"Runfold-Writer": str(batch.writer_id)}
+        if all(isinstance(item.command, CreateRun | LogMetrics) for item in batch.items):
+            headers["Prefer"] = "return=minimal"  # of these nobody looks at the events
         answer = self._send("POST", "/api/v1/commands", _CommandsAnswer, body=body, headers=headers)
         return Answer(answer.outcomes, answer.token)
 

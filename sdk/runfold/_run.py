@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from runfold._collector import paused_for
 from runfold._filters import Filter
 from runfold._run_azure import RunAzure, typed_run
 from runfold._run_charts import RunCharts
@@ -124,16 +125,17 @@ class Run(RunWaiting, RunCharts, RunChildren, RunReading, RunSnapshots, RunAzure
 def create_runs(experiment: Experiment, commands: list[CreateRun], *, interrupt: bool = False) -> list[Run]:
     """Create runs in one request; handles on those that were accepted, or queued for a server that is gone."""
     runs: list[Run] = []
-    for command in commands:
-        run = Run.__new__(Run)
-        run._bind(experiment, command.run_id, created=None if command.resume else command)
-        run._stream.interrupt = interrupt
-        runs.append(run)
-    workspace = experiment.workspace
-    workspace._connection.call_all(
-        [(run._stream, command) for run, command in zip(runs, commands, strict=True)],
-        strict=workspace._strict,
-    )
+    with paused_for(len(commands)):
+        for command in commands:
+            run = Run.__new__(Run)
+            run._bind(experiment, command.run_id, created=None if command.resume else command)
+            run._stream.interrupt = interrupt
+            runs.append(run)
+        workspace = experiment.workspace
+        workspace._connection.call_all(
+            [(run._stream, command) for run, command in zip(runs, commands, strict=True)],
+            strict=workspace._strict,
+        )
     return runs
 
 

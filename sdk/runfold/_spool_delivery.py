@@ -29,6 +29,8 @@ from runfold._streams import Pending, Stream
 
 RETRY_DISK_S: Final = 10.0
 _SEGMENT_BYTES: Final = 8 * 1024 * 1024
+_SIZE_SLACK_BYTES: Final = 200  # what a command's size says at most beyond its bytes
+_STREAM_BYTES_MIN: Final = 60
 _log = logging.getLogger("runfold")
 
 
@@ -77,17 +79,20 @@ class Deliveries:
         for pending in new:
             self._ordinal += 1
             pending.ordinal = self._ordinal
-        step = StepBody(
-            self._upto,
-            tuple(pending.ordinal for pending in queue),
-            tuple(_sent(pending) for pending in new),
-            tuple(_stream(stream) for stream in changed),
-        )
-        self._write(log, encode(step), queue)
+        self._write(log, new, changed, queue)
 
-    def _write(self, log: Log, step: bytes, queue: Sequence[Pending]) -> None:
-        if self._noted is None and log.current.append(Kind.STEP, step):
-            return
+    def _write(
+        self, log: Log, new: Sequence[Pending], changed: Sequence[Stream], queue: Sequence[Pending]
+    ) -> None:
+        if self._noted is None and self._has_room(log.current, new, changed):
+            step = StepBody(
+                self._upto,
+                tuple([pending.ordinal for pending in queue]),
+                tuple(map(_sent, new)),
+                tuple(map(_stream, changed)),
+            )
+            if log.current.append(Kind.STEP, encode(step)):
+                return
         if self._noted is not None and self._clock() < self._retry_at:
             self._note_doubt()
             return
@@ -96,13 +101,19 @@ class Deliveries:
         except OSError as error:
             self._begin_doubt(log, error)
 
+    @staticmethod
+    def _has_room(segment: Segment, new: Sequence[Pending], changed: Sequence[Stream]) -> bool:
+        """False where a step of so much certainly has none: ten thousand commands need not be encoded to see it."""
+        least = sum([pending.size_bytes for pending in new]) - _SIZE_SLACK_BYTES * len(new)
+        return least + _STREAM_BYTES_MIN * len(changed) <= segment.size - segment.end
+
     def _begin_segment(self, log: Log, queue: Sequence[Pending]) -> None:
         """Say all that is still needed in a new segment, which then is the only one; raises ``OSError``."""
         snapshot = encode(
             SnapshotBody(
                 self._upto,
-                tuple(_sent(pending) for pending in queue),
-                tuple(_stream(stream) for stream in self._streams.values()),
+                tuple(map(_sent, queue)),
+                tuple(map(_stream, self._streams.values())),
             )
         )
         segment = log.roll(log.next_size(form.record_bytes(len(snapshot)), _SEGMENT_BYTES))

@@ -16,7 +16,6 @@ from runfold._curves import Asked, Curves, read_curves, run_ids_of
 from runfold._settings import Settings, check_url, load_settings
 from runfold._transport import Transport
 from runfold.errors import NeedsAzure
-from runfold_events.contract import limits
 from runfold_events.contract.errors import Conflict
 from runfold_events.contract.ids import check_workspace_name
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FIRST_PAGE_ROWS: Final = 50
-_NEXT_PAGES_ROWS: Final = limits.PAGE_ROWS_MAX  # each page is looked for among all that match
 _FLUSH_BEFORE_QUERY_S: Final = 10.0
 _MEMORY: Final = ":memory:"
 _EMBEDDED_BASE: Final = "http://127.0.0.1:8765"  # where `runfold up` shows what the embedded ledger holds
@@ -396,21 +393,10 @@ class Workspace:
         return self._connection.ask(question)
 
     def _pages(self, query: RunQuery, limit: int | None = None) -> Iterator[RunView]:
-        """Rows of a list, page after page. The first page is small: many callers want only the newest run."""
-        import msgspec
+        """Rows of a list, page after page."""
+        from runfold._pages import pages
 
-        left = limit
-        page_rows = _FIRST_PAGE_ROWS
-        while left is None or left > 0:
-            rows = page_rows if left is None else min(left, page_rows)
-            asked = msgspec.structs.replace(query, limit=rows)
-            page = self._ask(lambda transport, at, asked=asked: transport.runs(self._name, asked, at))  # type: ignore[misc]
-            yield from page.rows
-            if page.next is None:
-                return
-            left = None if left is None else left - len(page.rows)
-            query = msgspec.structs.replace(query, page=page.next)
-            page_rows = _NEXT_PAGES_ROWS
+        return pages(self._connection, self._name, query, limit, ahead=self._url is not None)
 
     @property
     def _is_in_memory(self) -> bool:

@@ -2,21 +2,32 @@
 
 Views are correct whoever folds them: checkpoints are compared and set in the fold's transaction. So the helper is a
 matter of speed alone. Without it, or when it fails, the server folds by itself, as it does while it has little to do.
+
+A bulk of commands takes several transactions, and a fold's transactions would go between them, each with the file's
+lock: somebody waits for the bulk's answer, and nobody for that fold. So it waits until the bulk is committed, for a
+while. Whoever asks meanwhile folds before they are answered, as always.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from runfold_events.contract import limits
+from runfold_events.contract.submission import Outcome, Submission
 from runfold_events.contract.tokens import Token
 from runfold_services.helper_process import HelperProcess
 from runfold_services.threads import Beside, Places
 
 TASK: Final = "folding"
 DONE: Final = b"done"  # what an answer begins with; any other says what went wrong
+BULK_COMMANDS_MIN: Final = limits.TRANSACTION_COMMANDS_MAX + 1
+BULK_WAIT_S_MAX: Final = (
+    2.0  # how long folds wait for the end of a bulk; views are so much further behind then
+)
 BUSY_FOLD_S: Final = 0.02  # a fold that takes as long keeps requests waiting, and is worth a process
 
 
@@ -30,6 +41,7 @@ class FoldingBeside(Beside):
         look: Callable[[], Coroutine[Any, Any, Token]],
         *,
         busy_fold_s: float = BUSY_FOLD_S,
+        bulk_wait_s_max: float = BULK_WAIT_S_MAX,
     ) -> None:
         """``look``: says where the views stand, without folding."""
         super().__init__(places)
@@ -37,6 +49,25 @@ class FoldingBeside(Beside):
         self._look = look
         self._busy_fold_s = busy_fold_s
         self._is_busy = False
+        self._bulk_wait_s_max = bulk_wait_s_max
+        self._bulks = 0  # under way
+        self._no_bulk = asyncio.Event()
+        self._no_bulk.set()
+
+    async def submit(
+        self, submissions: Sequence[Submission], here: Callable[[], Coroutine[Any, Any, list[Outcome]]]
+    ) -> list[Outcome]:
+        """See :class:`~runfold_services.threads.Places`."""
+        if len(submissions) < BULK_COMMANDS_MIN:
+            return await super().submit(submissions, here)
+        self._bulks += 1
+        self._no_bulk.clear()
+        try:
+            return await super().submit(submissions, here)
+        finally:
+            self._bulks -= 1
+            if not self._bulks:
+                self._no_bulk.set()
 
     async def fold(self, work: Callable[[], Coroutine[Any, Any, Token]]) -> Token:
         """Let the helper fold, if it is there. What is appended meanwhile is left for the next fold, not folded here:
@@ -50,6 +81,10 @@ class FoldingBeside(Beside):
             self._is_busy = self._is_busy or time.monotonic() - began > self._busy_fold_s
             return position
 
+        if self._bulks:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._bulk_wait_s_max):
+                    await self._no_bulk.wait()
         return await self._places.fold(one)
 
     async def stop(self) -> None:

@@ -70,6 +70,21 @@ def test_a_repeated_number_of_a_batch_gets_the_first_answer(run: Run) -> None:
     )
 
 
+def test_who_prefers_little_is_told_of_refusals_and_not_of_the_events_of_what_was_accepted(run: Run) -> None:
+    little = {"Runfold-Writer": run.writer, "Prefer": "handling=lenient, return=minimal"}
+    good = run.command(1, type="run.add_properties", properties={"author": "x"})
+    bad = run.command(2, type="run.add_properties", properties={"author": "y"})
+
+    accepted, refused = run.send(good, bad, headers=little)
+    assert set(accepted) == {"outcome", "token"}
+    assert refused["code"] == "property_immutable"
+    assert refused["event"]["type"] == "run.command_rejected"
+
+    (told,) = run.send(run.command(3, type="run.set_tags", tags={"a": "b"}))
+    assert [event["type"] for event in told["events"]] == ["run.tags_set"]
+    assert run.events()[-3:] == ["run.properties_added", "run.command_rejected", "run.tags_set"]
+
+
 def test_a_number_that_is_twice_in_one_batch_has_one_effect(run: Run) -> None:
     item = run.command(1, type="run.set_tags", tags={"a": "b"})
     first, again = run.send(item, item)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from uuid import uuid4
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import pytest
 
 from runfold_events.contract.commands import EnsureExperiment
-from runfold_events.contract.submission import Actor, Submission
+from runfold_events.contract.submission import Actor, Outcome, Submission
 from runfold_events.contract.tokens import Token
 from runfold_events.sync import run_sync
 from runfold_services.compose import open_embedded
 from runfold_services.compose.embedded import EmbeddedTracker
-from runfold_services.folding import TASK, FoldingBeside, ask_to_fold
+from runfold_services.folding import BULK_COMMANDS_MIN, TASK, FoldingBeside, ask_to_fold
 from runfold_services.helper_process import HelperProcess, helper_command
 from runfold_services.threads import OnLoop
 from tests.support.failing_helpers import BABBLES, ENDS_AT_ONCE, HANGS
@@ -135,3 +136,54 @@ def test_the_helper_ends_with_its_server(tmp_path: Path) -> None:
     helper.stop()
     assert not helper.is_started
     run_sync(open_once.close())
+
+
+class _Slow(OnLoop):
+    """Commits when it is told to."""
+
+    def __init__(self) -> None:
+        self.may_commit = asyncio.Event()
+        self.order: list[str] = []
+
+    async def submit(
+        self, submissions: Sequence[Submission], here: Callable[[], Coroutine[Any, Any, list[Outcome]]]
+    ) -> list[Outcome]:
+        await self.may_commit.wait()
+        self.order.append("commit")
+        return []
+
+
+async def _fold_beside(commands: int, bulk_wait_s_max: float) -> list[str]:
+    """In which order a commit of so many commands and a fold that begins during it are done."""
+    slow = _Slow()
+    places = FoldingBeside(slow, HelperProcess([], TASK), cast("Any", None), bulk_wait_s_max=bulk_wait_s_max)
+
+    async def work() -> Token:
+        slow.order.append("fold")
+        slow.may_commit.set()  # of the one that did not wait for the commit
+        return Token(UUID(int=0), {})
+
+    commit = asyncio.create_task(places.submit([cast("Any", None)] * commands, cast("Any", None)))
+    await asyncio.sleep(0)
+    fold = asyncio.create_task(places.fold(work))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    if not fold.done() and bulk_wait_s_max == START_S_MAX:
+        slow.may_commit.set()
+    await asyncio.gather(commit, fold)
+    return slow.order
+
+
+@pytest.mark.parametrize(
+    ("commands", "bulk_wait_s_max", "order"),
+    [
+        (BULK_COMMANDS_MIN, START_S_MAX, ["commit", "fold"]),
+        (BULK_COMMANDS_MIN, 0.05, ["fold", "commit"]),
+        (BULK_COMMANDS_MIN - 1, START_S_MAX, ["fold", "commit"]),
+    ],
+    ids=["a bulk goes first", "for a while", "others do not"],
+)
+def test_folds_let_a_bulk_go_first_for_a_while(
+    commands: int, bulk_wait_s_max: float, order: list[str]
+) -> None:
+    assert asyncio.run(_fold_beside(commands, bulk_wait_s_max)) == order

@@ -35,6 +35,7 @@ class Submission(Struct, frozen=True, kw_only=True, gc=False):
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     traceparent: str | None = None
+    names_events: bool = True  # False: nobody looks at the events in the answer, where it is accepted
 
     @property
     def stream(self) -> StreamId:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from msgspec import Struct
@@ -49,3 +49,21 @@ def parse_token(text: str, field: str = "Runfold-Position") -> Token:
             f"{field} is not a position token (epoch:partition=pos,…): {text[:80]!r}",
             facts={"field": field, "limit": "epoch:partition=pos,…", "size": text[:80]},
         ) from None
+
+
+def merged_tokens(texts: Iterable[str]) -> Token | None:
+    """One token that includes all of ``texts``; None where there is none.
+
+    Ten thousand outcomes of one request have as many tokens, of a few partitions: only the last of each is read.
+    """
+    ends: dict[
+        str, int
+    ] = {}  # by all that stands before the position, which several partitions share with none
+    for text in texts:
+        head, _, end = text.rpartition("=")
+        ends[head] = max(int(end), ends.get(head, 0))
+    merged: Token | None = None
+    for head, last in ends.items():
+        token = parse_token(f"{head}={last}")
+        merged = token if merged is None else merged.merge(token)
+    return merged

@@ -26,14 +26,20 @@ class Asked(Struct, frozen=True):
     columns: int
 
 
+def is_read_in_part(count: int, query: CurveQuery) -> bool:
+    """Whether of a series with so many points only the chunks are read that the question concerns."""
+    is_part = query.start is not None or query.stop is not None or query.last is not None
+    return is_part and count >= LONG_CHUNKS * CHUNK_POINTS
+
+
 async def concerned_chunks(
     view: ViewSnapshot, series: Mapping[int, Asked], query: CurveQuery
 ) -> dict[int, Chunks]:
     """By the key of a series, between which chunks all are that have points of the answer; others may be among them."""
     found: dict[int, Chunks] = dict.fromkeys(series, ALL)
-    if query.start is None and query.stop is None and query.last is None:
+    long = {key: asked for key, asked in series.items() if is_read_in_part(asked.count, query)}
+    if not long:
         return found
-    long = {key: asked for key, asked in series.items() if asked.count >= LONG_CHUNKS * CHUNK_POINTS}
     until = limits.INT64_MAX if query.stop is None else max(query.stop - 1, limits.INT64_MIN)
     since = dict.fromkeys(long, limits.INT64_MIN if query.start is None else query.start)
     if query.last is not None:

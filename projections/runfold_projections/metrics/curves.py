@@ -9,7 +9,7 @@ cut; then, where whole pieces are few enough, their points too. Else their summa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Final, Literal
 
 import msgspec
@@ -25,7 +25,7 @@ from runfold_projections.metrics.buckets import (
     summary_of,
 )
 from runfold_projections.metrics.chunks import CHUNK_POINTS
-from runfold_projections.metrics.curve_chunks import Asked, concerned_chunks
+from runfold_projections.metrics.curve_chunks import Asked, concerned_chunks, is_read_in_part
 from runfold_projections.metrics.curve_points import Points, joined, points_of_chunk, points_of_parts
 from runfold_projections.metrics.curve_table import packed_points
 from runfold_projections.metrics.points import Part, unpack_parts
@@ -40,6 +40,7 @@ CHUNKS_PER_ANSWER: Final = (
 CHUNKS_PER_CURVE: Final = 1_024
 _FILE_KINDS: Final = frozenset({"image", "chart"})  # their points say where a file is
 
+_STEP_MIN: Final = 4  # its place among what is read of a chunk's ranges; absent where no point has a step
 _TAIL: Final = limits.INT64_MAX  # stands for the number of a chunk, behind all of them
 _Way = Literal["points", "last", "buckets", "summaries"]  # how a curve is made
 
@@ -152,18 +153,24 @@ async def _planned(
     tails: dict[int, list[Part]] = {}
     for key, body in await view.fetch_many("tail", keys):
         tails.setdefault(key, []).extend(unpack_parts(body))
-    axes = await _axes(view, rows, query.x, tails)
+    stepped = {key for key, parts in tails.items() if _have_steps(parts)}
+    if query.x == "step":  # of others the chunks say it, which are read in any case
+        unsure = [(row[1],) for row in rows if is_read_in_part(row[5], query) and row[1] not in stepped]
+        stepped |= {key for (key,) in await view.fetch_many("series_with_steps", unsure)}
     columns_of = {row[1]: _columns(row[4]) for row in rows}
-    asked = {row[1]: Asked(axes[row[1]], row[5], len(columns_of[row[1]])) for row in rows}
+    asked = {row[1]: Asked(_axis(row[1], query.x, stepped), row[5], len(columns_of[row[1]])) for row in rows}
     concerned = [(key, *chunks) for key, chunks in (await concerned_chunks(view, asked, query)).items()]
     ranges = _by_series(await view.fetch_many("chunk_ranges", concerned))
+    stepped |= {
+        key for key, chunks in ranges.items() if any(chunk[_STEP_MIN] is not None for chunk in chunks)
+    }
     summaries: dict[tuple[int, str], dict[int, Row]] = {}
     for key, chunk, name, *numbers in await view.fetch_many("column_summaries", concerned):
         summaries.setdefault((key, name), {})[chunk] = tuple(numbers)
     plans: list[_Plan] = []
     for stream, *series in rows:
         key, count = series[0], series[4]
-        chunks, parts, x = ranges.get(key, []), tails.get(key, []), axes[key]
+        chunks, parts, x = ranges.get(key, []), tails.get(key, []), _axis(key, query.x, stepped)
         first = count - count % CHUNK_POINTS
         for column in columns_of[key]:
             pieces = list(_pieces(chunks, summaries.get((key, column), {}), x, query))
@@ -190,16 +197,9 @@ def _by_series(rows: Sequence[Row]) -> dict[int, list[Row]]:
     return found
 
 
-async def _axes(
-    view: ViewSnapshot, rows: Sequence[Row], wanted: Axis, tails: Mapping[int, Sequence[Part]]
-) -> dict[int, Axis]:
-    """By series the axis asked for; where no point of a series has a step, its points are counted instead."""
-    if wanted != "step":
-        return {row[1]: wanted for row in rows}
-    chunked = [(row[1],) for row in rows if row[5] >= CHUNK_POINTS]
-    stepped = {key for (key,) in await view.fetch_many("series_with_steps", chunked)}
-    stepped |= {key for key, parts in tails.items() if _have_steps(parts)}
-    return {row[1]: "step" if row[1] in stepped else "index" for row in rows}
+def _axis(key: int, wanted: Axis, stepped: Set[int]) -> Axis:
+    """The axis asked for; where no point of a series has a step, its points are counted instead."""
+    return "index" if wanted == "step" and key not in stepped else wanted
 
 
 def _have_steps(parts: Sequence[Part]) -> bool:

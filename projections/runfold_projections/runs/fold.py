@@ -37,10 +37,10 @@ class RunsProjection:
     """Summary rows, their labels and metrics."""
 
     name = "runs"
-    version = 2
+    version = 3
     tables: Tables = (
         ("run", "run_key"),
-        ("ancestor", "workspace, ancestor_run_id, run_key"),
+        ("ancestor", "workspace, ancestor_run_id, created_at, run_key"),
         ("label", "run_key, kind, key"),
         ("metric", "run_key, name"),
     )
@@ -199,7 +199,7 @@ def _name_of(stream: str) -> tuple[str, str]:
 
 
 def _ancestors(run: RunRow) -> list[Parameters]:
-    return [(run.workspace, ancestor, run.run_key) for ancestor in run.path[:-1]]
+    return [(run.workspace, ancestor, run.created_at, run.run_key) for ancestor in run.path[:-1]]
 
 
 def _stub(event: FoldEvent, workspace: str, body: e.RunCreated | e.RunErased, status: Status) -> RunRow:

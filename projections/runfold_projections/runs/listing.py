@@ -20,8 +20,9 @@ from runfold_projections.runs.conditions import conditions, filter_of
 from runfold_projections.runs.cursor import Cursor, decode_cursor, encode_cursor, fingerprint
 from runfold_projections.runs.grouping import group_field, group_query, groups_of
 from runfold_projections.runs.order import parse_order
-from runfold_projections.runs.plan import is_narrowed, leading_condition, page_rows
+from runfold_projections.runs.plan import is_narrowed, leading_condition, page_rows, rows_below
 from runfold_projections.runs.queries import COLUMNS, read_summaries, run_view, summaries
+from runfold_projections.spelling import Keys
 
 HEAVY: Final = ("description", "error", "tags", "properties", "params")
 _GROUP_FIELDS: Final = {"tag": "tags", "property": "properties", "param": "params", "metric": "metrics"}
@@ -39,8 +40,11 @@ async def page(view: ViewSnapshot, workspace: str, query: RunQuery, epoch: UUID)
     where, is_led = await _where(view, workspace, query)
     seal = fingerprint(epoch, workspace, query)
     cursor = None if query.page is None else decode_cursor(query.page, seal)
-    along_index = order.index is not None and not is_led and not await is_narrowed(view, workspace, query)
-    rows = await page_rows(view, where, order, cursor, query.limit + 1, along_index=along_index)
+    if query.ancestor_run_id is not None and order.is_by_creation and not is_led:
+        rows = await rows_below(view, workspace, query, order, cursor, query.limit + 1)
+    else:
+        along_index = order.index is not None and not is_led and not await is_narrowed(view, workspace, query)
+        rows = await page_rows(view, where, order, cursor, query.limit + 1, along_index=along_index)
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     following = encode_cursor(Cursor(*rows[-1]), seal) if more else None
@@ -134,10 +138,9 @@ async def _load(view: ViewSnapshot, run_keys: Sequence[int], wanted: Wanted) -> 
     """The views of runs, in the order of their keys."""
     if not run_keys:
         return []
-    marks = ", ".join("?" for _ in run_keys)
     columns = ", ".join(wanted.columns)
-    text = f"SELECT {columns} FROM {{p}}run WHERE run_key IN ({marks})"  # noqa: S608  # names of COLUMNS
-    rows = await view.fetch_compiled(text, run_keys)
+    text = f"SELECT {columns} FROM {{p}}run WHERE {{among run_key ?}}"  # noqa: S608  # names of COLUMNS
+    rows = await view.fetch_compiled(text, [Keys(run_keys)])
     by_key = {row[0]: row for row in rows}
     metrics = await _metrics(view, run_keys, wanted)
     return [_view(by_key[key], metrics.get(key, {}), wanted) for key in run_keys]
@@ -147,14 +150,15 @@ async def _metrics(
     view: ViewSnapshot, run_keys: Sequence[int], wanted: Wanted
 ) -> dict[int, dict[str, MetricSummary]]:
     if wanted.metrics is None:
-        marks = ", ".join("?" for _ in run_keys)
-        text = (
-            "SELECT run_key, count(*) - count(answer), {joined answer name} "  # noqa: S608  # marks alone
-            f"FROM {{p}}metric WHERE run_key IN ({marks}) GROUP BY run_key"
-        )
-        return await read_summaries(view, await view.fetch_compiled(text, run_keys))
+        return await read_summaries(view, await view.fetch_compiled(_ANSWERS, [Keys(run_keys)]))
     named = [(key, name) for key in run_keys for name in wanted.metrics]
     return summaries(await view.fetch_many("metric_of_run", named))
+
+
+_ANSWERS: Final = (
+    "SELECT run_key, count(*) - count(answer), {joined answer name} "
+    "FROM {p}metric WHERE {among run_key ?} GROUP BY run_key"
+)
 
 
 def _view(row: Row, metrics: dict[str, MetricSummary], wanted: Wanted) -> Any:

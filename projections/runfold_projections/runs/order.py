@@ -48,6 +48,11 @@ class Order(Struct, frozen=True):
     )
 
     @property
+    def is_by_creation(self) -> bool:
+        """The order of most lists."""
+        return self.value == attribute_column("created_at")
+
+    @property
     def by(self) -> str:
         """The ORDER BY terms."""
         direction = "DESC" if self.descending else "ASC"

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from runfold_projections.filters.compile import Sql, value_column, value_test
 from runfold_projections.filters.fields import Field
 from runfold_projections.filters.nodes import And, Compare, In, Node
 from runfold_projections.model import RunQuery
 from runfold_projections.projection import Row, ViewSnapshot
+from runfold_projections.runs.conditions import conditions, filter_of
 from runfold_projections.runs.cursor import Cursor
 from runfold_projections.runs.order import Order
 
@@ -35,6 +38,27 @@ async def page_rows(
     if len(rows) < rows_max:  # numbers are at an end: what has a text or nothing comes next
         rows += await _sorted_rows(view, where, order, cursor, rows_max - len(rows))
     return rows
+
+
+async def rows_below(
+    view: ViewSnapshot, workspace: str, query: RunQuery, order: Order, cursor: Cursor | None, rows_max: int
+) -> list[Row]:
+    """The same of runs below one, in the order of their creation: a page of ten thousand costs what it holds."""
+    direction, beyond = ("DESC", "<") if order.descending else ("ASC", ">")
+    after = Sql("")
+    if cursor is not None:
+        after = Sql(f"AND (o.created_at, o.run_key) {beyond} (?, ?)", cursor.value, cursor.run_key)
+    # What the ancestor asks for is fulfilled by its rows, which are the ones that are read.
+    where = conditions(
+        workspace, replace(query, ancestor_run_id=None, include_children=True), filter_of(query)
+    )
+    text = (  # parts of our own; what the user gave is bound
+        "SELECT r.run_key, 0, o.created_at FROM {p}ancestor o CROSS JOIN {p}run r "  # noqa: S608
+        f"WHERE o.workspace = ? AND o.ancestor_run_id = ? {after.text} AND r.run_key = o.run_key AND {where.text} "
+        f"ORDER BY o.created_at {direction}, o.run_key {direction} LIMIT ?"
+    )
+    parameters = [workspace, query.ancestor_run_id, *after.parameters, *where.parameters, rows_max]
+    return await view.fetch_compiled(text, parameters)
 
 
 async def _sorted_rows(

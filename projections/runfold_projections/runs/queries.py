@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -14,7 +14,7 @@ from runfold_events.contract.statuses import Status
 from runfold_projections.model import MetricSummary, RunView
 from runfold_projections.projection import Row, ViewSnapshot
 from runfold_projections.runs.row import RunRow, decode_error, decode_params, decode_path, decode_tags
-from runfold_projections.values import as_datetime, decode_cells, float_of, optional_datetime
+from runfold_projections.values import as_datetime, decode_cells, float_of
 
 
 async def find_run(view: ViewSnapshot, workspace: str, run_id: str) -> RunView | None:
@@ -83,13 +83,80 @@ _NEVER_ASKED: Final = {"description": None, "error": None, "tags": "{}", "proper
 
 def run_view(row: Row, metrics: dict[str, MetricSummary], columns: Sequence[str] = COLUMNS) -> RunView:
     """The view of a row that holds ``columns``; only those that have a default may be left out."""
-    values: dict[str, Any] = dict(zip(columns, row, strict=True))
-    if len(columns) < len(COLUMNS):
-        values = {**_NEVER_ASKED, **values}
-    del values["run_key"]
-    for name, read in _READ.items():
-        values[name] = read(values[name])
-    return RunView(metrics=metrics, **values)
+    if len(columns) == len(COLUMNS):
+        return _whole_view(row, metrics)
+    values = {**_NEVER_ASKED, **dict(zip(columns, row, strict=True))}
+    return _whole_view([values[name] for name in COLUMNS], metrics)
+
+
+def _whole_view(row: Sequence[Any], metrics: dict[str, MetricSummary]) -> RunView:
+    """The same of a row with all columns. Long lists are made here: to take each by its name costs twice as much."""
+    (
+        _,
+        workspace,
+        run_id,
+        experiment,
+        experiment_id,
+        number,
+        status,
+        status_details,
+        parent_run_id,
+        root_run_id,
+        path,
+        name,
+        display_name,
+        description,
+        run_type,
+        target,
+        created_at,
+        started_at,
+        ended_at,
+        created_by,
+        archived,
+        erased,
+        error,
+        cancel_reason,
+        tags,
+        properties,
+        params,
+        rejections,
+        lost_commands,
+        lost_values,
+        updated_at,
+    ) = row
+    return RunView(
+        workspace=workspace,
+        run_id=run_id,
+        experiment=experiment,
+        experiment_id=_uuid(experiment_id),
+        number=number,
+        status=_STATUSES[status],
+        status_details=status_details,
+        parent_run_id=parent_run_id,
+        root_run_id=root_run_id,
+        path=decode_path(path),
+        name=name,
+        display_name=display_name,
+        description=description,
+        run_type=run_type,
+        target=target,
+        created_at=_time(created_at),
+        started_at=None if started_at is None else _time(started_at),
+        ended_at=None if ended_at is None else _time(ended_at),
+        created_by=created_by,
+        archived=bool(archived),
+        erased=bool(erased),
+        error=decode_error(error),
+        cancel_reason=cancel_reason,
+        tags=decode_tags(tags),
+        properties=decode_tags(properties),
+        params=decode_params(params),
+        metrics=metrics,
+        rejections=rejections,
+        lost_commands=lost_commands,
+        lost_values=lost_values,
+        updated_at=_time(updated_at),
+    )
 
 
 @lru_cache(maxsize=1_024)
@@ -98,18 +165,10 @@ def _uuid(data: bytes) -> UUID:
     return UUID(bytes=data)
 
 
-_READ: Final[dict[str, Callable[[Any], Any]]] = {
-    "experiment_id": _uuid,
-    "status": {status.value: status for status in Status}.__getitem__,
-    "path": decode_path,
-    "archived": bool,
-    "erased": bool,
-    "error": decode_error,
-    "tags": decode_tags,
-    "properties": decode_tags,
-    "params": decode_params,
-    "created_at": as_datetime,
-    "updated_at": as_datetime,
-    "started_at": optional_datetime,
-    "ended_at": optional_datetime,
-}
+@lru_cache(maxsize=1_024)
+def _time(time_us: int) -> datetime:
+    """Times of a run, and of runs that were made together, are often the same."""
+    return as_datetime(time_us)
+
+
+_STATUSES: Final = {status.value: status for status in Status}

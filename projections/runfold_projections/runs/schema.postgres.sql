@@ -40,12 +40,13 @@ CREATE INDEX {p}run_by_parent ON {p}run (workspace, parent_run_id, created_at, r
     WHERE parent_run_id IS NOT NULL;
 CREATE INDEX {p}run_by_status ON {p}run (workspace, status, created_at, run_key);
 
--- Which runs stand below which: one row per run and ancestor, itself left out.
+-- Which runs stand below which: one row per run and ancestor, itself left out; in the order in which lists show them.
 CREATE TABLE {p}ancestor (
     workspace text COLLATE "C" NOT NULL,
     ancestor_run_id text COLLATE "C" NOT NULL,
+    created_at bigint NOT NULL,
     run_key bigint NOT NULL,
-    PRIMARY KEY (workspace, ancestor_run_id, run_key)
+    PRIMARY KEY (workspace, ancestor_run_id, created_at, run_key)
 );
 
 -- Tags, properties and params to filter by. Every value but null has a text; what reads as a number has that too.

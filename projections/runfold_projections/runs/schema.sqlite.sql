@@ -39,12 +39,13 @@ CREATE INDEX {p}run_by_experiment ON {p}run (workspace, experiment, created_at);
 CREATE INDEX {p}run_by_parent ON {p}run (workspace, parent_run_id, created_at) WHERE parent_run_id IS NOT NULL;
 CREATE INDEX {p}run_by_status ON {p}run (workspace, status, created_at);
 
--- Which runs stand below which: one row per run and ancestor, itself left out.
+-- Which runs stand below which: one row per run and ancestor, itself left out; in the order in which lists show them.
 CREATE TABLE {p}ancestor (
     workspace TEXT NOT NULL,
     ancestor_run_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
     run_key INTEGER NOT NULL,
-    PRIMARY KEY (workspace, ancestor_run_id, run_key)
+    PRIMARY KEY (workspace, ancestor_run_id, created_at, run_key)
 ) WITHOUT ROWID;
 
 -- Tags, properties and params to filter by. Every value but null has a text; what reads as a number has that too.

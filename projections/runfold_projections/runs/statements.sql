@@ -27,7 +27,7 @@ ON CONFLICT (run_key) DO UPDATE SET
     updated_at = excluded.updated_at;
 
 -- name: write_ancestor
-INSERT INTO {p}ancestor (workspace, ancestor_run_id, run_key) VALUES ($1, $2, $3);
+INSERT INTO {p}ancestor (workspace, ancestor_run_id, created_at, run_key) VALUES ($1, $2, $3, $4);
 
 -- name: write_label
 INSERT INTO {p}label (run_key, kind, key, workspace, text, number) VALUES ($1, $2, $3, $4, $5, $6)
@@ -57,7 +57,8 @@ ON CONFLICT (run_key, {key name}) DO UPDATE SET
 DELETE FROM {p}run WHERE run_key = $1;
 
 -- name: remove_ancestors
-DELETE FROM {p}ancestor WHERE workspace = $1 AND ancestor_run_id = $2 AND run_key = $3;
+DELETE FROM {p}ancestor
+WHERE workspace = $1 AND ancestor_run_id = $2 AND created_at = $3 AND run_key = $4;
 
 -- name: remove_labels
 DELETE FROM {p}label WHERE run_key = $1;

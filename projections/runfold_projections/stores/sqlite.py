@@ -33,7 +33,7 @@ from runfold_projections.projection import (
     Row,
     ViewSession,
 )
-from runfold_projections.spelling import IS, JOINED, KEY, LIKE, Pattern
+from runfold_projections.spelling import AMONG, IS, JOINED, KEY, LIKE, Keys, Pattern
 from runfold_projections.statements import named_statements, schema_statements
 
 LOCK_TIMEOUT_S: Final = 30.0
@@ -73,10 +73,19 @@ def _like_spelled(found: re.Match[str]) -> str:
     return f"{column} LIKE {value} ESCAPE '\\'" if ignore_case else f"{column} GLOB {value}"
 
 
-def _bound(value: Any) -> Any:
+def _with_keys(sql: str, parameters: Parameters) -> str:
+    """``sql`` with a mark for each of the keys that it is asked for; it reads a list in place faster than a table."""
+    lists = iter([value for value in parameters if isinstance(value, Keys)])
+    return AMONG.sub(lambda found: f"{found[1]} IN ({', '.join('?' * len(next(lists).numbers))})", sql)
+
+
+def _bound(value: Any) -> Sequence[Any]:
+    """What a parameter is to SQLite."""
+    if isinstance(value, Keys):
+        return value.numbers
     if isinstance(value, Pattern):
-        return like(value.text) if value.ignore_case else glob(value.text)
-    return value
+        return (like(value.text) if value.ignore_case else glob(value.text),)
+    return (value,)
 
 
 @cache
@@ -114,7 +123,8 @@ class SqliteTables:
         connection = self._connection
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _OPCODES_BETWEEN_CHECKS)
         try:
-            return connection.execute(_spelled(sql, self._prefix), list(map(_bound, parameters))).fetchall()
+            spelled = _spelled(_with_keys(sql, parameters), self._prefix)
+            return connection.execute(spelled, [v for value in parameters for v in _bound(value)]).fetchall()
         finally:
             connection.set_progress_handler(None, 0)
 

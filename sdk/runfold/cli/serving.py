@@ -42,8 +42,8 @@ def serve(options: Options, given: dict[str, Any]) -> int:
     backend = open_embedded(home, background=False, files=settings.files)
     folder = HelperProcess(helper_command(folding.TASK, home), folding.TASK)
     committer = HelperOnLoop(helper_command(committing.TASK, home), committing.TASK)
-    places = folding.FoldingBeside(Threads(settings.query_threads), folder, backend.embedded_views.position)
-    serve_backend(backend, settings, committing.CommittingBeside(places, committer))
+    places = committing.CommittingBeside(Threads(settings.query_threads), committer)
+    serve_backend(backend, settings, folding.FoldingBeside(places, folder, backend.embedded_views.position))
     return Exit.OK
 
 

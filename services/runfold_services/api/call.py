@@ -18,7 +18,7 @@ from runfold_events.contract.commands import INTERNAL_COMMANDS, Command, EraseRu
 from runfold_events.contract.errors import Invalid, SequenceGap, Unauthorized
 from runfold_events.contract.ids import check_experiment_name, check_run_id, check_workspace_name
 from runfold_events.contract.submission import Accepted, Actor, Outcome, Refused, Submission, stream_of
-from runfold_events.contract.tokens import Token, parse_token
+from runfold_events.contract.tokens import Token, merged_tokens, parse_token
 from runfold_events.contract.validation import check_artifact_path
 from runfold_projections.ports import Views
 from runfold_services.api.bodies import WriteAnswer
@@ -34,6 +34,7 @@ DOOR: Final = "http"
 POSITION_HEADER: Final = "runfold-position"
 WAIT_HEADER: Final = "runfold-wait"
 WAIT_S_DEFAULT: Final = 5.0
+MINIMAL: Final = "return=minimal"
 # "", api, v1, workspaces, {workspace}, runs, {run_id}, artifacts or logs
 _SEGMENTS_BEFORE_FILE: Final = 8
 T = TypeVar("T")
@@ -98,6 +99,11 @@ class Call:
         """The W3C trace context; one that is malformed is left out, as the standard asks."""
         given = self.headers.get("traceparent", "")
         return given if TRACEPARENT.match(given) else None
+
+    @lazily
+    def prefers_little(self) -> bool:
+        """``Prefer: return=minimal`` (RFC 7240): who asks looks at refusals, and at nothing of what was accepted."""
+        return any(part.strip().lower() == MINIMAL for part in self.headers.get("prefer", "").split(","))
 
     # commands
 
@@ -172,6 +178,7 @@ class Call:
         occurred_at: int | None = None,
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
+        names_events: bool = True,
     ) -> Submission:
         """``command`` with everything around it.
 
@@ -195,6 +202,7 @@ class Call:
             correlation_id=correlation_id,
             causation_id=causation_id,
             traceparent=self.traceparent,
+            names_events=names_events,
         )
 
     def check_hold(self, hold: bool) -> None:
@@ -276,13 +284,8 @@ def accepted_all(outcomes: Sequence[Outcome]) -> list[Accepted]:
 
 def merged_token(outcomes: Sequence[Outcome]) -> str | None:
     """One position that includes all outcomes."""
-    distinct = list(dict.fromkeys(outcome.token for outcome in outcomes if outcome.token is not None))
-    if len(distinct) <= 1:
-        return distinct[0] if distinct else None
-    merged = parse_token(distinct[0])
-    for token in distinct[1:]:
-        merged = merged.merge(parse_token(token))
-    return str(merged)
+    merged = merged_tokens(outcome.token for outcome in outcomes if outcome.token is not None)
+    return None if merged is None else str(merged)
 
 
 def _wait_s(value: str | None) -> float:

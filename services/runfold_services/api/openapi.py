@@ -79,6 +79,13 @@ _QUESTION_HEADERS: Final = (
         {"type": "number", "minimum": 0, "maximum": limits.POSITION_WAIT_S_MAX, "default": 5},
     ),
 )
+_BRIEF_HEADERS: Final = (
+    _header(
+        "Prefer",
+        "return=minimal: what is accepted is answered without its events",
+        {"type": "string"},
+    ),
+)
 _STREAM_HEADERS: Final = (_header("Last-Event-ID", "resume after this message", {"type": "string"}),)
 
 
@@ -166,6 +173,8 @@ def _parameters(operation: Operation, schemas: Document) -> Iterable[Document]:
         yield from _COMMAND_HEADERS
     if operation.is_question:
         yield from _QUESTION_HEADERS
+    if operation.answer_may_be_brief:
+        yield from _BRIEF_HEADERS
     if operation.is_stream:
         yield from _STREAM_HEADERS
 

@@ -55,6 +55,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     answer_others: tuple[str, ...] = ()  # further media types of the answer, of bytes
     answer_type: str | None = None  # its media type where it is neither JSON nor msgpack
     answer_is_file: bool = False  # bytes, of the type that they were recorded with
+    answer_may_be_brief: bool = False  # takes Prefer: return=minimal
     statuses: tuple[int, ...] = (200,)
     body: Any = None  # the type of the request body; None: no body is read
     body_is_raw: bool = False  # the body is kept byte for byte and not decoded here

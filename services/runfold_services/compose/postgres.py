@@ -13,7 +13,7 @@ from runfold_events.clock import Clock, SystemClock
 from runfold_events.contract import limits
 from runfold_events.contract.errors import PositionNotReached
 from runfold_events.contract.submission import Outcome, Submission
-from runfold_events.contract.tokens import Token, parse_token
+from runfold_events.contract.tokens import Token, merged_tokens
 from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.sharing import Sharing
@@ -76,12 +76,8 @@ class ServerTracker(Tracker):
         return outcomes
 
     def _remember(self, outcomes: Sequence[Outcome]) -> None:
-        last: dict[str, str] = {}  # of each partition: what stands before the position is the same
-        for outcome in reversed(outcomes):
-            if outcome.token is not None:
-                last.setdefault(outcome.token.rpartition("=")[0], outcome.token)
-        for text in last.values():
-            token = parse_token(text)
+        token = merged_tokens(outcome.token for outcome in outcomes if outcome.token is not None)
+        if token is not None:
             self._answered = token if self._answered is None else self._answered.merge(token)
 
     async def latest(self) -> Token:

@@ -95,6 +95,26 @@ def test_a_request_says_who_it_is_from_and_what_it_carries(
     )
 
 
+@pytest.mark.parametrize(
+    ("commands", "preferred"),
+    [
+        (
+            [c.CreateRun(run_id="a", experiment="e"), c.CreateRun(run_id="b", experiment="e")],
+            "return=minimal",
+        ),
+        ([c.CreateRun(run_id="a", experiment="e"), c.RequestCancel(run_id="b")], None),
+    ],
+)
+def test_answers_are_short_where_nobody_looks_at_events(
+    server: FakeServer, transport: HttpTransport, commands: list[c.Command], preferred: str | None
+) -> None:
+    server.answer = lambda heard: packed({"token": "t", "outcomes": [Accepted(token="t")] * 2})
+    items = [Item(command, 1, 1_700_000_000_000_000) for command in commands]
+    transport.submit(Batch(workspace="w", writer_id=UUID(int=5), items=items))
+
+    assert server.heard[0].headers.get("prefer") == preferred
+
+
 def test_outcomes_are_read_with_their_facts(server: FakeServer, transport: HttpTransport) -> None:
     refused = Refused(code="run_ended", message="no", facts={"status": "Completed"})
     server.answer = lambda heard: packed({"token": None, "outcomes": [refused]})

@@ -12,12 +12,19 @@ from typing import Any, Final
 
 from runfold_projections.filters.patterns import like
 from runfold_projections.projection import Parameters
-from runfold_projections.spelling import IS, JOINED, KEY, LIKE, Pattern
+from runfold_projections.spelling import AMONG, IS, JOINED, KEY, LIKE, Keys, Pattern
 
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 _VALUES: Final = re.compile(r"VALUES \([$\d,\s]+\)")
 _WHERE: Final = re.compile(r"\bWHERE\b")
-_TYPES: Final = {str: "text", int: "bigint", float: "numeric", bytes: "bytea", Pattern: "text"}
+_TYPES: Final = {
+    str: "text",
+    int: "bigint",
+    float: "numeric",
+    bytes: "bytea",
+    Pattern: "text",
+    Keys: "bigint[]",
+}
 
 
 def spelled(sql: str, prefix: str) -> str:
@@ -27,6 +34,7 @@ def spelled(sql: str, prefix: str) -> str:
     sql = JOINED.sub(r"string_agg(\1, ',' ORDER BY \2)", sql)
     # ILIKE under the collation "C", which all our columns have, takes the letters A to Z for their small ones.
     sql = LIKE.sub(lambda found: f"{found[2]} {'I' if found[1] else ''}LIKE {found[3]} ESCAPE '\\'", sql)
+    sql = AMONG.sub(r"\1 = ANY (\2)", sql)
     return sql.replace("{p}", prefix)
 
 
@@ -43,6 +51,8 @@ def numbered(sql: str, parameters: Parameters) -> str:
 
 def bound(value: Any) -> Any:
     """A parameter of compiled SQL as the driver takes it."""
+    if isinstance(value, Keys):
+        return list(value.numbers)
     return like(value.text) if isinstance(value, Pattern) else value
 
 

@@ -10,7 +10,7 @@ from runfold_events.contract.errors import Invalid, LimitExceeded
 from runfold_events.contract.ids import check_workspace_name
 from runfold_events.contract.submission import Submission
 from runfold_services.api.bodies import CommandsAnswer
-from runfold_services.api.call import Call, merged_token
+from runfold_services.api.call import MINIMAL, Call, merged_token
 from runfold_services.api.operations import Answer, Operation
 
 
@@ -27,7 +27,10 @@ async def submit_commands(call: Call) -> Answer:
     call.check_hold(batch.hold)
     outcomes = await call.commit(_submissions(call, batch)) if count else []
     token = merged_token(outcomes)
-    return call.answer(CommandsAnswer(token=token, outcomes=tuple(outcomes)), token=token)
+    answer = call.answer(CommandsAnswer(token=token, outcomes=tuple(outcomes)), token=token)
+    if call.prefers_little:
+        answer.headers = (("preference-applied", MINIMAL),)
+    return answer
 
 
 def _submissions(call: Call, batch: CommandBatch) -> list[Submission]:
@@ -50,6 +53,7 @@ def _submission(call: Call, batch: CommandBatch, item: CommandItem, number: int)
         occurred_at=item.occurred_at,
         correlation_id=item.correlation_id,
         causation_id=item.causation_id,
+        names_events=not call.prefers_little,
     )
 
 
@@ -81,6 +85,7 @@ OPERATIONS: Final = (
         run=submit_commands,
         body=CommandBatch,
         answer=CommandsAnswer,
+        answer_may_be_brief=True,
         is_command=True,
     ),
 )

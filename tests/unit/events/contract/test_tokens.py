@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runfold_events.contract.errors import Invalid
-from runfold_events.contract.tokens import Token, parse_token
+from runfold_events.contract.tokens import Token, merged_tokens, parse_token
 
 EPOCH: Final = UUID("0190a1b2-0000-7000-8000-000000000001")
 OTHER: Final = UUID("0190a1b2-0000-7000-8000-000000000002")
@@ -75,3 +75,20 @@ def test_merging_keeps_the_later_end_of_each_partition() -> None:
 
 def test_a_token_of_another_epoch_replaces_the_old_one() -> None:
     assert Token(EPOCH, {0: 50}).merge(Token(OTHER, {1: 2})) == Token(OTHER, {1: 2})
+
+
+def test_tokens_of_many_outcomes_become_one_that_includes_all() -> None:
+    texts = [f"{EPOCH}:3=9", f"{EPOCH}:3=12", f"{EPOCH}:0=4", f"{EPOCH}:3=10", f"{EPOCH}:0=1,5=7"]
+
+    assert merged_tokens(texts) == Token(EPOCH, {0: 4, 3: 12, 5: 7})
+    assert merged_tokens([]) is None
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 1023), st.integers(0, 2**63 - 1), min_size=1), min_size=1))
+def test_tokens_merge_at_once_as_they_do_one_by_one(ends: list[dict[int, int]]) -> None:
+    tokens = [Token(EPOCH, one) for one in ends]
+    expected = tokens[0]
+    for token in tokens[1:]:
+        expected = expected.merge(token)
+
+    assert merged_tokens(map(str, tokens)) == expected
