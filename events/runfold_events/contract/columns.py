@@ -371,5 +371,15 @@ def pack_integers(values: array[int]) -> Column:
     return Column(dtype="i64", codec=codec, count=len(values), data=_compress(shuffle(raw)))
 
 
+_idle_compressors: Final[list[zstandard.ZstdCompressor]] = []  # as those that undo it
+
+
 def _compress(raw: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(raw)
+    try:
+        compressor = _idle_compressors.pop()
+    except IndexError:
+        compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+    try:
+        return compressor.compress(raw)
+    finally:
+        _idle_compressors.append(compressor)
