@@ -136,20 +136,14 @@ def opened(column: Column, budget: Budget) -> Values | Packed:
 
 
 def are_numbers(column: Column, count: int) -> bool:
-    """True for ``count`` numbers with which nothing is wrong, be it as a step: integers as they are, or packed ones.
+    """True for ``count`` numbers with which nothing is wrong, be it as a step: plain ones as they are, or packed ones.
 
     It makes nothing of them. What it says False to, :func:`opened` has to look at.
     """
     data, codec, values = column.data, column.codec, column.values
     if values is not None:
-        return (
-            column.dtype == "i64"
-            and len(values) == count
-            and data is None
-            and codec is None
-            and column.count is None
-            and all(type(value) is int and limits.STEP_MIN <= value <= limits.INT64_MAX for value in values)
-        )
+        is_plain = data is None and codec is None and column.count is None
+        return is_plain and len(values) == count and _are_plain_numbers(column.dtype, values)
     if data is None or codec is None or column.count != count or (codec in _DELTA and column.dtype != "i64"):
         return False
     size = count * NUMBER_BYTES
@@ -157,6 +151,15 @@ def are_numbers(column: Column, count: int) -> bool:
         return len(data if codec == "raw" else _decompress(data, size)) == size
     except Fault:
         return False
+
+
+def _are_plain_numbers(dtype: Dtype, values: list[Any]) -> bool:
+    """By as few steps as there are: a look at each number would take longer than to read them."""
+    kinds = _types(values)
+    if dtype == "f64":
+        return kinds == {float}
+    is_whole = dtype == "i64" and kinds == {int}
+    return is_whole and min(values) >= limits.STEP_MIN and max(values) <= limits.INT64_MAX
 
 
 def undone(column: Values | Packed) -> Values:
