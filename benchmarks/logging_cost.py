@@ -13,6 +13,7 @@ from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
 from benchmarks.outages import nobody, silent, slow
 from benchmarks.place import Place
 from benchmarks.processes import together
+from runfold import Run
 
 CALLS_PER_S: Final = 1_000
 JOB_VALUES_PER_S: Final = 100
@@ -52,23 +53,33 @@ def _hog(stop: threading.Event) -> None:
         sum(number * number for number in range(10_000))
 
 
-def share_percent(place: Place, seconds: float) -> float:
-    """Processor time of a job that logs 100 values a second, beyond that of one that does not, in % of its time."""
+def share_percent(place: Place, seconds: float, settle_s: float) -> float:
+    """Processor time of a job that logs 100 values a second, beyond that of one that does not, in % of its time.
+
+    ``settle_s``: after which a process that was flushed has done all that it does of its own accord.
+    """
     run = place.experiment().start_logging()
     run.log("loss", 0.5, step=0)
-    run.flush()
-    with_it = _job_cpu_s(seconds, lambda number: run.log("loss", 0.5, step=number))
-    without = _job_cpu_s(seconds, lambda number: None)
+    _settle(run, settle_s)
+    with_it = _job_cpu_s(run, seconds, settle_s, lambda number: run.log("loss", 0.5, step=number))
+    without = _job_cpu_s(run, seconds, settle_s, lambda number: None)
     run.complete()
     return 100 * max(0.0, with_it - without) / seconds
 
 
-def _job_cpu_s(seconds: float, work: Callable[[int], None]) -> float:
+def _job_cpu_s(run: Run, seconds: float, settle_s: float, work: Callable[[int], None]) -> float:
+    """Until all of it is delivered and folded, so that nothing that belongs to one job is counted with the next."""
     began = time.process_time()
     for number in range(round(seconds * JOB_VALUES_PER_S)):
         work(number)
         time.sleep(1 / JOB_VALUES_PER_S)
+    _settle(run, settle_s)
     return time.process_time() - began
+
+
+def _settle(run: Run, settle_s: float) -> None:
+    run.flush()
+    time.sleep(settle_s)
 
 
 def import_ms() -> float:
@@ -127,6 +138,6 @@ def _import_row(sizes: Sizes) -> Measured:
 
 
 def _share_row(place: Place, sizes: Sizes) -> Measured:
-    seconds = sizes.log_calls / CALLS_PER_S
-    values = tuple(together(share_percent, [(place, seconds)])[0] for _ in range(sizes.repeats))
+    given = (place, sizes.job_s, sizes.job_settle_s)
+    values = tuple(together(share_percent, [given])[0] for _ in range(sizes.repeats))
     return Measured(name=f"share of a job, {place.name}", unit="%", values=values, aim=SHARE_AIM_PERCENT)

@@ -15,6 +15,8 @@ class Sizes(Struct, frozen=True, kw_only=True):
 
     repeats: int = 3
     log_calls: int = 3_000
+    job_s: float = 6.0  # how long a job logs whose share is taken …
+    job_settle_s: float = 3.0  # … and how long its process has to come to rest
     sdk_points: int = 200_000
     posts: tuple[
         tuple[int, str, int], ...
@@ -61,6 +63,8 @@ FULL: Final = Sizes()
 QUICK: Final = Sizes(
     repeats=1,
     log_calls=200,
+    job_s=0.2,
+    job_settle_s=0.0,
     sdk_points=5_000,
     posts=((1, "json", 5), (100, "json", 5), (100, "msgpack", 5), (1_000, "json", 3), (1_000, "msgpack", 3)),
     connections=2,

@@ -74,16 +74,22 @@ class Folder:
         self._read_events = min(_READ_EVENTS_FIRST, batch_events_max)
 
     async def fold(
-        self, select: Select, ends: Sequence[int], progress: Callable[[int], None] | None = None
+        self,
+        select: Select,
+        ends: Sequence[int],
+        progress: Callable[[int], None] | None = None,
+        standing: Catalogue | None = None,
     ) -> int:
         """Fold what ``select`` picks of each partition up to ``ends``; returns the number of events folded.
 
         ``select`` gives the checkpoints of one partition that are to move; it is asked before every batch.
+        ``standing``: where they are, if that was read just now.
         """
         folded = rivals = 0
         for partition, end in enumerate(ends):
             while True:
-                behind = select(await self.catalogue(), partition)
+                behind = select(standing or await self.catalogue(), partition)
+                standing = None
                 try:
                     count, generations = await self.fold_batch(behind, end)
                 except Rival:
@@ -293,7 +299,7 @@ class Runner:
         def behind(catalogue: Catalogue, partition: int) -> list[Checkpoint]:
             return self.behind(catalogue, partition, ends[partition])
 
-        return await self._folder.fold(behind, ends)
+        return await self._folder.fold(behind, ends, standing=standing)
 
     def behind(self, catalogue: Catalogue, partition: int, end: int) -> list[Checkpoint]:
         """Where the active generations stand that are to be folded up to ``end``."""

@@ -37,7 +37,7 @@ from runfold_events.contract.validation import check_command
 
 OUTAGE_WAIT_S: Final = 2.0  # an outage's first call waits so long, the following ones not at all
 PATIENCE_PER_COMMAND_S: Final = 0.002  # bulk creations take their time
-LINGER_S: Final = 0.5  # deliveries that nobody asked for are so far apart: each costs milliseconds …
+LINGER_S: Final = 1.0  # deliveries that nobody asked for are so far apart: each costs 1 to 3 ms …
 GATHER_S: Final = 0.1  # … and after a pause, values gather for a moment only; all are safe meanwhile
 FORGET_S: Final = 1.0  # how long an idle spool keeps what was delivered
 QUESTION_WAIT_S: Final = 10.0  # how long a question waits for what this process has sent before
@@ -401,7 +401,11 @@ class Connection:
         if self.sender.is_busy:
             self._forget_at = None
             return self.sender.wait_s()
-        if self.sender.is_idle:
+        if self.sender.is_idle and not self._urgent and self._clock() < self._delivered_at + self._linger_s:
+            # What is logged until then goes then: one look at that time costs less than to be woken for each burst.
+            self.journal.awake = True
+            self._values_due_at = self._delivered_at + self._linger_s
+        elif self.sender.is_idle:
             # Whoever appends after this line wakes us; whoever did before it is seen by the second look.
             self.journal.awake = False
             self._values_due_at = None
@@ -431,7 +435,8 @@ class Connection:
         with self._lock:
             self._urgent = False
             self._values_due_at = None
-            self._delivered_at = self._clock()
+            if not self.sender.is_idle:  # a heartbeat alone holds nothing up
+                self._delivered_at = self._clock()
             self.journal.awake = False
         self.leases.beat_if_due(self.sender.last_numbers())
         self.sender.note_losses()

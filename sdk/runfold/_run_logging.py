@@ -28,7 +28,7 @@ class RunLogging(RunBase):
     """Logging calls check their values, append them to a queue, and return: they never wait for the store.
 
     They are in a spool on disk when the call returns, so they survive this process. A background thread sends them in
-    order, at the latest 0.5 s later; :meth:`~runfold.Run.flush`, and every lifecycle call, waits for them. When the
+    order, at the latest a second later; :meth:`~runfold.Run.flush`, and every lifecycle call, waits for them. When the
     store is gone for so long that the spool is full (1 GiB), new values are counted instead, and the run's history says
     how many.
     """

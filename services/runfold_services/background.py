@@ -18,7 +18,7 @@ from runfold_services.tracker import Tracker
 
 FOLD_DELAY_S: Final = 0.05  # how long a burst gathers, after a pause
 FOLDS_APART_S: Final = (
-    1.0  # how far views may be behind an append of this process; readers fold for themselves
+    2.0  # how far views may be behind an append of this process; readers fold for themselves
 )
 _log = logging.getLogger("runfold.background")  # the user's program decides where it goes; nothing on stdout
 
@@ -60,21 +60,30 @@ class Background:
 
     def _run(self) -> None:
         keep_at = time.monotonic()
-        folded_at = -inf
+        fold_at = -inf  # the earliest next one
         while not self._stopping.is_set():
-            if self._appended.wait(max(0.0, keep_at - time.monotonic())):
-                # What comes meanwhile becomes one fold; the leases do not wait for it.
-                now = time.monotonic()
-                self._stopping.wait(
-                    min(max(FOLD_DELAY_S, folded_at + FOLDS_APART_S - now), max(0.0, keep_at - now))
-                )
+            # Asleep until then, whatever comes: what is appended meanwhile becomes one fold, and wakes nobody.
+            self._sleep_until(min(fold_at, keep_at))
+            if time.monotonic() >= fold_at and self._is_appended(keep_at):
                 self._appended.clear()
-                folded_at = time.monotonic()
+                fold_at = time.monotonic() + FOLDS_APART_S
                 self._try(self._fold)
             if time.monotonic() >= keep_at:
                 keep_at = time.monotonic() + self._keep_interval_s
                 if self._guard.tick(elapsed_s(), self._keep_interval_s):
                     self._try(self._keep)
+
+    def _is_appended(self, until: float) -> bool:
+        """Whether something was, or is before ``until``; a burst that begins only then has a moment to gather."""
+        if self._appended.is_set():
+            return True
+        if not self._appended.wait(max(0.0, until - time.monotonic())):
+            return False
+        self._sleep_until(min(time.monotonic() + FOLD_DELAY_S, until))
+        return True
+
+    def _sleep_until(self, moment: float) -> None:
+        self._stopping.wait(max(0.0, moment - time.monotonic()))
 
     def _fold(self) -> None:
         run_sync(self._tracker.fold())

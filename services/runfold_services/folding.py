@@ -11,23 +11,23 @@ while. Whoever asks meanwhile folds before they are answered, as always.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from runfold_events.contract import limits
+from runfold_events.contract.errors import Invalid, RunfoldError
 from runfold_events.contract.submission import Outcome, Submission
-from runfold_events.contract.tokens import Token
-from runfold_services.helper_process import HelperProcess
+from runfold_events.contract.tokens import Token, parse_token
+from runfold_services.helper_on_loop import HelperOnLoop
 from runfold_services.threads import Beside, Places
 
 TASK: Final = "folding"
-DONE: Final = b"done"  # what an answer begins with; any other says what went wrong
+_DONE: Final = b"done "  # what an answer begins with; any other says what went wrong
 BULK_COMMANDS_MIN: Final = limits.TRANSACTION_COMMANDS_MAX + 1
-BULK_WAIT_S_MAX: Final = (
-    2.0  # how long folds wait for the end of a bulk; views are so much further behind then
-)
+# How long folds wait for the end of a bulk; views are so much further behind then.
+BULK_WAIT_S_MAX: Final = 2.0
 BUSY_FOLD_S: Final = 0.02  # a fold that takes as long keeps requests waiting, and is worth a process
 
 
@@ -37,16 +37,14 @@ class FoldingBeside(Beside):
     def __init__(
         self,
         places: Places,
-        helper: HelperProcess,
-        look: Callable[[], Coroutine[Any, Any, Token]],
+        helper: HelperOnLoop,
         *,
         busy_fold_s: float = BUSY_FOLD_S,
         bulk_wait_s_max: float = BULK_WAIT_S_MAX,
     ) -> None:
-        """``look``: says where the views stand, without folding."""
+        """``helper``: of :data:`TASK`, over the same store."""
         super().__init__(places)
         self._helper = helper
-        self._look = look
         self._busy_fold_s = busy_fold_s
         self._is_busy = False
         self._bulk_wait_s_max = bulk_wait_s_max
@@ -72,33 +70,44 @@ class FoldingBeside(Beside):
     async def fold(self, work: Callable[[], Coroutine[Any, Any, Token]]) -> Token:
         """Let the helper fold, if it is there. What is appended meanwhile is left for the next fold, not folded here:
         a busy server always has a next one, and would be busy with folds again."""
-
-        async def one() -> Token:
-            if self._is_busy and ask_to_fold(self._helper):
-                return await self._look()
-            began = time.monotonic()
-            position = await work()
-            self._is_busy = self._is_busy or time.monotonic() - began > self._busy_fold_s
-            return position
-
         if self._bulks:
-            with contextlib.suppress(TimeoutError):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._bulk_wait_s_max):
                     await self._no_bulk.wait()
-        return await self._places.fold(one)
+        if self._is_busy:
+            self._helper.start()
+            position = await ask_to_fold(self._helper)
+            if position is not None:
+                return position
+        return await self._places.fold(lambda: self._timed(work))
 
     async def stop(self) -> None:
         """See :class:`~runfold_services.threads.Places`."""
+        await self._helper.stop()
         await super().stop()
-        await asyncio.to_thread(self._helper.stop)
+
+    async def _timed(self, work: Callable[[], Coroutine[Any, Any, Token]]) -> Token:
+        began = time.monotonic()
+        position = await work()
+        self._is_busy = self._is_busy or time.monotonic() - began > self._busy_fold_s
+        return position
 
 
-def ask_to_fold(helper: HelperProcess) -> bool:
-    """Have everything folded that was appended; False when that is left to the caller."""
-    answer = helper.ask(b"")
+async def ask_to_fold(helper: HelperOnLoop) -> Token | None:
+    """Have everything folded that was appended: where the views stand then. None when that is left to the caller."""
+    answer = await helper.ask(b"")
     if answer is None:
-        return False
-    if not answer.startswith(DONE):
-        helper.give_up(answer.decode(errors="replace"))
-        return False
-    return True
+        return None
+    if answer.startswith(_DONE):
+        with suppress(Invalid, UnicodeDecodeError):
+            return parse_token(answer[len(_DONE) :].decode())
+    helper.give_up(answer.decode(errors="replace"))
+    return None
+
+
+def answer_to(fold: Callable[[], Token]) -> bytes:
+    """The helper's answer; ``fold`` folds, and says where the views stand then."""
+    try:
+        return _DONE + str(fold()).encode()
+    except RunfoldError as error:
+        return f"{error.code}: {error}".encode()

@@ -1,8 +1,8 @@
-"""A helper process that is asked from the event loop: no thread waits for its answers, and several may be under way.
+"""A helper process, asked from the event loop: no thread waits for its answers, and several may be under way.
 
-The process is the same as that of :mod:`runfold_services.helper_process`, and a matter of speed alone too. A thread
-that waits for an answer gets the interpreter back only when the loop lets go of it, which takes up to 5 ms while the
-loop is busy with the next requests: longer than the commit of a batch.
+See :mod:`runfold_services.helper_process` for what it is and for its own end. A thread that waits for an answer gets
+the interpreter back only when the loop lets go of it, which takes up to 5 ms while the loop is busy with the next
+requests: longer than the commit of a batch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from typing import Final
 
 import structlog
 
-from runfold_services.helper_process import ANSWER_S_MAX, READY, RESTART_S, SIZE, STOP_S
+from runfold_services.helper_process import READY, SIZE
 
+ANSWER_S_MAX: Final = 60.0
+RESTART_S: Final = 30.0  # after a failure
+STOP_S: Final = 5.0
 ANSWER_BYTES_HELD: Final = 1024 * 1024  # of an answer that is being read; beyond, the process waits
 _log = structlog.stdlib.get_logger("runfold.helper")
 
@@ -33,7 +36,13 @@ class HelperOnLoop:
         answer_s_max: float = ANSWER_S_MAX,
         restart_s: float = RESTART_S,
     ) -> None:
-        """See :class:`~runfold_services.helper_process.HelperProcess`."""
+        """
+        Args:
+            command: what starts the process; see :func:`~runfold_services.helper_process.answer_requests`.
+            task: what it does, for the log.
+            answer_s_max: how long an answer may take before the process is ended.
+            restart_s: how long after a failure the next one is started.
+        """
         self._command = list(command)
         self._task = task
         self._answer_s_max = answer_s_max

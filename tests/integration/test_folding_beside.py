@@ -18,9 +18,10 @@ from runfold_events.sync import run_sync
 from runfold_services.compose import open_embedded
 from runfold_services.compose.embedded import EmbeddedTracker
 from runfold_services.folding import BULK_COMMANDS_MIN, TASK, FoldingBeside, ask_to_fold
-from runfold_services.helper_process import HelperProcess, helper_command
-from runfold_services.threads import OnLoop
-from tests.support.failing_helpers import BABBLES, ENDS_AT_ONCE, HANGS
+from runfold_services.helper_on_loop import HelperOnLoop
+from runfold_services.helper_process import helper_command
+from runfold_services.threads import OnLoop, Threads
+from tests.support.failing_helpers import BABBLES, ENDS_AT_ONCE, HANGS, helper_that_answers
 
 START_S_MAX = 60.0
 ALWAYS_BUSY_S = -1.0
@@ -53,89 +54,127 @@ def _append(tracker: EmbeddedTracker) -> None:
     )
 
 
-def _beside(tracker: EmbeddedTracker, helper: HelperProcess, busy_fold_s: float) -> FoldingBeside:
-    return FoldingBeside(OnLoop(), helper, tracker.embedded_views.position, busy_fold_s=busy_fold_s)
-
-
-def _fold(places: FoldingBeside, tracker: EmbeddedTracker) -> Token:
-    return run_sync(places.fold(lambda: tracker.embedded_views.reach(None)))
+async def _fold(places: FoldingBeside, tracker: EmbeddedTracker) -> Token:
+    return await places.fold(lambda: tracker.embedded_views.reach(None))
 
 
 def _left_to_fold(tracker: EmbeddedTracker) -> int:
     return run_sync(tracker.embedded_views.catch_up())
 
 
-def _until(is_so: Callable[[], bool]) -> None:
+async def _until_it_folds(helper: HelperOnLoop) -> None:
+    helper.start()
     end = time.monotonic() + START_S_MAX
-    while not is_so():
+    while await ask_to_fold(helper) is None:
         assert time.monotonic() < end
-        time.sleep(0.02)
+        await asyncio.sleep(0.02)
 
 
 def test_the_helper_folds_what_was_appended(tmp_path: Path, tracker: EmbeddedTracker) -> None:
-    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
-    try:
-        _until(lambda: ask_to_fold(helper))
-        _append(tracker)
-        assert ask_to_fold(helper)
-        assert _left_to_fold(tracker) == 0
-        _append(tracker)
-        assert _left_to_fold(tracker) == 1, "without the helper it is there to fold"
-    finally:
-        helper.stop()
+    async def scene() -> None:
+        helper = HelperOnLoop(helper_command(TASK, tmp_path), TASK)
+        try:
+            await _until_it_folds(helper)
+            _append(tracker)
+            position = await ask_to_fold(helper)
+            assert position is not None
+            assert position.ends == {0: 1}
+            assert _left_to_fold(tracker) == 0
+            _append(tracker)
+            assert _left_to_fold(tracker) == 1, "without the helper it is there to fold"
+        finally:
+            await helper.stop()
+
+    asyncio.run(scene())
 
 
-@pytest.mark.parametrize("command", [ENDS_AT_ONCE, HANGS, BABBLES], ids=["ends", "hangs", "babbles"])
+@pytest.mark.parametrize(
+    "command",
+    [ENDS_AT_ONCE, HANGS, BABBLES, helper_that_answers("b'done broken'")],
+    ids=["ends", "hangs", "babbles", "names no position"],
+)
 def test_a_helper_that_fails_leaves_the_fold_to_the_server(
     tracker: EmbeddedTracker, command: list[str]
 ) -> None:
-    helper = HelperProcess(command, TASK, answer_s_max=0.2, restart_s=0.0)
-    places = _beside(tracker, helper, ALWAYS_BUSY_S)
-    try:
-        for _ in range(50):
+    async def scene() -> None:
+        helper = HelperOnLoop(command, TASK, answer_s_max=0.2, restart_s=0.0)
+        places = FoldingBeside(Threads(), helper, busy_fold_s=ALWAYS_BUSY_S)
+        end = time.monotonic() + START_S_MAX
+        try:
+            while helper.failures < 2:
+                assert time.monotonic() < end
+                _append(tracker)
+                await _fold(places, tracker)
+                assert _left_to_fold(tracker) == 0
+                await asyncio.sleep(0.01)
+        finally:
+            await places.stop()
+
+    asyncio.run(scene())
+
+
+def test_a_helper_that_is_killed_leaves_the_fold_to_the_server(
+    tmp_path: Path, tracker: EmbeddedTracker
+) -> None:
+    async def scene() -> None:
+        helper = HelperOnLoop(helper_command(TASK, tmp_path), TASK)
+        places = FoldingBeside(Threads(), helper, busy_fold_s=ALWAYS_BUSY_S)
+        try:
+            await _until_it_folds(helper)
+            helper.give_up("killed")
             _append(tracker)
-            _fold(places, tracker)
+            assert (await _fold(places, tracker)).ends == {0: 1}
             assert _left_to_fold(tracker) == 0
-            time.sleep(0.01)
-        assert helper.failures > 0
-    finally:
-        asyncio.run(places.stop())
+        finally:
+            await places.stop()
+
+    asyncio.run(scene())
 
 
 def test_a_busy_server_folds_nothing_itself_and_says_how_far_its_helper_came(
     tmp_path: Path, tracker: EmbeddedTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
-    places = _beside(tracker, helper, ALWAYS_BUSY_S)
-    try:
-        _fold(places, tracker)  # here: the next one is the first that is asked of a helper
-        _until(lambda: ask_to_fold(helper))
-        monkeypatch.setattr(tracker.embedded_views, "catch_up", None)
-        for count in range(1, 4):
-            _append(tracker)
-            assert _fold(places, tracker).ends == {0: count}
-        assert helper.failures == 0
-    finally:
-        monkeypatch.undo()
-        asyncio.run(places.stop())
+    async def scene() -> None:
+        helper = HelperOnLoop(helper_command(TASK, tmp_path), TASK)
+        places = FoldingBeside(Threads(), helper, busy_fold_s=ALWAYS_BUSY_S)
+        try:
+            await _fold(places, tracker)  # here: the next one is the first that is asked of a helper
+            await _until_it_folds(helper)
+            monkeypatch.setattr(tracker.embedded_views, "catch_up", None)
+            for count in range(1, 4):
+                _append(tracker)
+                assert (await _fold(places, tracker)).ends == {0: count}
+            assert helper.failures == 0
+        finally:
+            monkeypatch.undo()
+            await places.stop()
+
+    asyncio.run(scene())
 
 
 def test_a_server_with_little_to_do_starts_no_helper(tmp_path: Path, tracker: EmbeddedTracker) -> None:
-    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
-    places = _beside(tracker, helper, START_S_MAX)
-    _append(tracker)
-    assert _fold(places, tracker).ends == {0: 1}
-    assert not helper.is_started
-    asyncio.run(places.stop())
+    async def scene() -> None:
+        helper = HelperOnLoop(helper_command(TASK, tmp_path), TASK)
+        places = FoldingBeside(Threads(), helper, busy_fold_s=START_S_MAX)
+        _append(tracker)
+        assert (await _fold(places, tracker)).ends == {0: 1}
+        assert (await _fold(places, tracker)).ends == {0: 1}
+        assert not helper.is_started
+        await places.stop()
+
+    asyncio.run(scene())
 
 
 def test_the_helper_ends_with_its_server(tmp_path: Path) -> None:
-    helper = HelperProcess(helper_command(TASK, tmp_path), TASK)
-    open_once = open_embedded(tmp_path, background=False)
-    _until(lambda: ask_to_fold(helper))
-    helper.stop()
-    assert not helper.is_started
-    run_sync(open_once.close())
+    async def scene() -> None:
+        helper = HelperOnLoop(helper_command(TASK, tmp_path), TASK)
+        open_once = open_embedded(tmp_path, background=False)
+        await _until_it_folds(helper)
+        await helper.stop()
+        assert not helper.is_started
+        await open_once.close()
+
+    asyncio.run(scene())
 
 
 class _Slow(OnLoop):
@@ -156,7 +195,7 @@ class _Slow(OnLoop):
 async def _fold_beside(commands: int, bulk_wait_s_max: float) -> list[str]:
     """In which order a commit of so many commands and a fold that begins during it are done."""
     slow = _Slow()
-    places = FoldingBeside(slow, HelperProcess([], TASK), cast("Any", None), bulk_wait_s_max=bulk_wait_s_max)
+    places = FoldingBeside(slow, HelperOnLoop([], TASK), bulk_wait_s_max=bulk_wait_s_max)
 
     async def work() -> Token:
         slow.order.append("fold")

@@ -136,17 +136,14 @@ def opened(column: Column, budget: Budget) -> Values | Packed:
 
 
 def are_numbers(column: Column, count: int) -> bool:
-    """True for ``count`` numbers with which nothing is wrong, be it as a step: integers as they are, or packed ones.
+    """True for ``count`` numbers with which nothing is wrong, be it as a step: plain ones as they are, or packed ones.
 
     It makes nothing of them. What it says False to, :func:`opened` has to look at.
     """
     data, codec, values = column.data, column.codec, column.values
     if values is not None:
-        for value in values:
-            if type(value) is not int or not limits.STEP_MIN <= value <= limits.INT64_MAX:
-                return False
         is_plain = data is None and codec is None and column.count is None
-        return is_plain and column.dtype == "i64" and len(values) == count
+        return is_plain and len(values) == count and _are_plain_numbers(column.dtype, values)
     if data is None or codec is None or column.count != count or (codec in _DELTA and column.dtype != "i64"):
         return False
     size = count * NUMBER_BYTES
@@ -154,6 +151,15 @@ def are_numbers(column: Column, count: int) -> bool:
         return len(data if codec == "raw" else _decompress(data, size)) == size
     except Fault:
         return False
+
+
+def _are_plain_numbers(dtype: Dtype, values: list[Any]) -> bool:
+    """By as few steps as there are: a look at each number would take longer than to read them."""
+    kinds = _types(values)
+    if dtype == "f64":
+        return kinds == {float}
+    is_whole = dtype == "i64" and kinds == {int}
+    return is_whole and min(values) >= limits.STEP_MIN and max(values) <= limits.INT64_MAX
 
 
 def undone(column: Values | Packed) -> Values:
@@ -368,5 +374,15 @@ def pack_integers(values: array[int]) -> Column:
     return Column(dtype="i64", codec=codec, count=len(values), data=_compress(shuffle(raw)))
 
 
+_idle_compressors: Final[list[zstandard.ZstdCompressor]] = []  # as those that undo it
+
+
 def _compress(raw: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(raw)
+    try:
+        compressor = _idle_compressors.pop()
+    except IndexError:
+        compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+    try:
+        return compressor.compress(raw)
+    finally:
+        _idle_compressors.append(compressor)

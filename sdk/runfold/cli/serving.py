@@ -31,7 +31,7 @@ def serve(options: Options, given: dict[str, Any]) -> int:
     from runfold_services import committing, folding
     from runfold_services.compose import open_embedded
     from runfold_services.helper_on_loop import HelperOnLoop
-    from runfold_services.helper_process import HelperProcess, helper_command
+    from runfold_services.helper_process import helper_command
     from runfold_services.server import serve as serve_backend
     from runfold_services.settings import settings_from_environment
     from runfold_services.threads import Threads
@@ -40,10 +40,11 @@ def serve(options: Options, given: dict[str, Any]) -> int:
     home = (options.home or load_settings().home).expanduser().absolute()
     Session(options).output.note(f"runfold: serving the ledger in {home}")
     backend = open_embedded(home, background=False, files=settings.files)
-    folder = HelperProcess(helper_command(folding.TASK, home), folding.TASK)
-    committer = HelperOnLoop(helper_command(committing.TASK, home), committing.TASK)
+    folder, committer = (
+        HelperOnLoop(helper_command(task, home), task) for task in (folding.TASK, committing.TASK)
+    )
     places = committing.CommittingBeside(Threads(settings.query_threads), committer)
-    serve_backend(backend, settings, folding.FoldingBeside(places, folder, backend.embedded_views.position))
+    serve_backend(backend, settings, folding.FoldingBeside(places, folder))
     return Exit.OK
 
 

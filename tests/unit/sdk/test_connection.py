@@ -357,6 +357,27 @@ def test_deliveries_that_nobody_asked_for_are_apart(run: Stream, wire: Wire) -> 
         wire.keeps_open = False
 
 
+def test_values_that_wait_for_their_turn_wake_nobody(run: Stream, wire: Wire) -> None:
+    """The thread knows when it may deliver again, and looks then."""
+    connection = Connection(lambda: wire, linger_s=1.0)
+    try:
+        stream = connection.run_stream("w", "a")
+        log(connection, stream, 1.0)
+        deadline = time.monotonic() + 10
+        while not (connection.sender.is_idle and connection.journal.awake) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert connection.journal.awake  # so whoever logs tells nobody
+        log(connection, stream, 2.0)
+        while not connection.sender.is_idle and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+        assert view(connection).metrics["loss"].count == 2
+    finally:
+        wire.keeps_open = True
+        connection.close()
+        wire.keeps_open = False
+
+
 def test_values_of_many_threads_all_arrive(connection: Connection, run: Stream) -> None:
     def work() -> None:
         for n in range(2_000):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -51,3 +52,27 @@ def test_a_busy_program_folds_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_leases_do_not_wait_for_the_next_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "FOLDS_APART_S", 60.0)
     assert woken_for(1.0, lease_s=0.4).keeper_passes >= 2
+
+
+def test_what_comes_between_two_folds_is_folded_when_its_time_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "FOLD_DELAY_S", 0.01)
+    monkeypatch.setattr(background, "FOLDS_APART_S", 0.2)
+    tracker = Counting()
+    beside = Background(cast(Tracker, tracker))
+    beside.wake()
+    _wait_for(lambda: tracker.folds == 1)
+    began = time.monotonic()
+
+    beside.wake()
+    _wait_for(lambda: tracker.folds == 2)
+
+    assert time.monotonic() - began > 0.1
+    beside.stop()
+    assert tracker.folds == 2
+
+
+def _wait_for(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.002)
