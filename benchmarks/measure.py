@@ -15,7 +15,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
 
     repeats: int = 3
     log_calls: int = 3_000
-    job_s: float = 6.0  # how long a job logs whose share is taken …
+    job_s: float = 10.0  # how long a job logs whose share is taken …
     job_settle_s: float = 3.0  # … and how long its process has to come to rest
     sdk_points: int = 200_000
     posts: tuple[
@@ -39,6 +39,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     curve_points: int = 10_000_000
     many_runs: int = 100_000
     many_children: int = 10_000
+    children_settle_s: float = 3.0  # for what servers do about children whose process has ended
     growth_runs: tuple[int, ...] = (1_000, 10_000, 100_000)
     growth_points: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
     # Studio
@@ -78,6 +79,7 @@ QUICK: Final = Sizes(
     curve_points=20_000,
     many_runs=2_000,
     many_children=100,
+    children_settle_s=0.0,
     growth_runs=(100, 1_000),
     growth_points=(1_000, 10_000),
     studio_runs=2_000,

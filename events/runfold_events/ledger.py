@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
+from runfold_events.collector import paused_for
 from runfold_events.contract import commands as c
 from runfold_events.contract import limits
 from runfold_events.contract.codec import command_size_bytes, decode_event
@@ -47,14 +48,15 @@ class Ledger:
         """
         outcomes: list[Outcome | None] = [refusal_of(submission) for submission in submissions]
         open_indexes = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        for wave in waves_of(submissions, open_indexes, self.store.partitions):
-            work = [
-                self.handle_partition(partition, [submissions[index] for index in indexes])
-                for partition, indexes in wave.items()
-            ]
-            for indexes, answers in zip(wave.values(), await self._all(work), strict=True):
-                for index, outcome in zip(indexes, answers, strict=True):
-                    outcomes[index] = outcome
+        with paused_for(len(open_indexes)):
+            for wave in waves_of(submissions, open_indexes, self.store.partitions):
+                work = [
+                    self.handle_partition(partition, [submissions[index] for index in indexes])
+                    for partition, indexes in wave.items()
+                ]
+                for indexes, answers in zip(wave.values(), await self._all(work), strict=True):
+                    for index, outcome in zip(indexes, answers, strict=True):
+                        outcomes[index] = outcome
         return [outcome for outcome in outcomes if outcome is not None]
 
     async def _all(self, work: Sequence[Coroutine[Any, Any, list[Outcome]]]) -> list[list[Outcome]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from runfold._collector import paused_for
 from runfold._filters import Filter
 from runfold._run_azure import RunAzure, typed_run
 from runfold._run_charts import RunCharts
@@ -17,6 +16,7 @@ from runfold._run_reading import RunReading
 from runfold._run_snapshots import RunSnapshots
 from runfold._run_waiting import RunWaiting
 from runfold._settings import system_metrics_s
+from runfold_events.collector import paused_for
 
 if TYPE_CHECKING:
     from runfold._experiment import Experiment
