@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
-from msgspec import Struct, msgpack
+from msgspec import msgpack
 
 from runfold import _process
 from runfold._drain_beside import DrainBeside
@@ -45,14 +45,6 @@ EXIT_FLUSH_S: Final = 10.0
 _JOIN_S: Final = 2.0
 
 T = TypeVar("T")
-
-
-class Left(Struct, frozen=True):
-    """What a connection could not deliver before it was closed, and the spool that keeps it."""
-
-    values: int = 0
-    commands: int = 0
-    folder: Path | None = None
 
 
 _log = logging.getLogger("runfold")
@@ -458,13 +450,13 @@ class Connection:
 
     # The end
 
-    def close(self, timeout_s: float = EXIT_FLUSH_S) -> Left:
+    def close(self, timeout_s: float = EXIT_FLUSH_S) -> _process.Left:
         """Deliver what waits, within limits; end the lease; release everything.
 
         Returns what was not delivered. Handles stay usable: the next call begins anew.
         """
         if self._thread is None and self._transport is None:
-            return Left()
+            return _process.Left()
         self.flush(min(timeout_s, self._outage_wait_s) if self.sender.outage_since is not None else timeout_s)
         self._stop_thread()
         _process.forget(self)
@@ -475,7 +467,7 @@ class Connection:
                 self._transport.close()
             except RunfoldError as error:
                 _log.warning("runfold: closing failed: %s", error)
-        left = Left(values, commands, self._let_go_of_spool(is_empty=not values and not commands))
+        left = _process.Left(values, commands, self._let_go_of_spool(is_empty=not values and not commands))
         self._renew()
         return left
 

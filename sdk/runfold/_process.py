@@ -8,8 +8,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from runfold._connection import Connection
@@ -23,6 +26,14 @@ _all: WeakSet[Connection] = WeakSet()
 _alive: list[Connection] = []  # open: these have something to deliver and to close when the process ends
 _left_behind: list[object] = []  # a parent's transports: a fork's child must neither use nor finalise them
 _hooked_pid: int | None = None
+
+
+class Left(Struct, frozen=True):
+    """What a connection could not deliver before it was closed, and the spool that keeps it."""
+
+    values: int = 0
+    commands: int = 0
+    folder: Path | None = None
 
 
 def shared_connection(key: Hashable, make: Callable[[], Connection]) -> Connection:

@@ -12,6 +12,7 @@ import logging
 import mmap
 import os
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -86,10 +87,6 @@ class Segment:
 _NOTHING: Final = mmap.mmap(-1, _PAGE_BYTES)
 
 
-def _base(segment: Segment) -> int:
-    return segment.base
-
-
 def nowhere() -> Segment:
     """A segment without room, which a log begins with."""
     segment = Segment(0, _NOTHING, None)
@@ -154,7 +151,8 @@ class Log:
         self.memory_bytes += size if segment.path is None else 0
         self._size = size
         self.segments.append(segment)
-        self.segments.sort(key=_base)
+        # All of it within the interpreter: a signal handler that logs cannot come in between.
+        self.segments.sort(key=attrgetter("base"))
         self.current = self.segments[-1]
         return segment
 

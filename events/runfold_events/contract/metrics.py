@@ -107,7 +107,6 @@ def check_batch(content_type: str, body: bytes | memoryview) -> None:
 # So few and so short that a batch of them keeps every bound.
 _SIMPLE_SERIES_MAX: Final = 16
 _SIMPLE_COUNT_MAX: Final = 4_096
-_SIMPLE_NAME_CHARS_MAX: Final = min(limits.METRIC_NAME_CHARS_MAX, limits.METRIC_COLUMN_NAME_CHARS_MAX)
 
 
 def _is_simple(series: Series) -> bool:
@@ -123,7 +122,7 @@ def _is_simple(series: Series) -> bool:
     return (
         values is not None
         and values.dtype == "f64"
-        and 0 < len(name) <= _SIMPLE_NAME_CHARS_MAX
+        and 0 < len(name) <= min(limits.METRIC_NAME_CHARS_MAX, limits.METRIC_COLUMN_NAME_CHARS_MAX)
         and "\x00" not in name
         and times.dtype == "i64"
         and are_numbers(times, count)

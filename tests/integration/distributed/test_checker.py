@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 import pytest
 from confluent_kafka import Producer
 
+from runfold_projections.projection import Generation
+from runfold_projections.views import all_projections
 from runfold_services.stack import Stack
 from tests.support.distributed import checker, findings
 from tests.support.distributed.checker import Place
@@ -35,6 +37,14 @@ INSERT INTO runfold.events SELECT e.partition, place.pos,
     door, traceparent, content_type, subject, key_id, salt, digest, chain, body
 FROM runfold.events AS e, place WHERE e.partition = 0 AND e.pos = 20
 """
+
+
+VERSIONS: Final = {projection.name: projection.version for projection in all_projections("base")}
+
+
+def view(projection: str, table: str) -> str:
+    """The full name of a table of a view's present version."""
+    return f"runfold_views.{Generation(projection, VERSIONS[projection], 1).prefix}{table}"
 
 
 class Tampering(NamedTuple):
@@ -81,27 +91,27 @@ TAMPERINGS: Final = {
         kinds=[findings.LOG],
     ),
     "a view counts a point twice": tampering(
-        "UPDATE runfold_views.view_runs_v2_g1_metric SET count = count + 1, answer = NULL "
-        "WHERE run_key = (SELECT min(run_key) FROM runfold_views.view_runs_v2_g1_metric)",
+        f"UPDATE {view('runs', 'metric')} SET count = count + 1, answer = NULL "
+        f"WHERE run_key = (SELECT min(run_key) FROM {view('runs', 'metric')})",
         kinds=[findings.DOUBLED, findings.VIEW],
     ),
     "a run has another status in a view": tampering(
-        "UPDATE runfold_views.view_experiments_v2_g1_run SET status = 'Failed'", kinds=[findings.VIEW]
+        f"UPDATE {view('experiments', 'run')} SET status = 'Failed'", kinds=[findings.VIEW]
     ),
     "a child is counted for another status": tampering(
-        "UPDATE runfold_views.view_children_v1_g1_count SET descendants = descendants + 1",
+        f"UPDATE {view('children', 'count')} SET descendants = descendants + 1",
         kinds=[findings.VIEW],
     ),
     "a line of the history is gone": tampering(
-        "DELETE FROM runfold_views.view_history_v1_g1_entry WHERE stream_seq = 3", kinds=[findings.VIEW]
+        f"DELETE FROM {view('history', 'entry')} WHERE stream_seq = 3", kinds=[findings.VIEW]
     ),
     "points are missing in a series": tampering(
-        "DELETE FROM runfold_views.view_metrics_v7_g1_tail WHERE first = (SELECT max(first) FROM "
-        "runfold_views.view_metrics_v7_g1_tail)",
+        f"DELETE FROM {view('metrics', 'tail')} WHERE first = (SELECT max(first) FROM "
+        f"{view('metrics', 'tail')})",
         kinds=[findings.VIEW],
     ),
     "a file is missing": tampering(
-        "DELETE FROM runfold_views.view_artifacts_v1_g1_file WHERE size_bytes = 7", kinds=[findings.VIEW]
+        f"DELETE FROM {view('artifacts', 'file')} WHERE size_bytes = 7", kinds=[findings.VIEW]
     ),
 }
 
