@@ -17,14 +17,13 @@ from msgspec import Struct
 from runfold_events.contract.codec import decode_event
 from runfold_events.contract.envelope import PublicEvent
 from runfold_events.contract.errors import Invalid
-from runfold_events.contract.events import METRICS_LOGGED, AnyEvent
+from runfold_events.contract.events import ERASED, METRICS_LOGGED, AnyEvent
 from runfold_projections.decoding import Gathering, Piece
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any]
 Tables = tuple[tuple[str, str], ...]  # (table, columns that order its rows), for dumps
 
-ERASED: Final = "run.erased"
 PARTITION_SHIFT: Final = (
     48  # a run key is partition << 48 | pos: unique in the store, the same in every rebuild
 )

@@ -45,8 +45,6 @@ EXIT_FLUSH_S: Final = 10.0
 _JOIN_S: Final = 2.0
 
 T = TypeVar("T")
-
-
 _log = logging.getLogger("runfold")
 
 
@@ -393,10 +391,11 @@ class Connection:
         if self.sender.is_busy:
             self._forget_at = None
             return self.sender.wait_s()
-        if self.sender.is_idle and not self._urgent and self._clock() < self._delivered_at + self._linger_s:
+        next_turn_at = self._delivered_at + self._linger_s
+        if self.sender.is_idle and not self._urgent and self._clock() < next_turn_at:
             # What is logged until then goes then: one look at that time costs less than to be woken for each burst.
             self.journal.awake = True
-            self._values_due_at = self._delivered_at + self._linger_s
+            self._values_due_at = next_turn_at
         elif self.sender.is_idle:
             # Whoever appends after this line wakes us; whoever did before it is seen by the second look.
             self.journal.awake = False

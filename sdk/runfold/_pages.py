@@ -32,18 +32,16 @@ def pages(
     page_rows = FIRST_PAGE_ROWS
     begun: Ahead | None = None
     while left is None or left > 0:
-        asked = replace(query, limit=page_rows if left is None else min(left, page_rows))
         page = None if begun is None else begun.take()
         if page is None:
-            page = _ask(connection, workspace, asked)
+            page = _ask(connection, workspace, _limited(query, page_rows, left))
         if page.next is None:
             yield from page.rows
             return
         left = None if left is None else left - len(page.rows)
         query = replace(query, page=page.next)
         if ahead and page_rows == NEXT_PAGES_ROWS and (left is None or left > 0):
-            following = replace(query, limit=page_rows if left is None else min(left, page_rows))
-            begun = Ahead(connection, workspace, following)
+            begun = Ahead(connection, workspace, _limited(query, page_rows, left))
         page_rows = NEXT_PAGES_ROWS
         yield from page.rows
 
@@ -79,6 +77,10 @@ class Ahead:
     def _run(self) -> None:
         with suppress(Exception):  # whatever it is, asking again says so
             self._page = _ask(self._connection, self._workspace, self._query)
+
+
+def _limited(query: RunQuery, page_rows: int, left: int | None) -> RunQuery:
+    return replace(query, limit=page_rows if left is None else min(left, page_rows))
 
 
 def _ask(connection: Connection, workspace: str, query: RunQuery) -> Page:

@@ -17,9 +17,8 @@ from runfold_services.keeper import KeeperGuard
 from runfold_services.tracker import Tracker
 
 FOLD_DELAY_S: Final = 0.05  # how long a burst gathers, after a pause
-FOLDS_APART_S: Final = (
-    2.0  # how far views may be behind an append of this process; readers fold for themselves
-)
+# How far views may be behind an append of this process; readers fold for themselves.
+FOLDS_APART_S: Final = 2.0
 _log = logging.getLogger("runfold.background")  # the user's program decides where it goes; nothing on stdout
 
 

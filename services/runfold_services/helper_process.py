@@ -26,9 +26,8 @@ def helper_command(task: str, home: Path) -> list[str]:
 
 def answer_requests(answer: Callable[[bytes], bytes]) -> None:
     """The helper's end: say that it is ready, and answer on standard output until standard input ends."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C goes to the whole group; the server ends this process
+    # Ctrl-C goes to the whole group; the server ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints does not get between answers
     _send(answers, READY)

@@ -17,6 +17,7 @@ from runfold_events.contract.commands import ErrorInfo, Params, Properties, Tags
 from runfold_events.contract.statuses import Status
 
 METRICS_LOGGED: Final = "run.metrics_logged"
+ERASED: Final = "run.erased"
 
 
 class _Event(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True, gc=False):
@@ -146,7 +147,7 @@ class CommandRejected(_Event, frozen=True, tag="run.command_rejected"):
     facts: dict[str, Any] = {}
 
 
-class RunErased(_Event, frozen=True, tag="run.erased"):
+class RunErased(_Event, frozen=True, tag=ERASED):
     """What stays of an erased run: its place in the tree, its number and how it stood."""
 
     run_id: str

@@ -56,9 +56,7 @@ def merged_tokens(texts: Iterable[str]) -> Token | None:
 
     Ten thousand outcomes of one request have as many tokens, of a few partitions: only the last of each is read.
     """
-    ends: dict[
-        str, int
-    ] = {}  # by all that stands before the position, which several partitions share with none
+    ends: dict[str, int] = {}  # by all that stands before a position: store and partition
     for text in texts:
         head, _, end = text.rpartition("=")
         ends[head] = max(int(end), ends.get(head, 0))

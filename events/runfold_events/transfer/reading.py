@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from runfold_events.contract.envelope import RecordedEvent, body_digest
 from runfold_events.contract.errors import Invalid
+from runfold_events.contract.events import ERASED
 from runfold_events.contract.ids import check_workspace_name, slice_of, split_stream
 from runfold_events.decision_state import Fold
 from runfold_events.ports import WriterMark
@@ -30,7 +31,6 @@ from runfold_events.transfer.format import (
     mark_of,
 )
 
-ERASED: Final = "run.erased"
 _KINDS: Final = frozenset({"run", "experiment"})
 
 

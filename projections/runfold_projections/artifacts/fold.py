@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from runfold_events.contract import events as e
+from runfold_events.contract.events import ERASED
 from runfold_events.contract.ids import split_stream
-from runfold_projections.projection import ERASED, FoldEvent, FoldEvents, Row, Tables, ViewTransaction
+from runfold_projections.projection import FoldEvent, FoldEvents, Row, Tables, ViewTransaction
 
 RECORDED: Final = "run.artifact_recorded"
 

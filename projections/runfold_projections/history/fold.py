@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runfold_projections.projection import ERASED, FoldEvent, FoldEvents, Row, Tables, ViewTransaction
+from runfold_events.contract.events import ERASED
+from runfold_projections.projection import FoldEvent, FoldEvents, Row, Tables, ViewTransaction
 
 
 class HistoryProjection:

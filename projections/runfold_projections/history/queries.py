@@ -10,10 +10,10 @@ import msgspec
 from runfold_events.contract.codec import decode_event
 from runfold_events.contract.envelope import JSON, RecordedEvent
 from runfold_events.contract.errors import Invalid
-from runfold_events.contract.events import AnyEvent
+from runfold_events.contract.events import ERASED, AnyEvent
 from runfold_projections.history.words import is_late, words_for
 from runfold_projections.model import HistoryEntry
-from runfold_projections.projection import ERASED, Row, ViewSnapshot
+from runfold_projections.projection import Row, ViewSnapshot
 from runfold_projections.values import as_datetime
 
 _NIL = UUID(int=0)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from runfold_events.contract.events import ERASED
 from runfold_projections.decoding import Piece
 from runfold_projections.metrics.chunks import CHUNK_POINTS, seal
 from runfold_projections.metrics.codec import ValueCodec
 from runfold_projections.metrics.points import Part, pack_parts, part_of, unpack_tails
-from runfold_projections.projection import ERASED, FoldEvents, Row, Tables, ViewTransaction
+from runfold_projections.projection import FoldEvents, Row, Tables, ViewTransaction
 from runfold_projections.status import CREATED
 
 _json = msgspec.json.Encoder().encode

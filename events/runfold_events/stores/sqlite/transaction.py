@@ -10,6 +10,7 @@ from uuid import UUID
 
 from runfold_events.clock import Clock
 from runfold_events.contract.errors import Invalid, Unavailable
+from runfold_events.contract.events import ERASED
 from runfold_events.ports import Head, Holders, Loaded, PartitionRow, Write, WriterKey, WriterMark
 from runfold_events.stores.sqlite import forks
 from runfold_events.stores.sqlite.failures import Translating
@@ -17,7 +18,6 @@ from runfold_events.stores.sqlite.rows import check_dense, event_rows, head_of, 
 from runfold_events.stores.sqlite.steps import Step
 from runfold_events.stores.sqlite.writer import Writer
 
-ERASED: Final = "run.erased"
 FEW_STREAMS_MAX: Final = 4  # up to here one statement per stream is faster than one for all
 
 _EPOCH: Final = Step("epoch")
