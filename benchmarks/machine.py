@@ -6,11 +6,12 @@ import os
 import platform
 import sqlite3
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+
+from benchmarks.interpreter import described
 
 _PACKAGES: Final = (
     "runfold",
@@ -38,7 +39,7 @@ def facts() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": _memory_gib(),
         "load_before": round(os.getloadavg()[0], 2),
-        "python": sys.version.split()[0],
+        "python": described(),
         "sqlite": sqlite3.sqlite_version,
         "packages": {name: version(name) for name in _PACKAGES},
     }
