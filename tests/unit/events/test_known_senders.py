@@ -209,7 +209,7 @@ def _told(records: Sequence[LogRecord], together: int, senders: Senders) -> Stor
     For who knows nobody the rules decide everything.
     """
     if isinstance(senders, Forgetful):
-        with patch.object(Work, "log_metrics", lambda *_: None):
+        with patch.object(Work, "log_metrics", return_value=None):
             return _read(records, together, senders)
     return _read(records, together, senders)
 

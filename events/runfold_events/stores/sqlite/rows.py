@@ -123,7 +123,7 @@ def mark_of(row: Row) -> WriterMark:
     """The mark of a row of ``writer_marks``."""
     return WriterMark(
         row[0],
-        UUID(bytes=row[1]),
+        _uuid(row[1]),
         row[2],
         row[3],
         _ranges_of(row[4]),
