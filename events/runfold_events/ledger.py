@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from runfold_events.collector import paused_for
 from runfold_events.contract import commands as c
@@ -319,6 +319,10 @@ def _visit(start: int, needs: Sequence[Sequence[int]], ordered: dict[int, None])
             stack.append(need)
 
 
+# What others of a batch may have to wait for; without one of these, all of it is one wave.
+_SHAPING: Final = (c.CreateRun, c.EnsureExperiment, c.EraseRun)
+
+
 def waves_of(
     submissions: Sequence[Submission], indexes: list[int], partitions: int
 ) -> list[dict[int, list[int]]]:
@@ -326,6 +330,8 @@ def waves_of(
 
     An erasure starts a wave of its own: it empties what was committed before it.
     """
+    if not any(isinstance(submissions[index].command, _SHAPING) for index in indexes):
+        return [_by_partition(submissions, indexes, partitions)] if indexes else []
     streams: list[str] = [submissions[index].stream for index in indexes]
     named = [_named_by(submissions[index]) for index in indexes]
     creators: dict[str, int] = {}
@@ -349,6 +355,17 @@ def waves_of(
             waves.append({})
         waves[wave].setdefault(partition, []).append(index)
     return waves
+
+
+def _by_partition(
+    submissions: Sequence[Submission], indexes: list[int], partitions: int
+) -> dict[int, list[int]]:
+    if partitions == 1:
+        return {0: indexes}
+    found: dict[int, list[int]] = {}
+    for index in indexes:
+        found.setdefault(partition_of(submissions[index].stream, partitions), []).append(index)
+    return found
 
 
 def first_outcome(repeated: Repeated, events: list[RecordedEvent], token: str) -> Outcome:

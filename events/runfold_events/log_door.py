@@ -294,7 +294,7 @@ def _is_logged(work: Work, entry: _Parsed) -> bool:
     return (
         entry.sender is not None
         and entry.incoming is not None
-        and work.log_metrics(entry.sender.key, entry.incoming.submission)
+        and work.log_metrics(entry.sender.key, entry.incoming.submission) is not None
     )
 
 

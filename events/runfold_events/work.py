@@ -110,7 +110,12 @@ class Work:
     def handle(self, submission: Submission) -> Outcome | Repeated:
         """Decide one command and remember what it changes."""
         stream = str(submission.stream)
-        writer = self._writer((stream, submission.writer_id))
+        key = (stream, submission.writer_id)
+        if isinstance(submission.command, c.LogMetrics):
+            logged = self.log_metrics(key, submission)
+            if logged is not None:
+                return Accepted(self._token(), (ref_of(logged),) if submission.names_events else ())
+        writer = self._writer(key)
         stop = self._admit(writer, submission)
         if stop is not None:
             return stop
@@ -131,7 +136,7 @@ class Work:
             return Repeated((stream, submission.writer_id, submission.writer_seq), is_creation=True)
         return outcome
 
-    def log_metrics(self, key: WriterKey, submission: Submission) -> bool:
+    def log_metrics(self, key: WriterKey, submission: Submission) -> RecordedEvent | None:
         """Do at once what is asked for most: metrics for a run that takes them, by a writer's next number.
 
         Args:
@@ -139,12 +144,12 @@ class Work:
             submission: a ``LogMetrics`` that is well-formed.
 
         Returns:
-            False when it is anything else: nothing was done, and :meth:`handle` has to decide. Where True, it would
-            have done the same, and answered that the command is accepted.
+            The event of the command, which is accepted. None when it is anything else: nothing was done, and the rules
+            have to decide. Where there is an event, they would have given the same.
         """
         writer = self._writer(key)
         if submission.writer_seq != writer.highest + 1 or writer.is_refused or submission.hold:
-            return False
+            return None
         stream = self._stream(key[0])
         command, state = submission.command, stream.state
         if not (
@@ -152,13 +157,13 @@ class Work:
             and isinstance(state, RunState)
             and run_rules.takes_metrics(state)
         ):
-            return False
+            return None
         # Smaller than an event's may be, as all commands are.
         body = (submission.content_type, bytes(command.batch))
-        self._recorder.record(stream, submission, e.METRICS_LOGGED, body)
+        recorded = self._recorder.record(stream, submission, e.METRICS_LOGGED, body)
         stream.pass_by()
         writer.take_next(submission)
-        return True
+        return recorded
 
     def append_system(
         self,

@@ -6,6 +6,7 @@ series in the same form, their points are one piece, be it one that hundreds of 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -18,10 +19,12 @@ from runfold_events.contract.metrics import (
     DecodedSeries,
     MetricBatch,
     OpenSeries,
+    PlainSeries,
     Series,
     as_integers,
     open_parsed,
     parse_batch,
+    plain_series,
 )
 from runfold_projections.arithmetic import Bounds, undo_together
 
@@ -81,6 +84,7 @@ class _Draft(Struct):
     form: object  # what two batches must have in common to be joined; None: nothing can be
     count: int
     sources: list[Source]
+    plain: list[PlainSeries] = []  # with which nothing is wrong
     series: list[Series] = []  # short ones, as they were sent
     opened: list[OpenSeries] = []
 
@@ -98,8 +102,15 @@ class Gathering:
         Raises:
             Invalid, LimitExceeded: this is none.
         """
-        batch = parse_batch(event.content_type, body)
         place = event.partition << _PARTITION_SHIFT | event.pos << _ORDINAL_BITS
+        plain = plain_series(event.content_type, body)
+        form: object
+        if plain is not None:
+            for ordinal, one in enumerate(plain):
+                form = _PLAIN_WITHOUT_STEPS if one.steps is None else _PLAIN
+                self._draft(event, place | ordinal, one.name, form, len(one.times.values)).plain.append(one)
+            return
+        batch = parse_batch(event.content_type, body)
         if _is_short(batch):
             for ordinal, short in enumerate(batch.series):
                 count = len(short.times.values or ())
@@ -121,7 +132,7 @@ class Gathering:
         Raises:
             Invalid, LimitExceeded: something is wrong with a column of one of the batches.
         """
-        opened = [draft.opened or open_parsed(MetricBatch(series=[_joined(draft)])) for draft in self._drafts]
+        opened = [_opened(draft) for draft in self._drafts]
         return [
             Piece(draft.stream, draft.place, draft.sources, series)
             for draft, series in zip(self._drafts, _unpack(opened), strict=True)
@@ -139,6 +150,33 @@ class Gathering:
         draft = self._last[key] = _Draft(event.stream, place, form, count, [source])
         self._drafts.append(draft)
         return draft
+
+
+def _opened(draft: _Draft) -> list[OpenSeries]:
+    """What was gathered in a draft; raises what :meth:`Gathering.pieces` does."""
+    if draft.plain:
+        return [_joined_plain(draft.plain)]
+    return draft.opened or open_parsed(MetricBatch(series=[_joined(draft)]))
+
+
+# Plain series, joined as they were read
+
+_PLAIN: Final = "plain"
+_PLAIN_WITHOUT_STEPS: Final = "plain, without steps"
+
+
+def _joined_plain(found: Sequence[PlainSeries]) -> OpenSeries:
+    times, values = array("q"), array("d")
+    name = found[0].name
+    for one in found:
+        times.fromlist(one.times.values)
+        values.fromlist(one.columns[name].values)
+    steps: array[int] | None = None
+    if found[0].steps is not None:
+        steps = array("q")
+        for one in found:
+            steps.fromlist([] if one.steps is None else one.steps.values)
+    return OpenSeries(name, "scalar", len(times), times, steps, {name: ("f64", values)}, "")
 
 
 # Short series, joined as they were sent

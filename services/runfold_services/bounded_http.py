@@ -58,6 +58,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Answers a problem and closes when a request is no HTTP or its head is over :data:`HEAD_BYTES_MAX`."""
 
     _head_bytes = 0  # of the head that is being received; the parser may hold all of them
+    _data_bytes = 0  # that are being parsed
     _is_in_head = False
     _is_head_too_large = False
 
@@ -69,6 +70,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
+        self._data_bytes = len(data)
         super().data_received(data)
         if self._is_in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
@@ -83,11 +85,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
-        size = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
-        if size > HEAD_BYTES_MAX:
+        # What came of it is no less than it is, and rarely too much.
+        if self._head_bytes + self._data_bytes > HEAD_BYTES_MAX and self._size_of_head() > HEAD_BYTES_MAX:
             self._is_head_too_large = True
             raise ValueError("the head is too large")  # ends parsing; answered by send_400_response
         super().on_headers_complete()
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for any request that it cannot parse."""

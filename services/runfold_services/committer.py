@@ -266,8 +266,7 @@ class Lanes:
 
     async def submit(self, submissions: Sequence[Submission], size_bytes: int) -> list[Outcome]:
         """See :meth:`Committer.submit`."""
-        concerned = {partition_of(submission.stream, self._partitions) for submission in submissions}
-        number = concerned.pop() if len(concerned) == 1 else None
+        number = self._partition_of(submissions)
         is_small = len(submissions) <= SHARED_COMMANDS_MAX and size_bytes <= SHARED_BYTES_MAX
         if self._shared is not None and is_small and number is not None and self._lane(number).is_idle:
             return await self._shared.submit(submissions, size_bytes)
@@ -280,6 +279,13 @@ class Lanes:
         for number in (None, *range(self._partitions)):
             self._lane(number)
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+
+    def _partition_of(self, submissions: Sequence[Submission]) -> int | None:
+        """The one that commands of a request concern; None: several."""
+        if self._partitions == 1 and submissions:
+            return 0
+        concerned = {partition_of(submission.stream, self._partitions) for submission in submissions}
+        return concerned.pop() if len(concerned) == 1 else None
 
     def _wait_apart(self, request: Request) -> None:
         """Somebody else is busy with the partition of a request that was to share a transaction."""

@@ -146,8 +146,12 @@ class Quotas:
         if not submissions:
             return
         buckets = self._buckets(workspace)
+        commands, points = buckets["commands"], buckets["points"]
+        if commands.rate is None and points.rate is None:  # as nearly everywhere
+            commands.take(len(submissions))
+            return
         amounts: dict[QuotaName, int] = {"commands": len(submissions)}
-        if buckets["points"].rate is not None:
+        if points.rate is not None:
             amounts["points"] = _points(submissions)
         self._check(workspace, [name for name, amount in amounts.items() if amount])
         for name, amount in amounts.items():

@@ -54,4 +54,6 @@ class ApiTally:
         """Count a request that was answered."""
         self.requests[operation, status] += 1
         if seconds is not None:
-            self.seconds.setdefault(operation, Distribution(SECONDS)).add(seconds)
+            if operation not in self.seconds:
+                self.seconds[operation] = Distribution(SECONDS)
+            self.seconds[operation].add(seconds)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Sequence, Set
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -211,8 +213,19 @@ def _latest_point(piece: Piece) -> int:
         places = [place for place in places if times[place] == greatest]
     if len(places) == 1:
         return places[0]
-    senders = [(writer, seq, point + i) for writer, seq, point, count in piece.sources for i in range(count)]
-    return max(places, key=senders.__getitem__)
+    return max(places, key=_senders_of(piece))
+
+
+def _senders_of(piece: Piece) -> Callable[[int], tuple[bytes, int, int]]:
+    """As :func:`_sender`, for many points of a piece."""
+    ends = list(accumulate(count for _, _, _, count in piece.sources))
+
+    def sender(index: int) -> tuple[bytes, int, int]:
+        place = bisect_right(ends, index)
+        writer_id, writer_seq, point, count = piece.sources[place]
+        return writer_id, writer_seq, point + index - ends[place] + count
+
+    return sender
 
 
 def _places_of(value: Number, values: array[int]) -> list[int]:

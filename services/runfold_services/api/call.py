@@ -117,7 +117,7 @@ class Call:
         outcomes = await self.submit(commands, hold=hold, fresh=fresh)
         accepted = accepted_all(outcomes)
         token = merged_token(outcomes)
-        events = tuple(event for outcome in accepted for event in outcome.events)
+        events = tuple([event for outcome in accepted for event in outcome.events])
         answer = WriteAnswer(
             token=token or "",
             run_id=getattr(commands[0], "run_id", None),
@@ -284,6 +284,8 @@ def accepted_all(outcomes: Sequence[Outcome]) -> list[Accepted]:
 
 def merged_token(outcomes: Sequence[Outcome]) -> str | None:
     """One position that includes all outcomes."""
+    if len(outcomes) == 1:
+        return outcomes[0].token
     merged = merged_tokens(outcome.token for outcome in outcomes if outcome.token is not None)
     return None if merged is None else str(merged)
 

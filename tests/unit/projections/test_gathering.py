@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runfold_events.contract.columns import Column, Dtype, pack_floats, pack_integers
-from runfold_events.contract.envelope import MSGPACK
+from runfold_events.contract.envelope import JSON, MSGPACK
 from runfold_events.contract.events import METRICS_LOGGED
 from runfold_events.contract.ids import run_stream
-from runfold_events.contract.metrics import NO_STEP, Series, encode_batch
+from runfold_events.contract.metrics import NO_STEP, MetricBatch, Series, encode_batch
 from runfold_events.sync import run_sync
 from runfold_projections.decoding import PIECE_POINTS_MAX, Gathering, Piece
 from runfold_projections.testing.history import WORKSPACE, MemorySource
@@ -61,8 +62,26 @@ def series(draw: st.DrawFn) -> Series:
 
 
 BATCHES = st.lists(
-    st.tuples(st.integers(1, 3), st.integers(1, 4), st.lists(series(), min_size=1, max_size=3)), max_size=8
+    st.tuples(
+        st.integers(1, 3),
+        st.integers(1, 4),
+        st.lists(series(), min_size=1, max_size=3),
+        st.sampled_from([JSON, MSGPACK]),
+    ),
+    max_size=8,
 )
+
+
+def body_of(found: list[Series], content_type: str) -> bytes:
+    """A batch; in JSON a plain NaN is a text."""
+    if content_type == MSGPACK:
+        return encode_batch(found)
+    batch = msgspec.to_builtins(MetricBatch(series=found))
+    for one in batch["series"]:
+        for column in one["columns"].values():
+            if "values" in column:
+                column["values"] = [value if value == value else "NaN" for value in column["values"]]  # noqa: PLR0124
+    return msgspec.json.encode(batch)
 
 
 def point(step: int | None, value: float, kind: Any = "scalar") -> Series:
@@ -76,20 +95,22 @@ def point(step: int | None, value: float, kind: Any = "scalar") -> Series:
 
 
 @given(BATCHES)
-@example([(2, 1, [point(3, 0.5)]), (1, 9, [point(3, 0.25)]), (1, 2, [point(2, 7.0)])])
-@example([(1, 4, [point(None, 0.5)]), (1, 2, [point(None, 0.25)])])
-@example([(1, 1, [point(1, 0.5), point(1, 0.75)]), (1, 2, [point(None, 0.25, "row")])])
-def test_together_as_one_by_one(batches: list[tuple[int, int, list[Series]]]) -> None:
+@example([(2, 1, [point(3, 0.5)], JSON), (1, 9, [point(3, 0.25)], JSON), (1, 2, [point(2, 7.0)], JSON)])
+@example([(2, 1, [point(3, 0.5)], JSON), (1, 9, [point(3, 0.25)], MSGPACK), (1, 2, [point(2, 7.0)], JSON)])
+@example([(1, 4, [point(None, 0.5)], JSON), (1, 2, [point(None, 0.25)], JSON), (1, 3, [point(1, 9.0)], JSON)])
+@example([(1, 4, [point(None, 0.5)], MSGPACK), (1, 2, [point(None, 0.25)], MSGPACK)])
+@example([(1, 1, [point(1, 0.5), point(1, 0.75)], MSGPACK), (1, 2, [point(None, 0.25, "row")], MSGPACK)])
+def test_together_as_one_by_one(batches: list[tuple[int, int, list[Series], str]]) -> None:
     """Points, who sent them, and which is the latest, in every order of numbers and writers."""
     folded = Folded()
     folded.history.experiment()
     folded.history.create("r")
-    for writer, number, found in batches:
+    for writer, number, found, content_type in batches:
         folded.history.append_body(
             STREAM,
             METRICS_LOGGED,
-            encode_batch(found),
-            content_type=MSGPACK,
+            body_of(found, content_type),
+            content_type=content_type,
             writer_id=UUID(int=writer),
             writer_seq=number,
         )

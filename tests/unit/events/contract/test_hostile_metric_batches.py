@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runfold_events.contract.envelope import JSON, MSGPACK
 from runfold_events.contract.errors import Invalid, LimitExceeded
-from runfold_events.contract.metrics import check_batch, decode_batch
+from runfold_events.contract.metrics import check_batch, decode_batch, plain_series
 from tests.support.columns import (
     Plain,
     compress,
@@ -494,14 +494,40 @@ def one_series(draw: st.DrawFn) -> dict[str, Any]:
     return found
 
 
-@given(st.lists(one_series(), max_size=2))
-@settings(max_examples=600)
-def test_who_only_checks_a_batch_is_told_what_who_reads_it_is(batch: list[Any]) -> None:
-    body = msgspec.msgpack.encode({"series": batch})
+@given(st.lists(one_series(), max_size=2), st.sampled_from([JSON, MSGPACK]))
+@settings(max_examples=900)
+def test_who_only_checks_a_batch_is_told_what_who_reads_it_is(batch: list[Any], content_type: str) -> None:
+    encode = msgspec.json.encode if content_type == JSON else msgspec.msgpack.encode
+    body = encode({"series": batch})
     try:
-        decode_batch(MSGPACK, body)
+        decode_batch(content_type, body)
     except Invalid as error:
         told: Any = type(error), error.message, error.facts
     else:
         told = None
-    assert check_error(MSGPACK, body) == told
+    assert check_error(content_type, body) == told
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("0", "-0", "-0.0", "1", "0.1", "1e-400", "5e-324", "1.7976931348623157e308", "9007199254740993"),
+        *("9223372036854775807", "18446744073709551616", "36893488147419103233", "1" * 30),
+    ],
+)
+def test_a_plain_number_is_the_same_whoever_reads_it(number: str) -> None:
+    """Zeros keep their sign, and what has more digits than a float is rounded alike."""
+    times = '{"dtype":"i64","values":[7]}'
+    column = f'{{"dtype":"f64","values":[{number}]}}'
+    body = (
+        f'{{"series":[{{"name":"m","times":{times},"steps":{times},"columns":{{"m":{column}}}}}]}}'.encode()
+    )
+    (generally,) = decode_batch(JSON, body)
+    plainly = plain_series(JSON, body)
+    assert plainly is not None
+    (one,) = plainly
+    assert one.columns["m"].values[0].hex() == generally.columns["m"][1][0].hex()
+    assert one.times.values == list(generally.times)
+    assert one.steps is not None
+    assert generally.steps is not None
+    assert one.steps.values == list(generally.steps)
