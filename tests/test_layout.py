@@ -43,6 +43,29 @@ def pyproject() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
+# ── the Pythons that are promised ─────────────────────────────────────────────────────────────────────────
+
+
+@source_tree
+def test_every_tool_judges_as_for_the_oldest_python() -> None:
+    """What only newer ones have would otherwise be found by whoever still has the oldest."""
+    project, tools = pyproject()["project"], pyproject()["tool"]
+    named = [
+        re.fullmatch(r"Programming Language :: Python :: 3\.(\d+)", one) for one in project["classifiers"]
+    ]
+    minors = [int(one[1]) for one in named if one]
+    oldest = f"3.{minors[0]}"
+
+    assert minors == list(range(minors[0], minors[-1] + 1))
+    assert project["requires-python"] == f">={oldest}"
+    assert tools["mypy"]["python_version"] == tools["basedpyright"]["pythonVersion"] == oldest
+    assert tools["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    dev = (ROOT / "dev").read_text("utf-8")
+    assert f"sys.version_info < (3, {minors[0]})" in dev
+    assert f"--python-version {oldest} " in dev
+    assert all(f" python3.{minor} " in dev for minor in minors)
+
+
 # ── source roots and packages ─────────────────────────────────────────────────────────────────────────────
 
 

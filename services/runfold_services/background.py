@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import Final
 
@@ -46,8 +47,10 @@ class Background:
 
     def _start(self) -> None:
         if self._thread is None and not self._stopping.is_set():
-            self._thread = threading.Thread(target=self._run, name="runfold-background", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="runfold-background", daemon=True)
+            with suppress(RuntimeError):  # while Python 3.12 ends none can start; readers fold for themselves
+                thread.start()
+                self._thread = thread
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """End the thread after the fold it is in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from uuid import UUID
 
@@ -119,9 +119,8 @@ def test_a_fold_that_dies_half_way_is_undone_because_it_is_one_transaction(
 
     @asynccontextmanager
     async def without_transaction(self: SqliteViewStore) -> AsyncGenerator[SqliteSession, None]:
-        connection = sqlite3.connect(tmp_path / "views.db", isolation_level=None)
-        yield SqliteSession(connection)
-        connection.close()
+        with closing(sqlite3.connect(tmp_path / "views.db", isolation_level=None)) as connection:
+            yield SqliteSession(connection)
 
     folded = Folded(path=tmp_path / "views.db")
     folded.history.experiment()
@@ -233,6 +232,7 @@ def test_a_projection_that_raises_stops_alone_and_skips_nothing(batch_events_max
     # A program that can read the event goes on from there.
     repaired = Fragile("nothing")
     mended = Folded(folded.source, projections=[repaired, *others])
+    mended.close()
     mended.views = type(folded.views)(folded.source, folded.store, [repaired, *others])
     mended.store = folded.store
     assert mended.dump() == refolded(folded.source)

@@ -15,8 +15,8 @@ from benchmarks.interpreter import described, is_optimised
     [
         ("'--prefix=/opt' '--enable-optimizations' '--with-lto'", "/opt", True),
         (
-            "'--prefix=/home/me/.pyenv/versions/3.11.7' '--enable-shared'",
-            "/home/me/.pyenv/versions/3.11.7",
+            "'--prefix=/opt/pythons/3.11.7' '--enable-shared'",
+            "/opt/pythons/3.11.7",
             False,
         ),
         ("'--enable-shared' '--prefix=/usr' '--with-computed-gotos'", "/usr", True),

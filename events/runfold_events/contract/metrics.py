@@ -86,6 +86,7 @@ class PlainSeries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     times: PlainIntegers
     columns: Annotated[dict[str, PlainFloats], Meta(min_length=1, max_length=1)]
     steps: PlainIntegers | None = None
+    kind: Literal["scalar"] = "scalar"
 
 
 class _PlainBatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):

@@ -38,9 +38,9 @@ def script(workspace: Workspace, tmp_path: Path) -> Script:
     else:
         env["RUNFOLD_HOME"] = workspace.location
 
-    def run(body: str, *, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def run(body: str, *, first: str = "", timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         program = tmp_path / "program.py"
-        program.write_text(PROLOGUE + textwrap.dedent(body), "utf-8")
+        program.write_text(textwrap.dedent(first) + PROLOGUE + textwrap.dedent(body), "utf-8")
         return subprocess.run(
             [sys.executable, str(program)],
             cwd=tmp_path,
@@ -234,6 +234,31 @@ def test_workers_of_multiprocessing_lose_nothing(script: Script, experiment: Exp
     assert run.get_metrics() == {f"worker {n}": list(range(20)) for n in range(2)}
     assert sorted(child.get_metrics()["loss"] for child in run.get_children()) == [0, 1]
     assert {child.get_status() for child in run.get_children()} == {"Completed"}
+
+
+def test_a_run_of_an_exit_handler_is_recorded(script: Script, experiment: Experiment) -> None:
+    """After the SDK's own handler has closed everything, and where Python 3.12 starts no thread any more."""
+    done = script(
+        """
+        atexit.register(report, "before the SDK's")
+        """,
+        first="""
+        import atexit
+
+        def report(name):
+            with experiment.start_logging(display_name=name) as run:
+                run.log("m", 1)
+                run.log("m", 2)
+
+        atexit.register(report, "after the SDK's")
+        """,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    runs = {run.display_name: run for run in experiment.get_runs()}
+    assert set(runs) == {"after the SDK's", "before the SDK's"}
+    for run in runs.values():
+        assert (run.get_status(), run.get_metrics()) == ("Completed", {"m": [1, 2]})
 
 
 @over_http

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import cast
@@ -69,6 +70,21 @@ def test_what_comes_between_two_folds_is_folded_when_its_time_comes(monkeypatch:
     assert time.monotonic() - began > 0.1
     beside.stop()
     assert tracker.folds == 2
+
+
+def test_where_no_thread_can_start_whoever_appends_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is in the exit handlers of Python 3.12; readers fold for themselves."""
+    tracker = Counting()
+    beside = Background(cast(Tracker, tracker))
+    with monkeypatch.context() as ending:
+        ending.setattr(threading.Thread, "start", _refuse_to_start)
+        beside.wake()
+        beside.stop()
+    assert tracker.folds == 0
+
+
+def _refuse_to_start(thread: threading.Thread) -> None:
+    raise RuntimeError("can't create new thread at interpreter shutdown")
 
 
 def _wait_for(is_so: Callable[[], bool], seconds: float = 10.0) -> None:

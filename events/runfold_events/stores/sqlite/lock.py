@@ -24,6 +24,7 @@ from runfold_events.stores.sqlite import forks
 LOCK_SUFFIX: Final = ".lock"
 THREAD_NAME: Final = "runfold-file-lock"
 RETRY_AFTER_S: Final = 1.0
+POLL_S: Final = 0.005  # where no thread can wait for an answer
 
 
 class Held:
@@ -201,13 +202,15 @@ class _Gate(ProcessLock):
         if self._file is None:
             self._file = _open_lock_file(self.name + LOCK_SUFFIX)
         if self._request is None or not self._request.adopt():
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._request = _Request(self._file, self)
-            else:
-                self._request = None
+            self._request = None
+            if _lock_at_once(self._file):
                 return True
+            try:
+                self._request = _Request(self._file, self)
+            except (
+                RuntimeError
+            ):  # no thread can start: Python 3.12 is so strict from its first exit handler on
+                return _poll(self._file, deadline)
         granted = False
         try:
             granted = self._request.wait(deadline - time.monotonic())
@@ -229,6 +232,24 @@ class _Gate(ProcessLock):
         if self._file is not None:
             with contextlib.suppress(OSError):
                 os.close(self._file)
+
+
+def _lock_at_once(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _poll(file: int, deadline: float) -> bool:
+    """Ask again and again: this has no place in the queue and needs no thread."""
+    while not _lock_at_once(file):
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            return False
+        time.sleep(min(POLL_S, left_s))
+    return True
 
 
 class _Request:

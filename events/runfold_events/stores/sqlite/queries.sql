@@ -28,8 +28,8 @@ FROM writer_marks WHERE stream = ? AND writer_id = ?
 -- name: marks
 -- Of pairs: streams as a JSON array, the writers' 16 bytes behind one another.
 SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced
-FROM json_each(?1) AS wanted
-CROSS JOIN writer_marks ON stream = wanted.value AND writer_id = substr(?2, wanted.key * 16 + 1, 16)
+FROM json_each(?) AS wanted
+CROSS JOIN writer_marks ON stream = wanted.value AND writer_id = substr(?, wanted.key * 16 + 1, 16)
 
 -- name: marks_of_stream
 SELECT stream, writer_id, highest, digest, gaps, lost, refused_creation, announced

@@ -123,6 +123,7 @@ class SqliteStore:
         connection.set_authorizer(authorizer(Role.EVENTS))
         lock: WriteLock = ProcessLock(MEMORY)
         writer = cls.writer_class(MEMORY, lambda: connection, lock, lock_timeout_s)
+        writer.connection()  # it has it from now on, and closes it even where nothing was ever written
         return cls(MEMORY, identity, clock, writer, SharedReader(writer, lock_timeout_s))
 
     @property

@@ -491,6 +491,8 @@ def one_series(draw: st.DrawFn) -> dict[str, Any]:
         found["columns"] = draw(st.dictionaries(NAMES, column("f64", 0), max_size=2))
     if odd == "description":
         found["description"] = draw(st.sampled_from(["", "d", "d" * 100_000]))
+    if draw(st.booleans()):
+        found["kind"] = draw(st.sampled_from(["scalar", "row", "", "no such kind"]))
     return found
 
 

@@ -156,6 +156,27 @@ def test_a_request_that_was_given_up_is_taken_over_by_the_next(path: Path, rival
     lock.acquire(LONG_S).release()
 
 
+def test_a_lock_is_waited_for_where_no_thread_can_start(
+    path: Path, rival: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is in the exit handlers of Python 3.12, by which a program delivers its last values."""
+    with monkeypatch.context() as ending:
+        ending.setattr(threading.Thread, "start", refuse_to_start)
+        with pytest.raises(Unavailable):
+            FileLock(path).acquire(SHORT_S)
+    letting_go = threading.Timer(SHORT_S, fcntl.flock, (rival, fcntl.LOCK_UN))
+    letting_go.start()
+    monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+    with FileLock(path).acquire(LONG_S), pytest.raises(BlockingIOError):
+        fcntl.flock(rival, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(rival, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    letting_go.join()
+
+
+def refuse_to_start(thread: threading.Thread) -> None:
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+
 def test_a_lock_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot open the lock file"):
         FileLock(tmp_path / "missing" / "ledger.db").acquire(SHORT_S)

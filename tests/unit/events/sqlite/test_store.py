@@ -16,7 +16,7 @@ from runfold_events.check import check_ledger
 from runfold_events.contract.envelope import LedgerDamaged
 from runfold_events.contract.errors import Invalid, Unavailable
 from runfold_events.ports import Write
-from runfold_events.stores.sqlite import SqliteStore, connection
+from runfold_events.stores.sqlite import SqliteStore, connection, store
 from runfold_events.sync import run_sync
 from runfold_events.testing.builders import EventBuilder
 
@@ -226,6 +226,21 @@ def test_stores_in_memory_are_apart() -> None:
     assert run_sync(two.store.ends()) == (0,)
     for desk in (one, two):
         run_sync(desk.store.close())
+
+
+def test_a_store_in_memory_that_was_never_used_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+
+    def opening(path: Path | str) -> sqlite3.Connection:
+        opened.append(connection.open_unrestricted(path))
+        return opened[-1]
+
+    monkeypatch.setattr(store, "open_unrestricted", opening)
+    run_sync(SqliteStore.open(":memory:").close())
+
+    (database,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
 
 
 def test_a_missing_position_is_damage_and_no_silence(on_file: Desk) -> None:
