@@ -26,8 +26,11 @@ EVENTS: Final = 900
 RATE: Final = 250.0
 PARTITIONS: Final = 2
 
-# What stands at one place, and how to change it whatever forbids that.
-EVENT: Final = "partition = 0 AND pos = 20"
+# An event with others around it, the only one of its command; and how to change it whatever forbids that.
+POS: Final = (
+    "(SELECT min(pos) FROM runfold.events WHERE partition = 0 AND pos >= 20 AND type = 'run.metrics_logged')"
+)
+EVENT: Final = f"partition = 0 AND pos = {POS}"
 UNLOCK: Final = "ALTER TABLE runfold.{} DISABLE TRIGGER ALL"
 COPY: Final = """
 WITH place AS (UPDATE runfold.partitions SET next_pos = next_pos + 1 WHERE partition = 0 RETURNING next_pos - 1 AS pos)
@@ -35,7 +38,7 @@ INSERT INTO runfold.events SELECT e.partition, place.pos,
     (SELECT max(stream_seq) + 1 FROM runfold.events WHERE stream = e.stream), occurred_at, recorded_at, {number}, slice,
     data_version, gen_random_uuid(), epoch, {writer}, causation_id, correlation_id, type, stream, actor, actor_source,
     door, traceparent, content_type, subject, key_id, salt, digest, chain, body
-FROM runfold.events AS e, place WHERE e.partition = 0 AND e.pos = 20
+FROM runfold.events AS e, place WHERE e.partition = 0 AND e.pos = {pos}
 """
 
 
@@ -75,10 +78,10 @@ TAMPERINGS: Final = {
         f"UPDATE runfold.events SET recorded_at = recorded_at + 1 WHERE {EVENT}", kinds=[findings.CHAIN]
     ),
     "an event is there twice": tampering(
-        COPY.format(number="writer_seq", writer="writer_id"), kinds=[findings.DUPLICATE]
+        COPY.format(pos=POS, number="writer_seq", writer="writer_id"), kinds=[findings.DUPLICATE]
     ),
     "an event was sent by nobody": tampering(
-        COPY.format(number="writer_seq", writer="gen_random_uuid()"), kinds=[findings.UNSENT]
+        COPY.format(pos=POS, number="writer_seq", writer="gen_random_uuid()"), kinds=[findings.UNSENT]
     ),
     "two commands of a writer are the wrong way round": tampering(
         "UPDATE runfold.events AS a SET writer_seq = b.writer_seq FROM runfold.events AS b "
