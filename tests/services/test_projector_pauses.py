@@ -54,7 +54,8 @@ async def paced(rate: float, settings: ProjectorSettings) -> tuple[float, float]
     history.experiment()
     for number in range(RUNS):
         history.create(f"r{number}")
-    projector = Projector(source, Views(":memory:"), all_projections(), settings=settings)
+    views = Views(":memory:")
+    projector = Projector(source, views, all_projections(), settings=settings)
     await projector.start()
     await asyncio.sleep(1.0)
     before = (source.reads, projector.status.events)
@@ -69,6 +70,7 @@ async def paced(rate: float, settings: ProjectorSettings) -> tuple[float, float]
         waited += 0.001 * (sent - projector.status.events + before[1])
     passes = source.reads - before[0]
     await projector.stop()
+    await views.close()
     return passes / SECONDS, waited / sent
 
 

@@ -10,6 +10,7 @@ Two rules differ from what msgspec says of a Struct:
 from __future__ import annotations
 
 import re
+from inspect import cleandoc
 from typing import Any, Final, cast, get_args
 
 import msgspec
@@ -201,5 +202,6 @@ def without_marks(definitions: dict[str, Schema]) -> dict[str, Schema]:
 
 
 def plain_text(text: str) -> str:
-    """A docstring without its cross-reference marks."""
-    return re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("``", "`")
+    """A docstring without cross-reference marks and, as Python 3.13 has it anyway, without its lines' indentation."""
+    marked = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("``", "`")
+    return cleandoc(marked)

@@ -15,7 +15,7 @@ from runfold._spool_kept import read_receipts, read_refused
 from runfold._streams import Pending
 from runfold._verify import verify
 from runfold_events.contract import commands as c
-from runfold_events.contract import limits
+from runfold_events.contract import limits, metrics
 from runfold_events.contract.errors import Invalid
 from runfold_events.contract.limits import HEARTBEAT_INTERVAL_S
 from runfold_events.contract.submission import Accepted
@@ -191,6 +191,7 @@ def test_a_refusal_uses_no_number_and_leaves_no_gap(monkeypatch: pytest.MonkeyPa
     """The ledger is stricter than its sender, as one of another release may be."""
     desk = LogDesk()
     monkeypatch.setattr(limits, "METRIC_NAME_CHARS_MAX", 4, raising=True)
+    monkeypatch.setattr(metrics, "_SIMPLE_NAME_CHARS_MAX", 4)
     desk.log(desk.r, "loss", 1.0)
     desk.log(desk.r, "accuracy", 0.5)
     desk.deliver()
