@@ -17,6 +17,7 @@ from runfold_events.ids_source import SystemIds
 from runfold_events.ledger import Ledger
 from runfold_events.log_door import UNREADABLE_BYTES_MAX, LogDoor, LogRecord
 from runfold_events.stores.sqlite import SqliteStore
+from runfold_events.sync import run_sync
 from runfold_events.unreadable import (
     REDRIVE_HEADER,
     EntryName,
@@ -38,6 +39,9 @@ class Door:
         self.store = SqliteStore.open(":memory:", partitions=partitions)
         self._door = LogDoor(Ledger(self.store, SystemIds()), lambda _: SENDER, uuid4())
         self._offsets = [0] * partitions
+
+    def __del__(self) -> None:
+        run_sync(self.store.close())
 
     def take(self, partition: int, *records: tuple[bytes, bytes, unreadable.Header]) -> None:
         taken = [self._record(partition, key, value, (header,)) for key, value, header in records]
