@@ -360,11 +360,9 @@ def waves_of(
 def _by_partition(
     submissions: Sequence[Submission], indexes: list[int], partitions: int
 ) -> dict[int, list[int]]:
-    if partitions == 1:
-        return {0: indexes}
     found: dict[int, list[int]] = {}
     for index in indexes:
-        found.setdefault(partition_of(submissions[index].stream, partitions), []).append(index)
+        found.setdefault(submissions[index].partition(partitions), []).append(index)
     return found
 
 

@@ -22,7 +22,7 @@ from runfold_events.contract.cloudevents import IncomingCommand, read_command
 from runfold_events.contract.commands import EraseRun
 from runfold_events.contract.errors import RunfoldError, Unavailable
 from runfold_events.contract.events import CommandRedriven, CommandUnreadable, LogLost, SystemEvent
-from runfold_events.contract.ids import partition_of, system_stream
+from runfold_events.contract.ids import system_stream
 from runfold_events.contract.submission import Actor, Outcome, Refused, Submission, outcome_code
 from runfold_events.ledger import Ledger, refusal_of, refusal_of_batch
 from runfold_events.ports import LogMark
@@ -195,7 +195,7 @@ class LogDoor:
                 facts={"field": "ce_type", "actor": actor.name},
             )
             return _Parsed(record, incoming, why)
-        expected = partition_of(incoming.submission.stream, self._ledger.store.partitions)
+        expected = incoming.submission.partition(self._ledger.store.partitions)
         if expected != record.partition:
             why = Refused(
                 code="invalid",

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from runfold_events.contract.commands import EraseRun
 from runfold_events.contract.errors import Unavailable
-from runfold_events.contract.ids import partition_of
 from runfold_events.contract.submission import Outcome, Submission
 from runfold_events.ledger import Ledger, creations_of, refusal_of, waves_of
 from runfold_events.ports import SharingStore, Write
@@ -41,7 +40,7 @@ class Sharing:
         open_indexes = [index for index, outcome in enumerate(outcomes) if outcome is None]
         partitions = self._store.partitions
         left_out = {
-            partition_of(submissions[index].stream, partitions)
+            submissions[index].partition(partitions)
             for index in open_indexes
             if isinstance(submissions[index].command, EraseRun)
         }

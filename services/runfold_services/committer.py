@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from runfold_events.contract import limits
 from runfold_events.contract.errors import RunfoldError, Unavailable
-from runfold_events.contract.ids import partition_of
 from runfold_events.contract.submission import Outcome, Submission
 
 BATCH_COMMANDS_MAX: Final = 4_000  # a commit stops taking requests at this many commands …
@@ -266,7 +265,8 @@ class Lanes:
 
     async def submit(self, submissions: Sequence[Submission], size_bytes: int) -> list[Outcome]:
         """See :meth:`Committer.submit`."""
-        number = self._partition_of(submissions)
+        concerned = {submission.partition(self._partitions) for submission in submissions}
+        number = concerned.pop() if len(concerned) == 1 else None
         is_small = len(submissions) <= SHARED_COMMANDS_MAX and size_bytes <= SHARED_BYTES_MAX
         if self._shared is not None and is_small and number is not None and self._lane(number).is_idle:
             return await self._shared.submit(submissions, size_bytes)
@@ -280,16 +280,9 @@ class Lanes:
             self._lane(number)
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
 
-    def _partition_of(self, submissions: Sequence[Submission]) -> int | None:
-        """The one that commands of a request concern; None: several."""
-        if self._partitions == 1 and submissions:
-            return 0
-        concerned = {partition_of(submission.stream, self._partitions) for submission in submissions}
-        return concerned.pop() if len(concerned) == 1 else None
-
     def _wait_apart(self, request: Request) -> None:
         """Somebody else is busy with the partition of a request that was to share a transaction."""
-        self._lane(partition_of(request.submissions[0].stream, self._partitions)).take_over(request)
+        self._lane(request.submissions[0].partition(self._partitions)).take_over(request)
 
     def _lane(self, number: int | None) -> Committer:
         lane = self._lanes.get(number)

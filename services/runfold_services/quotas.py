@@ -146,14 +146,14 @@ class Quotas:
         if not submissions:
             return
         buckets = self._buckets(workspace)
-        commands, points = buckets["commands"], buckets["points"]
-        if commands.rate is None and points.rate is None:  # as nearly everywhere
-            commands.take(len(submissions))
-            return
         amounts: dict[QuotaName, int] = {"commands": len(submissions)}
-        if points.rate is not None:
+        if buckets["points"].rate is not None:
             amounts["points"] = _points(submissions)
-        self._check(workspace, [name for name, amount in amounts.items() if amount])
+        bounded: list[QuotaName] = [
+            name for name in amounts if amounts[name] and buckets[name].rate is not None
+        ]
+        if bounded:  # nearly nowhere
+            self._check(workspace, bounded)
         for name, amount in amounts.items():
             buckets[name].take(amount)
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from runfold_events.contract.commands import Command, RunCommand
 from runfold_events.contract.envelope import JSON
-from runfold_events.contract.ids import StreamId, experiment_stream, run_stream
+from runfold_events.contract.ids import StreamId, experiment_stream, partition_of, run_stream
 
 
 class Actor(Struct, frozen=True):
@@ -41,6 +41,10 @@ class Submission(Struct, frozen=True, kw_only=True, gc=False):
     def stream(self) -> StreamId:
         """The stream that the command concerns."""
         return stream_of(self.workspace, self.command)
+
+    def partition(self, partitions: int) -> int:
+        """The store partition of that stream, which is not even named where there is only one."""
+        return 0 if partitions == 1 else partition_of(self.stream, partitions)
 
 
 def stream_of(workspace: str, command: Command) -> StreamId:

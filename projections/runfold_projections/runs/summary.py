@@ -186,17 +186,7 @@ def _add(summary: Summary, piece: Piece, best: int, column: str) -> None:
             if best < 0:
                 return
     step = NO_STEP if series.steps is None else series.steps[best]
-    summary.offer((step, series.times[best], *_sender(piece, best)), values[best])
-
-
-def _sender(piece: Piece, index: int) -> tuple[bytes, int, int]:
-    """Who sent a point, in which command, and where in its series of the batch."""
-    behind = piece.series.count - index
-    for writer_id, writer_seq, point, count in reversed(piece.sources):
-        if behind <= count:
-            return writer_id, writer_seq, point + count - behind
-        behind -= count
-    raise IndexError(index)
+    summary.offer((step, series.times[best], *_senders_of(piece)(best)), values[best])
 
 
 def _latest_point(piece: Piece) -> int:
@@ -217,7 +207,7 @@ def _latest_point(piece: Piece) -> int:
 
 
 def _senders_of(piece: Piece) -> Callable[[int], tuple[bytes, int, int]]:
-    """As :func:`_sender`, for many points of a piece."""
+    """Tells of points of a piece who sent each, in which command, and where it was in its series of the batch."""
     ends = list(accumulate(count for _, _, _, count in piece.sources))
 
     def sender(index: int) -> tuple[bytes, int, int]:

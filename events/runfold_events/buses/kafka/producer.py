@@ -11,7 +11,6 @@ from runfold_events.buses.kafka.sender import Sender
 from runfold_events.contract import limits
 from runfold_events.contract.cloudevents import Record, command_record
 from runfold_events.contract.errors import Unavailable
-from runfold_events.contract.ids import partition_of
 from runfold_events.contract.submission import Submission
 
 DEADLINE_S: Final = 30.0
@@ -64,7 +63,7 @@ class CommandProducer:
         parts: dict[int, list[Record]] = {}
         partitions: list[int] = []
         for submission in submissions:
-            partitions.append(partition_of(submission.stream, self._partitions))
+            partitions.append(submission.partition(self._partitions))
             parts.setdefault(partitions[-1], []).append(command_record(submission, reply_to=reply_to))
         size = sum(record.size_bytes for records in parts.values() for record in records)
         try:

@@ -207,9 +207,8 @@ class _Gate(ProcessLock):
                 return True
             try:
                 self._request = _Request(self._file, self)
-            except (
-                RuntimeError
-            ):  # no thread can start: Python 3.12 is so strict from its first exit handler on
+            except RuntimeError:
+                # No thread can start: Python 3.12 is so strict from its first exit handler on.
                 return _poll(self._file, deadline)
         granted = False
         try:
