@@ -85,6 +85,19 @@ class Client:
         return self.request("POST", path, body, headers)
 
 
+def await_others(location: str, workspace: str) -> None:
+    """Wait until the views have what anyone was answered at ``location``; those of a folder always have.
+
+    A question that names no position waits for all that (``RUNFOLD_FRESH_WAIT_S``). The SDK of a test process names
+    one: what that process itself has heard of, in this test or an earlier one.
+    """
+    if not location.startswith("http"):
+        return
+    with Client(location) as client:
+        reply = client.get(f"/api/v1/workspaces/{workspace}/runs?limit=1")
+        assert reply.status in {200, 404}, reply
+
+
 @contextmanager
 def running(backend: Backend, settings: ServerSettings | None = None) -> Generator[Server]:
     """A server that answers requests; stopped at the end of the block."""

@@ -25,6 +25,7 @@ import pytest
 import runfold
 from runfold import Experiment, PropertyImmutable, Run, RunConfiguration, Workspace, _process, azureml
 from tests.support.agents import agent_for
+from tests.support.http_server import await_others
 from tests.support.markdown import blocks
 from tests.support.repository import ROOT, script
 
@@ -133,7 +134,9 @@ class Document:
         text = code(
             number, unchanged_imports=False, workspace=self.workspace.name, run="" if run is None else run.id
         )
-        return [_command(line) for line in text.splitlines() if line and not line.startswith("#")]
+        done = [_command(line) for line in text.splitlines() if line and not line.startswith("#")]
+        await_others(self.workspace.location, self.workspace.name)
+        return done
 
     def answer(self, number: int, run: Run | None = None) -> Any:
         """What the only command of a block answers, as JSON."""

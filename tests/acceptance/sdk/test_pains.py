@@ -15,6 +15,7 @@ import pytest
 from runfold import Experiment, Run, RunEnded, ScriptRunConfig, Workspace
 from runfold.exceptions import UserErrorException
 from tests.support.found_in_files import found_in_files
+from tests.support.http_server import await_others
 
 PROGRAM_S_MAX = 60
 
@@ -24,7 +25,7 @@ def program(workspace: Workspace, folder: Path, text: str) -> subprocess.Complet
     place = "RUNFOLD_URL" if workspace.location.startswith("http") else "RUNFOLD_HOME"
     begin = "import sys\nfrom runfold import Experiment, Workspace\nexperiment = Experiment(Workspace(), 'pains')\n"
     (folder / "program.py").write_text(begin + text)
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "program.py"],
         cwd=folder,
         env={**os.environ, place: workspace.location, "RUNFOLD_WORKSPACE": workspace.name},
@@ -33,6 +34,8 @@ def program(workspace: Workspace, folder: Path, text: str) -> subprocess.Complet
         timeout=PROGRAM_S_MAX,
         check=False,
     )
+    await_others(workspace.location, workspace.name)
+    return done
 
 
 @pytest.mark.parity("MT-19")

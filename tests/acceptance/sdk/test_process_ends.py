@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from runfold import Experiment, Run, Workspace
+from tests.support.http_server import await_others
 
 # What is the SDK's own doing, whatever the transport, is shown over one of them: processes take their time to start.
 over_http = pytest.mark.parametrize("workspace", ["http"], indirect=True)
@@ -41,7 +42,7 @@ def script(workspace: Workspace, tmp_path: Path) -> Script:
     def run(body: str, *, first: str = "", timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         program = tmp_path / "program.py"
         program.write_text(textwrap.dedent(first) + PROLOGUE + textwrap.dedent(body), "utf-8")
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, str(program)],
             cwd=tmp_path,
             env={**env, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
@@ -50,6 +51,8 @@ def script(workspace: Workspace, tmp_path: Path) -> Script:
             timeout=timeout_s,
             check=False,
         )
+        await_others(workspace.location, workspace.name)
+        return done
 
     return run
 
