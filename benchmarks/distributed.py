@@ -15,6 +15,7 @@ from benchmarks import families, latency, raw_servers, throughput, workers
 from benchmarks.fleet import Fleet, Watch, fleet
 from benchmarks.flood import begin_runs, records_of, strangers
 from benchmarks.measure import Group, Measured, Raw, Sizes, percentile
+from benchmarks.memory import touch_us
 from benchmarks.place import Place, scratch
 from benchmarks.progress import bar
 from benchmarks.raw import fdatasync_ms
@@ -76,8 +77,10 @@ async def _limits(
     again = range(sizes.repeats)
     syncs = [fdatasync_ms(folder) for _ in again]
     commits = [await raw_servers.commits_ms(connection, sizes.raw_commits) for _ in again]
+    touched = [await asyncio.to_thread(touch_us) for _ in again]
     rows = [
         Measured(name=syncs[0].name, unit="ms", values=tuple(sync.value for sync in syncs)),
+        Measured(name="a page of memory touched first, of 1 GiB", unit="µs", values=tuple(touched)),
         Measured(
             name="Postgres: 1 row + durable commit, p50",
             unit="ms",
