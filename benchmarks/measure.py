@@ -40,7 +40,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     many_runs: int = 100_000
     many_children: int = 10_000
     children_settle_s: float = 3.0  # for what servers do about children whose process has ended
-    growth_runs: tuple[int, ...] = (1_000, 10_000, 100_000)
+    growth_runs: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
     growth_points: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
     # Studio
     studio_runs: int = 100_000
