@@ -53,6 +53,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
         (100, 40_000),
         (1_000, 6_000),
     )
+    flood_memory_bytes: int = 1024**3  # twice what the page cache takes in during one flood
     paced_s: float = 10.0
     workers: int = 64  # of the SDK, a process each
     worked_s: float = 10.0
@@ -87,6 +88,7 @@ QUICK: Final = Sizes(
     drawn_points=20_000,
     flood_runs=32,
     flood=((1, 640), (100, 320), (1_000, 64)),
+    flood_memory_bytes=16 * 1024**2,
     paced_s=0.4,
     workers=3,
     worked_s=3.0,

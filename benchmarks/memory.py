@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import mmap
 import time
-from typing import Final
-
-FLOOD_BYTES: Final = 1024**3  # twice what the page cache takes in during one flood
 
 
-def touch_us(size: int = FLOOD_BYTES) -> float:
-    """Touch every page of ``size`` bytes once and free them; what one page took, in µs."""
-    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+def touch_us(size_bytes: int) -> float:
+    """Touch every page of ``size_bytes`` once and free them; what one page took, in µs."""
+    with mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         if hasattr(mmap, "MADV_NOHUGEPAGE"):
             memory.madvise(mmap.MADV_NOHUGEPAGE)  # the page cache has small ones
-        pages = size // mmap.PAGESIZE
+        pages = size_bytes // mmap.PAGESIZE
         with memoryview(memory) as view, view[:: mmap.PAGESIZE] as firsts:
             began = time.perf_counter()
             firsts[:] = bytes(pages)

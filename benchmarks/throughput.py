@@ -37,16 +37,18 @@ class Drained(Struct, frozen=True):
         return spent / self.commands * 1_000
 
 
-async def drain(fleet: Fleet, watch: Watch, writers: Sequence[Writer], commands: int, points: int) -> Drained:
+async def drain(
+    fleet: Fleet, watch: Watch, writers: Sequence[Writer], commands: int, points: int, memory_bytes: int
+) -> Drained:
     """Send ``commands`` at once; the clock stops when they are stored, folded into all views, and published.
 
-    The memory that the page cache is about to take in is touched before: see :mod:`benchmarks.memory`.
+    ``memory_bytes`` are touched before, which the page cache is about to take in: see :mod:`benchmarks.memory`.
     """
     producer = await new_producer(fleet.kafka)
     try:
         batches = packed(producer, records_of(writers, commands, points))
         end = (await watch.standing()).stored + commands
-        touch_us()
+        touch_us(memory_bytes)
         before = fleet.cpu_s()
         began = time.perf_counter()
         await send(producer, fleet.settings.commands_topic, batches)
@@ -76,7 +78,8 @@ async def measure(
     found: dict[int, list[Drained]] = {}
     for points, commands in sizes.flood:
         drains = [
-            await _flood(fleet, watch, writers, commands, points, advance) for _ in range(1 + sizes.repeats)
+            await _flood(fleet, watch, writers, commands, points, sizes.flood_memory_bytes, advance)
+            for _ in range(1 + sizes.repeats)
         ]
         found[points] = drains[1:]
     await _check(views, writers)
@@ -89,9 +92,10 @@ async def _flood(
     writers: Sequence[Writer],
     commands: int,
     points: int,
+    memory_bytes: int,
     advance: Callable[[], Any],
 ) -> Drained:
-    drained = await drain(fleet, watch, writers, commands, points)
+    drained = await drain(fleet, watch, writers, commands, points, memory_bytes)
     advance()
     return drained
 

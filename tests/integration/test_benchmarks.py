@@ -38,6 +38,7 @@ DISTRIBUTED_QUESTIONS = (
     "Metrics of",
 )
 DISTRIBUTED_UNITS = {
+    "µs",
     "CPU ms/1,000 values",
     "s",
     "ms",
