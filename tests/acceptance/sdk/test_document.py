@@ -291,7 +291,10 @@ def _children(document: Document) -> None:
 
     assert "for number, child in enumerate(run.create_children(count=5)):" in printed
     assert f"RunId: {submitted.id}" in printed
-    assert printed[-1] in {"Finalizing", "Completed"}  # as with the SDK v1: what comes after the script is not waited for
+    assert printed[-1] in {
+        "Finalizing",
+        "Completed",
+    }  # as with the SDK v1, what comes after is not waited for
     submitted.wait_for_completion(wait_post_processing=True)
     for run, name in ((submitted, "Hello from child run"), (parent, "Hello from child run")):
         children = list(run.get_children())
@@ -317,7 +320,9 @@ def _submitted_children(document: Document) -> None:
     assert parent.get_metrics() == {"Status": ["Launching Apple", "Launching Banana", "Launching Orange"]}
     assert sorted(child.get_metrics()["fruit"] for child in children) == ["Apple", "Banana", "Orange"]
     assert {child.get_metrics()["asked"] for child in children} == {parent.id}
-    assert {child.wait_for_completion(wait_post_processing=True)["status"] for child in children} == {"Completed"}
+    assert {child.wait_for_completion(wait_post_processing=True)["status"] for child in children} == {
+        "Completed"
+    }
     (shown,) = document.run(19)
     assert re.match(r"<generator object .*>$", shown)
     assert isinstance(document.names["parent_run"].get_children(recursive=True), types.GeneratorType)
