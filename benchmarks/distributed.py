@@ -57,9 +57,8 @@ async def _measure(mine: Fleet, sizes: Sizes, folder: Path, advance: Callable[..
         writers = await begin_runs(mine, watch, sizes.flood_runs)
         advance("limits")
         basics, commit, copies = await _limits(mine, connection, sizes, folder)
-        await asyncio.to_thread(
-            os.sync
-        )  # the disk is not to write their hundreds of MB beside what comes next
+        # The disk is not to write their hundreds of MB beside what comes next.
+        await asyncio.to_thread(os.sync)
         advance("latency")
         paced = await latency.measure(mine, tracker.views, writers[0], sizes, commit, advance)
         flooded = await throughput.measure(mine, watch, writers, tracker.views, sizes, copies, advance)

@@ -77,27 +77,13 @@ async def measure(
     """
     found: dict[int, list[Drained]] = {}
     for points, commands in sizes.flood:
-        drains = [
-            await _flood(fleet, watch, writers, commands, points, sizes.flood_memory_bytes, advance)
-            for _ in range(1 + sizes.repeats)
-        ]
+        drains: list[Drained] = []
+        for _ in range(1 + sizes.repeats):
+            drains.append(await drain(fleet, watch, writers, commands, points, sizes.flood_memory_bytes))
+            advance()
         found[points] = drains[1:]
     await _check(views, writers)
     return [_rates(found, limits), _costs(found)]
-
-
-async def _flood(
-    fleet: Fleet,
-    watch: Watch,
-    writers: Sequence[Writer],
-    commands: int,
-    points: int,
-    memory_bytes: int,
-    advance: Callable[[], Any],
-) -> Drained:
-    drained = await drain(fleet, watch, writers, commands, points, memory_bytes)
-    advance()
-    return drained
 
 
 async def _check(views: Views, writers: Sequence[Writer]) -> None:

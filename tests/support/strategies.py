@@ -1,4 +1,4 @@
-"""Hypothesis strategies for every command and event, made from their fields' types alone."""
+"""Hypothesis strategies for every command and event, made from their fields' types alone; and for damaged bytes."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ _LEAVES: Final[dict[Any, st.SearchStrategy[Any]]] = {
     UnsetType: st.just(UNSET),
     Any: JSON_VALUES,
 }
+
+
+@st.composite
+def damaged(draw: st.DrawFn, body: bytes, changes_max: int) -> bytearray:
+    """``body`` with up to ``changes_max`` bytes put in at random places."""
+    found = bytearray(body)
+    for _ in range(draw(st.integers(1, changes_max))):
+        found[draw(st.integers(0, len(found) - 1))] = draw(st.integers(0, 255))
+    return found
 
 
 def structs(kind: type[Struct], raw: st.SearchStrategy[Raw] | None = None) -> st.SearchStrategy[Any]:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from runfold_events.contract.envelope import JSON, MSGPACK
 from runfold_events.contract.metrics import decode_batch, plain_series
-from tests.support.columns import json_batch, msgpack_batch, packed, plain, read_or_refused, series
+from tests.support.columns import json_batch, msgpack_batch, packed, plain, series
+from tests.support.read_batches import read_or_refused
+from tests.support.strategies import damaged
 
 # ── any bytes ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -37,10 +39,7 @@ def test_any_bytes_are_a_batch_or_refused(content_type: str, body: bytes) -> Non
 @settings(max_examples=300)
 @given(st.sampled_from([JSON, MSGPACK]), st.data())
 def test_a_batch_with_bytes_changed_is_a_batch_or_refused(content_type: str, data: st.DataObject) -> None:
-    body = bytearray(SEEDS[content_type])
-    for _ in range(data.draw(st.integers(1, 3))):
-        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    read_or_refused(content_type, bytes(body))
+    read_or_refused(content_type, bytes(data.draw(damaged(SEEDS[content_type], 3))))
 
 
 JSON_VALUES: Final = st.recursive(

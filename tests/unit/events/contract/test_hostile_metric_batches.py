@@ -14,16 +14,15 @@ from runfold_events.contract.errors import Invalid, LimitExceeded
 from runfold_events.contract.metrics import decode_batch
 from tests.support.columns import (
     Plain,
-    check_error,
     compress,
     json_batch,
     msgpack_batch,
     packed,
     packed_bytes,
     plain,
-    read_or_refused,
     series,
 )
+from tests.support.read_batches import check_error, read_or_refused
 
 POINTS_MAX: Final = 100_000
 BATCH_BYTES_MAX: Final = 4 * 1024 * 1024
